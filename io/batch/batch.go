@@ -1,0 +1,211 @@
+// Package batch holds what every source emits: many records of one shard or
+// partition in one contiguous buffer, with the position of each. A record
+// costs no allocation of its own, and a whole batch is one element of the
+// pipeline.
+//
+// Sources (io/kinesisio, io/kafkaio) fill batches; package transforms/route
+// reads them. The next arrow is decode: transforms/decode.
+package batch
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// Record tells where one record's payload ends and where it was read.
+type Record struct {
+	// End is the payload's end in Batch.Data; it begins at the end of the record before.
+	End uint32
+	// Seq indexes Batch.Seqs: records that were aggregated into one share it.
+	Seq uint32
+	// Sub is the sub-sequence number within an aggregated record, else 0.
+	Sub uint32
+	// Arrival is when the source took the record, in milliseconds since 1970.
+	Arrival int64
+}
+
+// Batch is a run of records of one shard, in the shard's order. Its slices
+// are not changed after it was emitted: several steps may read it at once.
+type Batch struct {
+	// Source names the stream or topic, as dead letters tell it.
+	Source string
+	// Shard is the Kinesis shard id or the Kafka partition number.
+	Shard string
+	// JobStart is when the job was first started, in milliseconds since 1970.
+	// It lives in the reader's state, so a restored job keeps it.
+	JobStart int64
+	// Flush asks the steps behind to pass on what they hold; such a batch has no records.
+	Flush bool
+	// Data holds all payloads, one after another.
+	Data []byte
+	// Seqs holds the distinct sequence numbers (or offsets) as decimal text.
+	Seqs []string
+	// Records are in the order in which they were read.
+	Records []Record
+}
+
+// Len returns the number of records.
+func (b *Batch) Len() int { return len(b.Records) }
+
+// Payload returns record i's bytes; they are a slice of Data.
+func (b *Batch) Payload(i int) []byte {
+	start := uint32(0)
+	if i > 0 {
+		start = b.Records[i-1].End
+	}
+	return b.Data[start:b.Records[i].End:b.Records[i].End]
+}
+
+// Seq returns record i's sequence number as decimal text.
+func (b *Batch) Seq(i int) string { return b.Seqs[b.Records[i].Seq] }
+
+// Append adds a record whose payload is copied to the end of Data.
+// seq must be an index into Seqs.
+func (b *Batch) Append(payload []byte, seq, sub uint32, arrival int64) {
+	b.Data = append(b.Data, payload...)
+	b.Records = append(b.Records, Record{End: uint32(len(b.Data)), Seq: seq, Sub: sub, Arrival: arrival})
+}
+
+// version is the first byte of an encoded batch. Batches live in savepoints
+// only where a runner buffers a stage's input.
+const version = 1
+
+// ErrCorrupt is returned by Decode for bytes that Encode did not make: cut
+// short, damaged, or of a newer version. The job must not go on with them.
+var ErrCorrupt = errors.New("batch: corrupt or newer encoding")
+
+// Encode returns the batch's binary form: version, then strings and counts as
+// unsigned varints, records as deltas.
+func Encode(b Batch) []byte {
+	out := make([]byte, 0, len(b.Data)+8*len(b.Records)+64*len(b.Seqs)+128)
+	out = append(out, version)
+	out = appendString(out, b.Source)
+	out = appendString(out, b.Shard)
+	out = binary.AppendVarint(out, b.JobStart)
+	flush := byte(0)
+	if b.Flush {
+		flush = 1
+	}
+	out = append(out, flush)
+	out = binary.AppendUvarint(out, uint64(len(b.Seqs)))
+	for _, s := range b.Seqs {
+		out = appendString(out, s)
+	}
+	out = binary.AppendUvarint(out, uint64(len(b.Records)))
+	var prev Record
+	for _, r := range b.Records {
+		out = binary.AppendUvarint(out, uint64(r.End-prev.End))
+		out = binary.AppendUvarint(out, uint64(r.Seq))
+		out = binary.AppendUvarint(out, uint64(r.Sub))
+		out = binary.AppendVarint(out, r.Arrival-prev.Arrival)
+		prev = r
+	}
+	out = binary.AppendUvarint(out, uint64(len(b.Data)))
+	return append(out, b.Data...)
+}
+
+// Decode reads what Encode wrote and refuses anything else with ErrCorrupt.
+// The batch's Data is a slice of in.
+func Decode(in []byte) (Batch, error) {
+	r := reader{in: in}
+	if v := r.byte(); v != version {
+		return Batch{}, fmt.Errorf("%w: version %d, this program knows %d", ErrCorrupt, v, version)
+	}
+	b := Batch{Source: r.string(), Shard: r.string(), JobStart: r.varint()}
+	switch r.byte() {
+	case 0:
+	case 1:
+		b.Flush = true
+	default:
+		r.fail()
+	}
+	n := r.count(1)
+	for range n {
+		b.Seqs = append(b.Seqs, r.string())
+	}
+	n = r.count(4)
+	var prev Record
+	for range n {
+		end := uint64(prev.End) + r.uvarint()
+		rec := Record{End: uint32(end), Seq: uint32(r.uvarint()), Sub: uint32(r.uvarint()), Arrival: prev.Arrival + r.varint()}
+		if end > uint64(len(in)) || int(rec.Seq) >= len(b.Seqs) {
+			r.fail()
+		}
+		if r.bad {
+			break
+		}
+		b.Records = append(b.Records, rec)
+		prev = rec
+	}
+	size := r.uvarint()
+	if r.bad || size != uint64(len(r.in)) || size != uint64(prev.End) {
+		return Batch{}, ErrCorrupt
+	}
+	b.Data = r.in
+	return b, nil
+}
+
+func appendString(out []byte, s string) []byte {
+	return append(binary.AppendUvarint(out, uint64(len(s))), s...)
+}
+
+// reader takes values off the front of in; after the first bad one all are zero.
+type reader struct {
+	in  []byte
+	bad bool
+}
+
+func (r *reader) fail() { r.bad, r.in = true, nil }
+
+func (r *reader) byte() byte {
+	if len(r.in) == 0 {
+		r.fail()
+		return 0
+	}
+	v := r.in[0]
+	r.in = r.in[1:]
+	return v
+}
+
+func (r *reader) uvarint() uint64 {
+	v, n := binary.Uvarint(r.in)
+	if n <= 0 {
+		r.fail()
+		return 0
+	}
+	r.in = r.in[n:]
+	return v
+}
+
+func (r *reader) varint() int64 {
+	v, n := binary.Varint(r.in)
+	if n <= 0 {
+		r.fail()
+		return 0
+	}
+	r.in = r.in[n:]
+	return v
+}
+
+// count reads a number of items of at least size bytes each: a count that the
+// rest of the input cannot hold is refused before anything is allocated for it.
+func (r *reader) count(size int) int {
+	n := r.uvarint()
+	if n > uint64(len(r.in)/size) {
+		r.fail()
+		return 0
+	}
+	return int(n)
+}
+
+func (r *reader) string() string {
+	n := r.uvarint()
+	if n > uint64(len(r.in)) {
+		r.fail()
+		return ""
+	}
+	s := string(r.in[:n])
+	r.in = r.in[n:]
+	return s
+}

@@ -1,0 +1,197 @@
+// Package slots drives the reader slots of a source. A source has a fixed
+// number of slots, each owning a share of the shards or partitions; a slot's
+// state holds the positions of all it owns.
+//
+// A slot is fired again and again. Each firing drains what the background
+// fetchers of the process have ready and moves the positions; it never waits
+// for the network. The positions in the runner's state are the truth: a
+// reader whose memory does not match them (a restore, a bundle done anew, a
+// slot moved to this process) is closed and another is opened there.
+//
+// What a firing drains are batches: package io/batch.
+package slots
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/streaming-etl/streaming-etl/io/batch"
+)
+
+// Slot names one of a source's slots.
+type Slot struct {
+	// Index is from 0 to Count-1.
+	Index, Count int
+	// JobStart is when the job was first started, in milliseconds since 1970;
+	// a job restored from a savepoint keeps it.
+	JobStart int64
+}
+
+// Reader reads what one slot owns. Its methods are called by one goroutine at a time.
+type Reader interface {
+	// Drain returns what the background fetchers have ready, at most about
+	// limit bytes (but one batch at least, if any is ready), shards in fair
+	// turns; the encoded positions after it; and whether more is ready now.
+	// It never waits for the network. An error is permanent: retries are used up.
+	Drain(limit int) (batches []batch.Batch, positions []byte, more bool, err error)
+	// Close stops all fetchers and waits for them.
+	Close()
+}
+
+// Source opens readers. Positions are what Drain returned, nil for a slot that was never read.
+type Source interface {
+	Open(ctx context.Context, slot Slot, positions []byte) (Reader, error)
+}
+
+// State is what a slot keeps in the runner's state.
+type State struct {
+	Slot Slot
+	// Positions are the source's own encoding; nil before the first firing.
+	Positions []byte
+}
+
+const stateVersion = 1
+
+// ErrCorrupt is returned by DecodeState for bytes that Encode did not make.
+var ErrCorrupt = errors.New("slots: corrupt or newer state")
+
+// Encode returns the state's binary form.
+func (s State) Encode() []byte {
+	out := []byte{stateVersion}
+	out = binary.AppendUvarint(out, uint64(s.Slot.Index))
+	out = binary.AppendUvarint(out, uint64(s.Slot.Count))
+	out = binary.AppendVarint(out, s.Slot.JobStart)
+	return append(out, s.Positions...)
+}
+
+// DecodeState reads what Encode wrote.
+func DecodeState(in []byte) (State, error) {
+	if len(in) == 0 || in[0] != stateVersion {
+		return State{}, ErrCorrupt
+	}
+	index, n1 := binary.Uvarint(in[1:])
+	if n1 <= 0 {
+		return State{}, ErrCorrupt
+	}
+	count, n2 := binary.Uvarint(in[1+n1:])
+	if n2 <= 0 || index >= count || count > 1<<20 {
+		return State{}, ErrCorrupt
+	}
+	start, n3 := binary.Varint(in[1+n1+n2:])
+	if n3 <= 0 {
+		return State{}, ErrCorrupt
+	}
+	s := State{Slot: Slot{Index: int(index), Count: int(count), JobStart: start}}
+	if rest := in[1+n1+n2+n3:]; len(rest) > 0 {
+		s.Positions = bytes.Clone(rest)
+	}
+	return s, nil
+}
+
+// idleClose is how long a reader may go without a firing: the runner has then
+// given its slot to another process.
+const idleClose = time.Minute
+
+// Pool holds the open readers of one job in this process. A runner may fire a
+// slot from any of its threads, so readers cannot live in a step's instance.
+// It is safe for concurrent use; a slot is fired by one goroutine at a time.
+type Pool struct {
+	mu   sync.Mutex
+	open map[int]*entry
+	now  func() time.Time
+}
+
+type entry struct {
+	mu     sync.Mutex
+	reader Reader
+	// positions is what the reader's last Drain returned.
+	positions []byte
+	fired     time.Time
+}
+
+// NewPool returns a pool without readers.
+func NewPool() *Pool { return &Pool{open: map[int]*entry{}, now: time.Now} }
+
+// Firing is what one firing brought.
+type Firing struct {
+	Batches []batch.Batch
+	// State is to be kept by the runner together with the batches.
+	State State
+	// More says that the slot should be fired again at once.
+	More bool
+}
+
+// Fire drains the slot's reader, opening one at the state's positions where
+// there is none or where it has gone another way than the state.
+func (p *Pool) Fire(ctx context.Context, src Source, s State, limit int) (Firing, error) {
+	e := p.entry(s.Slot.Index)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.fired = p.now()
+	if e.reader != nil && !bytes.Equal(e.positions, s.Positions) {
+		e.reader.Close()
+		e.reader = nil
+	}
+	if e.reader == nil {
+		r, err := src.Open(ctx, s.Slot, s.Positions)
+		if err != nil {
+			return Firing{}, fmt.Errorf("open reader slot %d of %d: %w", s.Slot.Index, s.Slot.Count, err)
+		}
+		e.reader, e.positions = r, s.Positions
+	}
+	batches, positions, more, err := e.reader.Drain(limit)
+	if err != nil {
+		e.reader.Close()
+		e.reader = nil
+		return Firing{}, fmt.Errorf("read slot %d of %d: %w", s.Slot.Index, s.Slot.Count, err)
+	}
+	for i := range batches {
+		batches[i].JobStart = s.Slot.JobStart
+	}
+	e.positions = positions
+	s.Positions = positions
+	return Firing{Batches: batches, State: s, More: more}, nil
+}
+
+// entry returns the slot's entry and closes those that were not fired for long.
+func (p *Pool) entry(index int) *entry {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i, e := range p.open {
+		if i == index || !e.mu.TryLock() {
+			continue
+		}
+		if e.reader != nil && p.now().Sub(e.fired) > idleClose {
+			go e.reader.Close()
+			e.reader = nil
+			delete(p.open, i)
+		}
+		e.mu.Unlock()
+	}
+	e := p.open[index]
+	if e == nil {
+		e = &entry{}
+		p.open[index] = e
+	}
+	return e
+}
+
+// Close closes all readers and waits for their fetchers.
+func (p *Pool) Close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i, e := range p.open {
+		e.mu.Lock()
+		if e.reader != nil {
+			e.reader.Close()
+			e.reader = nil
+		}
+		e.mu.Unlock()
+		delete(p.open, i)
+	}
+}
