@@ -1,0 +1,317 @@
+package file
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+
+	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/compress"
+
+	"github.com/streaming-etl/streaming-etl/transforms/block"
+	"github.com/streaming-etl/streaming-etl/transforms/event"
+)
+
+// DefaultRowGroupRows is the default of ParquetOptions.RowGroupRows.
+const DefaultRowGroupRows = 128 << 10
+
+// SchemaKey is the key of the file's metadata under which the schema's text
+// is, as other writers of Avro data into Parquet name it.
+const SchemaKey = "avro.schema"
+
+// createdBy and Version become the created_by of a file, in the form that the
+// Parquet format recommends.
+const createdBy = "streaming-etl"
+
+// ParquetOptions configure Parquet. The zero value means the defaults.
+type ParquetOptions struct {
+	// Compression of the pages: "snappy" (the default), "zstd" (smaller files,
+	// somewhat more work), "gzip" (for old readers) or "none".
+	Compression string
+	// RowGroupRows is the largest number of rows of a row group, 128 Ki by
+	// default. Readers skip and parallelize by row groups; the writer holds one
+	// in memory, encoded and compressed.
+	RowGroupRows int
+	// Version is the program's version, for the file's created_by; "0" by default.
+	Version string
+}
+
+// Validate returns all mistakes in the options.
+func (o ParquetOptions) Validate() error {
+	var errs []error
+	if _, ok := codec(o.Compression); !ok {
+		errs = append(errs, fmt.Errorf("Parquet compression %q: must be one of snappy, zstd, gzip, none", o.Compression))
+	}
+	if o.RowGroupRows < 0 {
+		errs = append(errs, fmt.Errorf("Parquet row group of %d rows: must be positive", o.RowGroupRows))
+	}
+	return errors.Join(errs...)
+}
+
+func codec(name string) (compress.Codec, bool) {
+	switch name {
+	case "", "snappy":
+		return &parquet.Snappy, true
+	case "zstd":
+		return &parquet.Zstd, true
+	case "gzip":
+		return &parquet.Gzip, true
+	case "none":
+		return &parquet.Uncompressed, true
+	}
+	return nil, false
+}
+
+// Parquet returns the format of Parquet files with a column for each field of
+// s, of the same name and order: Int as INT32, Long as INT64, TimestampMillis
+// as TIMESTAMP(MILLIS, adjusted to UTC), Float, Double and Boolean as such,
+// String as STRING; optional if the field is nullable, else required. The
+// schema's text and meta are the file's key-value metadata.
+func Parquet(s *event.Schema, o ParquetOptions) (Format, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	if len(s.Fields) == 0 {
+		return nil, fmt.Errorf("Parquet schema of %q: it has no fields", s.Name)
+	}
+	if o.RowGroupRows == 0 {
+		o.RowGroupRows = DefaultRowGroupRows
+	}
+	if o.Version == "" {
+		o.Version = "0"
+	}
+	f := &parquetFormat{schema: s, rowGroupRows: o.RowGroupRows}
+	compression, _ := codec(o.Compression)
+	config, err := parquet.NewWriterConfig(
+		parquetSchema(s),
+		parquet.Compression(compression),
+		parquet.DictionaryMaxBytes(maxDictionary),
+		parquet.CreatedBy(createdBy, o.Version, ""),
+		parquet.KeyValueMetadata(SchemaKey, s.Text()),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("configure the Parquet writer: %w", err)
+	}
+	f.config = config
+	return f, nil
+}
+
+// maxDictionary is the size in bytes beyond which a column chunk's dictionary
+// does not pay: further pages are written plain.
+const maxDictionary = 1 << 20
+
+type parquetFormat struct {
+	schema       *event.Schema
+	rowGroupRows int
+	config       *parquet.WriterConfig
+	writers      sync.Pool // of *parquetWriter
+}
+
+func (*parquetFormat) Extension() string   { return ".parquet" }
+func (*parquetFormat) ContentType() string { return "application/vnd.apache.parquet" }
+
+func (f *parquetFormat) Write(w io.Writer, blocks [][]byte, meta map[string]string) (rows int64, err error) {
+	pw, ok := f.writers.Get().(*parquetWriter)
+	if !ok || !pw.takes(meta) {
+		pw = f.newWriter(meta)
+	}
+	pw.file.Reset(w)
+	pw.groupRows = 0
+	for k, v := range meta {
+		pw.file.SetKeyValueMetadata(k, v)
+	}
+	for i, blk := range blocks {
+		if err := block.Decode(&pw.columns, f.schema, blk); err != nil {
+			return rows, fmt.Errorf("read block %d of %d: %w", i+1, len(blocks), err)
+		}
+		if err := pw.writeColumns(); err != nil {
+			return rows, fmt.Errorf("write Parquet: %w", err)
+		}
+		rows += int64(pw.columns.Rows)
+	}
+	if err := pw.file.Close(); err != nil {
+		return rows, fmt.Errorf("write Parquet: %w", err)
+	}
+	// A writer that met an error is left to the garbage collector.
+	pw.file.Reset(nil)
+	f.writers.Put(pw)
+	return rows, nil
+}
+
+// parquetWriter is the memory of one Write.
+type parquetWriter struct {
+	schema    *event.Schema
+	file      *parquet.Writer
+	metaKeys  []string
+	limit     int // rows of a row group
+	groupRows int // rows of the current one so far
+	columns   block.Columns
+	values    []parquet.Value
+}
+
+// batch is the number of values handed to a column at once: few enough for
+// the processor's cache.
+const batch = 512
+
+func (f *parquetFormat) newWriter(meta map[string]string) *parquetWriter {
+	pw := &parquetWriter{
+		schema: f.schema,
+		file:   parquet.NewWriter(nil, f.config),
+		limit:  f.rowGroupRows,
+		values: make([]parquet.Value, batch),
+	}
+	for k := range meta {
+		pw.metaKeys = append(pw.metaKeys, k)
+	}
+	return pw
+}
+
+// takes reports whether the writer can write a file of that metadata: a key
+// once set can be changed but not removed.
+func (pw *parquetWriter) takes(meta map[string]string) bool {
+	if len(meta) != len(pw.metaKeys) {
+		return false
+	}
+	for _, k := range pw.metaKeys {
+		if _, ok := meta[k]; !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// writeColumns writes the rows of the block in pw.columns.
+func (pw *parquetWriter) writeColumns() error {
+	for from := 0; from < pw.columns.Rows; {
+		to := min(pw.columns.Rows, from+pw.limit-pw.groupRows)
+		for i, column := range pw.file.ColumnWriters() {
+			if err := pw.writeColumn(column, i, from, to); err != nil {
+				return fmt.Errorf("column %s: %w", pw.schema.Fields[i].Name, err)
+			}
+		}
+		pw.groupRows += to - from
+		from = to
+		if pw.groupRows == pw.limit {
+			if err := pw.file.Flush(); err != nil {
+				return fmt.Errorf("row group: %w", err)
+			}
+			pw.groupRows = 0
+		}
+	}
+	return nil
+}
+
+// writeColumn writes rows from up to to of one column.
+func (pw *parquetWriter) writeColumn(w *parquet.ColumnWriter, i, from, to int) error {
+	c, field := &pw.columns.Fields[i], &pw.schema.Fields[i]
+	for from < to {
+		n := min(batch, to-from)
+		values := pw.values[:n]
+		setValues(values, c, field.Type, from)
+		if field.Nullable {
+			setLevels(values, c, from)
+		}
+		if _, err := w.WriteRowValues(values); err != nil {
+			return err
+		}
+		from += n
+	}
+	return nil
+}
+
+// setValues sets values to c's from row from on.
+func setValues(values []parquet.Value, c *block.Column, t event.Type, from int) {
+	switch t {
+	case event.Int:
+		for j, v := range c.Ints[from : from+len(values)] {
+			values[j] = parquet.Int32Value(int32(v))
+		}
+	case event.Long, event.TimestampMillis:
+		for j, v := range c.Ints[from : from+len(values)] {
+			values[j] = parquet.Int64Value(v)
+		}
+	case event.Boolean:
+		for j, v := range c.Ints[from : from+len(values)] {
+			values[j] = parquet.BooleanValue(v != 0)
+		}
+	case event.Float:
+		for j, v := range c.Floats[from : from+len(values)] {
+			values[j] = parquet.FloatValue(float32(v))
+		}
+	case event.Double:
+		for j, v := range c.Floats[from : from+len(values)] {
+			values[j] = parquet.DoubleValue(v)
+		}
+	case event.String:
+		for j := range values {
+			values[j] = parquet.ByteArrayValue(c.Str(from+j))
+		}
+	}
+}
+
+// setLevels makes values those of an optional column: definition level 1 for
+// what is there, 0 for null. Values of required columns have level 0 as they
+// are made; to set it would double the time of the whole file.
+func setLevels(values []parquet.Value, c *block.Column, from int) {
+	for j := range values {
+		if c.Null(from + j) {
+			values[j] = parquet.NullValue()
+		} else {
+			values[j] = values[j].Level(0, 1, 0)
+		}
+	}
+}
+
+// parquetSchema returns the Parquet schema of s, with the encodings that pay
+// for what such fields hold: numbers and strings of few distinct values
+// (dictionary), times and ids that lie near the one before (delta).
+func parquetSchema(s *event.Schema) *parquet.Schema {
+	root := orderedGroup{Group: parquet.Group{}}
+	for i := range s.Fields {
+		f := &s.Fields[i]
+		node := parquetNode(f.Type)
+		if f.Nullable {
+			node = parquet.Optional(node)
+		}
+		root.Group[f.Name] = node
+	}
+	fields := map[string]parquet.Field{}
+	for _, f := range root.Group.Fields() {
+		fields[f.Name()] = f
+	}
+	for i := range s.Fields {
+		root.fields = append(root.fields, fields[s.Fields[i].Name])
+	}
+	// The name of the root is free; some readers take it for a class name.
+	return parquet.NewSchema(s.Name[strings.LastIndexByte(s.Name, '.')+1:], root)
+}
+
+func parquetNode(t event.Type) parquet.Node {
+	switch t {
+	case event.Int:
+		return parquet.Encoded(parquet.Leaf(parquet.Int32Type), &parquet.RLEDictionary)
+	case event.Long:
+		return parquet.Encoded(parquet.Leaf(parquet.Int64Type), &parquet.DeltaBinaryPacked)
+	case event.TimestampMillis:
+		return parquet.Encoded(parquet.Timestamp(parquet.Millisecond), &parquet.DeltaBinaryPacked)
+	case event.Float:
+		return parquet.Encoded(parquet.Leaf(parquet.FloatType), &parquet.RLEDictionary)
+	case event.Double:
+		return parquet.Encoded(parquet.Leaf(parquet.DoubleType), &parquet.RLEDictionary)
+	case event.Boolean:
+		return parquet.Leaf(parquet.BooleanType)
+	default:
+		return parquet.Encoded(parquet.String(), &parquet.RLEDictionary)
+	}
+}
+
+// orderedGroup is a group whose fields are in the schema's order; those of a
+// parquet.Group are sorted by name.
+type orderedGroup struct {
+	parquet.Group
+	fields []parquet.Field
+}
+
+func (g orderedGroup) Fields() []parquet.Field { return g.fields }
