@@ -1,0 +1,187 @@
+package property
+
+// The groups of properties, in the order in which they are listed.
+const (
+	groupSource  = "Source"
+	groupSchema  = "Event schema"
+	groupS3      = "S3 sink"
+	groupDiscard = "Discarding sink"
+	groupJob     = "Job"
+	groupLater   = "Later"
+)
+
+// properties is the table of all properties. Limits of services are those of
+// the Amazon Kinesis Data Streams and Amazon S3 developer guides.
+func properties() []Property {
+	return []Property{
+		// Source
+		{
+			Name: "InputKinesisStream", Group: groupSource, Kind: String,
+			Check: checkStream, Allowed: "a stream's name (1 to 128 of a-z A-Z 0-9 _ . -) or its ARN",
+			Doc: "The Kinesis stream to read, by name or ARN.",
+		},
+		{
+			Name: "InputStreamRegion", Group: groupSource, Kind: String, DefaultOf: "Region",
+			Check: checkRegion, Allowed: allowedRegion,
+			Doc: "The region of the input stream, where it is not the application's own.",
+		},
+		{
+			Name: "InputStreamEndpoint", Group: groupSource, Kind: URL, DefaultNote: "AWS",
+			Doc: "The URL of the Kinesis service, for a VPC endpoint or a local server.",
+		},
+		{
+			Name: "InputStreamInitialPosition", Aliases: []string{"InputStreamInitalPosition"},
+			Group: groupSource, Kind: Enum, Default: "LATEST", Values: []string{"LATEST", "TRIM_HORIZON", "AT_TIMESTAMP"},
+			Doc: "Where a job that was never started before begins to read: at what arrives from now on (LATEST), " +
+				"at the oldest record kept (TRIM_HORIZON), or at InputStreamInitialTimestamp (AT_TIMESTAMP). " +
+				"A restored job goes on where it was. The original application's spelling, InputStreamInitalPosition, is taken too.",
+		},
+		{
+			Name: "InputStreamInitialTimestamp", Group: groupSource, Kind: Time,
+			Doc: "With InputStreamInitialPosition=AT_TIMESTAMP: the arrival time of the first record to read. " +
+				"Kinesis begins at the oldest record it has if that is later.",
+		},
+		{
+			Name: "InputStreamStopTimestamp", Group: groupSource, Kind: Time, DefaultNote: "never",
+			Doc: "Records that arrived at or after this time are not read: a shard is done when it has been read up to there. " +
+				"For reading a closed span of time again.",
+		},
+		{
+			Name: "InputReaders", Group: groupSource, Kind: Int, Default: "0", Max: 1024, DefaultNote: "Parallelism",
+			Doc: "How many reader slots share the shards; 0 takes the job's parallelism. " +
+				"More slots than shards idle; fewer than Parallelism leave workers without a source. " +
+				"A restored job keeps the number it was started with.",
+		},
+		{
+			Name: "InputPollIntervalMs", Group: groupSource, Kind: Millis, Default: "1000", Min: 10, Max: 240_000,
+			Doc: "How long a shard that had nothing new is left alone before it is asked again; a shard that is behind is read without a pause. " +
+				"Less brings records sooner, but a shard answers 5 reads a second to all its readers together, so that under 200 ms it throttles.",
+		},
+		{
+			Name: "InputDiscoveryIntervalMs", Group: groupSource, Kind: Millis, Default: "10000", Min: 100, Max: 3_600_000,
+			Doc: "How often the list of shards is read again, to find those that appear when a stream is resharded. " +
+				"Children of a shard that was read to its end are found then at the latest.",
+		},
+		{
+			Name: "InputBufferMb", Group: groupSource, Kind: Megabytes, Default: "64", Min: 1, Max: 4096,
+			Doc: "How much the background fetchers of one slot read ahead, per slot. " +
+				"More rides out slower steps behind; the memory is needed times the number of slots of a process.",
+		},
+		{
+			Name: "InputReadMaxMb", Group: groupSource, Kind: Megabytes, Default: "64", Min: 1, Max: 512,
+			Doc: "How much a slot passes on at each firing of its timer, out of InputBufferMb, which bounds it too. " +
+				"It is the ceiling of the rate: this much per slot and cycle; on Flink it is held in the TaskManager's heap until the cycle ends.",
+		},
+
+		// Event schema
+		{
+			Name: "EventSchema", Group: groupSchema, Kind: Path, DefaultNote: "built-in taxi trip", AllowEmpty: true,
+			Doc: "The path of an Avro schema file (.avsc) that names and types an event's fields: the JSON that is accepted and the columns of Parquet files. " +
+				"Empty is the built-in taxi trip. Templates name fields of this schema.",
+		},
+
+		// S3 sink
+		{
+			Name: "OutputBucket", Group: groupS3, Kind: Bucket,
+			Doc: "The bucket to write to, as a name or as s3://bucket/prefix/; OutputPrefix follows the prefix of a URI.",
+		},
+		{
+			Name: "OutputPrefix", Group: groupS3, Kind: String, AllowEmpty: true, DefaultNote: "none",
+			Check: checkPrefix, Allowed: `up to 512 bytes, no / at the beginning, no //, no folder "." or ".."`,
+			Doc: "What every object's key begins with, data and dead letters alike. It is taken as it is: end it with / for a folder.",
+		},
+		{
+			Name: "OutputBucketRegion", Group: groupS3, Kind: String, DefaultOf: "Region",
+			Check: checkRegion, Allowed: allowedRegion,
+			Doc: "The region of the bucket, where it is not the application's own.",
+		},
+		{
+			Name: "OutputBucketEndpoint", Group: groupS3, Kind: URL, DefaultNote: "AWS",
+			Doc: "The URL of the S3 service, for a VPC endpoint or another S3 server; buckets are then addressed by path.",
+		},
+		{
+			Name: "OutputPathTemplate", Group: groupS3, Kind: Template,
+			Default: "job_start={job_start}/pickup_location={pickup_location_id:%03d}/year={pickup_datetime:2006}/month={pickup_datetime:01}",
+			Allowed: "text with {field}, {field:%03d} or {datetime_field:2006} (a Go time layout, UTC), and {job_start}",
+			Doc: "The folder of an event's file, after OutputPrefix; events of one folder share files. " +
+				"{job_start} is when the job was first started, in milliseconds since 1970. " +
+				"Each open folder costs a file per OutputFileRollIntervalMs, so fields of many values make many small files.",
+		},
+		{
+			Name: "ParquetConversion", Group: groupS3, Kind: Bool, Default: "true",
+			Doc: "true writes Parquet; false writes JSON lines with the schema's fields, which ParquetCompression does not touch.",
+		},
+		{
+			Name: "ParquetCompression", Group: groupS3, Kind: Enum, Default: "snappy", Values: []string{"snappy", "zstd", "gzip", "none"},
+			Doc: "The compression of Parquet pages. snappy costs the least CPU; zstd makes smaller files; " +
+				"gzip is for readers that know nothing else.",
+		},
+		{
+			Name: "OutputFileTargetSizeMb", Group: groupS3, Kind: Megabytes, Default: "128", Min: 1, Max: 5120,
+			Doc: "The size at which a file is closed, estimated from the events it holds. " +
+				"Larger files suit queries; smaller ones need less state. OutputFileRollIntervalMs may close a file sooner.",
+		},
+		{
+			Name: "OutputFileRollIntervalMs", Group: groupS3, Kind: Millis, Default: "60000", Min: 100, Max: 86_400_000,
+			Doc: "The age at which a file is closed however small it is, counted from its first event. " +
+				"With the checkpoint interval it is how long an event takes to be visible; less means more and smaller files.",
+		},
+		{
+			Name: "OutputWritersPerPartition", Group: groupS3, Kind: Int, Default: "1", Min: 1, Max: 64,
+			Doc: "How many writers share the events of one folder. " +
+				"Raise it when one folder takes more than one CPU can write; each writer makes its own files.",
+		},
+		{
+			Name: "OutputPartSizeMb", Group: groupS3, Kind: Megabytes, Default: "8", Min: 5, Max: 512,
+			Doc: "The size of the parts of a multipart upload, and so of a writer's buffers. " +
+				"S3 takes at least 5 MB and at most 10,000 parts; larger parts are fewer requests and more memory.",
+		},
+
+		// Discarding sink
+		{
+			Name: "OutputDiscarding", Group: groupDiscard, Kind: Bool, Default: "false",
+			Doc: "true counts the events and drops them, to measure what a source gives.",
+		},
+
+		// Job
+		{
+			Name: "JobName", Group: groupJob, Kind: String, Default: "streaming-etl",
+			Check: checkJobName, Allowed: "1 to 128 printable ASCII characters",
+			Doc: "The job's name, in the runner's lists, in logs and in the metadata of the files.",
+		},
+		{
+			Name: "Region", Group: groupJob, Kind: String, DefaultNote: "AWS_REGION, AWS_DEFAULT_REGION, the profile's, the instance's",
+			Check: checkRegion, Allowed: allowedRegion,
+			Doc: "The region of the application: of every service that has no region property of its own set.",
+		},
+		{
+			Name: "Parallelism", Group: groupJob, Kind: Int, Default: "0", Max: 128, DefaultNote: "the number of CPUs",
+			Doc: "How many instances of each step run at once. 0 is the number of CPUs with --runner=direct.",
+		},
+
+		// Known from the original application, for later versions.
+		{Name: "InputKafkaBootstrapServers", Group: groupLater, Kind: Unsupported},
+		{Name: "InputKafkaTopic", Group: groupLater, Kind: Unsupported},
+		{Name: "OutputKinesisStream", Group: groupLater, Kind: Unsupported},
+		{Name: "OutputStreamRegion", Group: groupLater, Kind: Unsupported},
+		{Name: "OutputKafkaBootstrapServers", Group: groupLater, Kind: Unsupported},
+		{Name: "OutputKafkaTopic", Group: groupLater, Kind: Unsupported},
+		{Name: "OutputElasticsearchEndpoint", Group: groupLater, Kind: Unsupported},
+		{Name: "ElasticsearchRegion", Group: groupLater, Kind: Unsupported},
+		{Name: "ElasticsearchBulkFlushMaxSizeMb", Group: groupLater, Kind: Unsupported},
+		{Name: "ElasticsearchBulkFlushMaxActions", Group: groupLater, Kind: Unsupported},
+		{Name: "ElasticsearchBulkFlushInterval", Group: groupLater, Kind: Unsupported},
+	}
+}
+
+// commandOptions are the flags that Load itself acts on.
+func commandOptions() []Property {
+	return []Property{
+		{
+			Name: optionFile, Group: groupCommand, Kind: Path, DefaultNote: DefaultFile + ", when it exists",
+			Doc: "A properties file in the format of Managed Service for Apache Flink: a JSON array of property groups, of which " +
+				fileGroup + " is read.",
+		},
+		{Name: "help", Group: groupCommand, Kind: Bool, Default: "false", Doc: "Prints this text."},
+	}
+}
