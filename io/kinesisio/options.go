@@ -1,0 +1,212 @@
+package kinesisio
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// InitialPosition says where a slot that was never read begins.
+type InitialPosition string
+
+// The initial positions. A slot that has positions ignores them.
+const (
+	// Latest begins with records that arrive after the job's first start.
+	Latest InitialPosition = "LATEST"
+	// TrimHorizon begins with the oldest record that the stream still holds.
+	TrimHorizon InitialPosition = "TRIM_HORIZON"
+	// AtTimestamp begins with the first record that arrived at or after InitialTimestamp.
+	AtTimestamp InitialPosition = "AT_TIMESTAMP"
+)
+
+// Defaults of Options.
+const (
+	// DefaultPollInterval is the wait after an answer without records of a
+	// shard that is read to its tip. A shard answers five GetRecords a second
+	// over all its readers: 250 ms (as Flink's Kinesis source has it) leaves
+	// the fifth to others and adds an eighth of a second to a record's way on
+	// average. With more readers per stream take 1 s.
+	DefaultPollInterval = 250 * time.Millisecond
+	// DefaultCallInterval is the least time between the starts of two
+	// GetRecords of one shard: the service takes five a second.
+	DefaultCallInterval = 200 * time.Millisecond
+	// DefaultMaxRecordsPerCall is the service's own limit; the other is 10 MB.
+	DefaultMaxRecordsPerCall = 10_000
+	// DefaultBufferBytes bounds what a slot fetches ahead. A call reserves
+	// the 10 MB that it may bring, so it also bounds the calls at one time.
+	DefaultBufferBytes = 64 << 20
+	// DefaultDiscoveryInterval is the time between two listings of the
+	// stream's shards. Children of shards that this slot read to the end are
+	// known at once; this is for children of other slots' shards.
+	DefaultDiscoveryInterval = 10 * time.Second
+	// DefaultRetryDeadline is how long one call may go on failing with
+	// passing faults (throttling, 5xx, network) before the reader fails.
+	DefaultRetryDeadline = 5 * time.Minute
+	// DefaultRetryBackoff bounds the wait before the first retry; the bound
+	// doubles with each one, and the wait is a random part of it.
+	DefaultRetryBackoff = 100 * time.Millisecond
+	// DefaultRetryBackoffMax is where the bound stops doubling.
+	DefaultRetryBackoffMax = 5 * time.Second
+)
+
+// maxResponseBytes is the most that one GetRecords returns.
+const maxResponseBytes = 10 << 20
+
+// Options says which stream is read, from where and how. Zero values of all
+// but Stream stand for the defaults. Options marshal to JSON and back without
+// loss, so that they can travel to the workers; they hold no secrets.
+type Options struct {
+	// Stream is the stream's name or its ARN; required.
+	Stream string
+	// Region is the stream's AWS region. Default: that of the ARN, else of
+	// the AWS configuration (environment, profile, instance).
+	Region string
+	// Endpoint replaces the service's address, e.g. http://127.0.0.1:4567.
+	Endpoint string
+	// EmulatorCredentials signs with fixed public credentials: emulators want
+	// a signature, though any will do. Default: the AWS credential chain.
+	EmulatorCredentials bool
+	// InitialPosition is where a job that was never started begins. Default LATEST.
+	InitialPosition InitialPosition
+	// InitialTimestamp goes with AT_TIMESTAMP, and only with it.
+	InitialTimestamp time.Time
+	// StopTimestamp ends the reading of each shard before the first record
+	// that arrived later; the reader goes on idling. Default: no end.
+	StopTimestamp time.Time
+	// PollInterval overrides DefaultPollInterval.
+	PollInterval time.Duration
+	// CallInterval overrides DefaultCallInterval; only emulators take less.
+	CallInterval time.Duration
+	// MaxRecordsPerCall overrides DefaultMaxRecordsPerCall, downwards.
+	MaxRecordsPerCall int
+	// BufferBytes overrides DefaultBufferBytes. With less than 10 MB there is
+	// one call at a time. What is being decoded from JSON comes on top.
+	BufferBytes int64
+	// DiscoveryInterval overrides DefaultDiscoveryInterval.
+	DiscoveryInterval time.Duration
+	// RetryDeadline overrides DefaultRetryDeadline.
+	RetryDeadline time.Duration
+	// RetryBackoff overrides DefaultRetryBackoff.
+	RetryBackoff time.Duration
+	// RetryBackoffMax overrides DefaultRetryBackoffMax.
+	RetryBackoffMax time.Duration
+}
+
+var (
+	streamName = regexp.MustCompile(`^[a-zA-Z0-9_.-]{1,128}$`)
+	streamARN  = regexp.MustCompile(`^arn:aws[a-z-]*:kinesis:([a-z0-9-]+):\d{12}:stream/([a-zA-Z0-9_.-]{1,128})$`)
+)
+
+// Validate reports all faults of the options in one error, nil if there are none.
+func (o Options) Validate() error {
+	var faults []error
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+
+	arn := streamARN.FindStringSubmatch(o.Stream)
+	switch {
+	case o.Stream == "":
+		fault("no stream is named")
+	case arn == nil && strings.HasPrefix(o.Stream, "arn:"):
+		fault("stream %q is not the ARN of a Kinesis stream", o.Stream)
+	case arn == nil && !streamName.MatchString(o.Stream):
+		fault("stream %q: a name has 1 to 128 letters, digits, '_', '.' and '-'", o.Stream)
+	case arn != nil && o.Region != "" && o.Region != arn[1]:
+		fault("region %s is not that of the stream, %s", o.Region, arn[1])
+	}
+	if o.Endpoint != "" {
+		u, err := url.Parse(o.Endpoint)
+		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+			fault("endpoint %q is not an http or https URL", o.Endpoint)
+		}
+	}
+	if o.EmulatorCredentials && o.Endpoint == "" {
+		fault("emulator credentials need an endpoint: AWS refuses them")
+	}
+	switch o.InitialPosition {
+	case "", Latest, TrimHorizon:
+		if !o.InitialTimestamp.IsZero() {
+			fault("an initial timestamp needs the initial position %s", AtTimestamp)
+		}
+	case AtTimestamp:
+		if o.InitialTimestamp.IsZero() {
+			fault("the initial position %s needs an initial timestamp", AtTimestamp)
+		}
+	default:
+		fault("initial position %q is none of %s, %s, %s", o.InitialPosition, Latest, TrimHorizon, AtTimestamp)
+	}
+	if !o.StopTimestamp.IsZero() && o.StopTimestamp.Before(o.InitialTimestamp) {
+		fault("the stop timestamp %s is before the initial timestamp %s",
+			o.StopTimestamp.Format(time.RFC3339), o.InitialTimestamp.Format(time.RFC3339))
+	}
+	if o.MaxRecordsPerCall < 0 || o.MaxRecordsPerCall > DefaultMaxRecordsPerCall {
+		fault("%d records per call: the service allows 1 to %d", o.MaxRecordsPerCall, DefaultMaxRecordsPerCall)
+	}
+	if o.BufferBytes < 0 {
+		fault("a buffer of %d bytes is negative", o.BufferBytes)
+	}
+	for _, d := range []struct {
+		name  string
+		value time.Duration
+	}{
+		{"poll interval", o.PollInterval},
+		{"call interval", o.CallInterval},
+		{"discovery interval", o.DiscoveryInterval},
+		{"retry deadline", o.RetryDeadline},
+		{"retry backoff", o.RetryBackoff},
+		{"highest retry backoff", o.RetryBackoffMax},
+	} {
+		if d.value < 0 {
+			fault("the %s %s is negative", d.name, d.value)
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// withDefaults returns the options with defaults in place of zero values.
+func (o Options) withDefaults() Options {
+	orDuration(&o.PollInterval, DefaultPollInterval)
+	orDuration(&o.CallInterval, DefaultCallInterval)
+	orDuration(&o.DiscoveryInterval, DefaultDiscoveryInterval)
+	orDuration(&o.RetryDeadline, DefaultRetryDeadline)
+	orDuration(&o.RetryBackoff, DefaultRetryBackoff)
+	orDuration(&o.RetryBackoffMax, DefaultRetryBackoffMax)
+	if o.InitialPosition == "" {
+		o.InitialPosition = Latest
+	}
+	if o.MaxRecordsPerCall == 0 {
+		o.MaxRecordsPerCall = DefaultMaxRecordsPerCall
+	}
+	if o.BufferBytes == 0 {
+		o.BufferBytes = DefaultBufferBytes
+	}
+	if arn := streamARN.FindStringSubmatch(o.Stream); arn != nil && o.Region == "" {
+		o.Region = arn[1]
+	}
+	return o
+}
+
+func orDuration(d *time.Duration, def time.Duration) {
+	if *d == 0 {
+		*d = def
+	}
+}
+
+// StreamName returns the stream's name, also where Stream is an ARN.
+func (o Options) StreamName() string {
+	if arn := streamARN.FindStringSubmatch(o.Stream); arn != nil {
+		return arn[2]
+	}
+	return o.Stream
+}
+
+// target returns the two ways in which requests name a stream; one is nil.
+// Only the ARN reaches a stream of another account.
+func (o Options) target() (name, arn *string) {
+	if streamARN.MatchString(o.Stream) {
+		return nil, &o.Stream
+	}
+	return &o.Stream, nil
+}

@@ -1,0 +1,190 @@
+package kinesisio
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// positionsVersion is the first byte of encoded positions; they live in savepoints.
+const positionsVersion = 1
+
+// ErrCorruptPositions is wrapped by the error of Open for positions that this
+// package did not write: cut short, damaged, or of a newer version.
+var ErrCorruptPositions = errors.New("corrupt or newer positions")
+
+// position is how far a shard was read. The zero position is its beginning.
+type position struct {
+	// seq is the sequence number of the last record that was delivered.
+	seq string
+	// next is the sub-sequence number that follows within record seq, 0 if
+	// all of the record was delivered.
+	next uint32
+	// finished is set when a closed shard was delivered to its end.
+	finished bool
+}
+
+// positions is what a slot keeps: where its job began, and each shard that
+// was begun. A shard that is not in it is read from the job's beginning, so
+// shards need no entry until something of them was delivered.
+type positions struct {
+	stream string
+	index  int
+	count  int
+	// from is the time of arrival where reading began, in milliseconds since
+	// 1970; allFrom for everything that the stream holds.
+	from   int64
+	shards map[string]position
+}
+
+// allFrom stands for TRIM_HORIZON.
+const allFrom = int64(-1)
+
+// startPositions returns the positions of a slot that was never read.
+//
+// LATEST is pinned down as the time of the job's first start. An iterator of
+// type LATEST would begin at the moment of its making: in a slot that opens
+// late, after a failure before the first record, or again after a silent
+// iterator expired, that is later than the start, and the records between
+// would be lost. The price: the clocks of the starting machine and of the
+// service decide, some records from just before the start may be read.
+func startPositions(o Options, index, count int, jobStart int64) positions {
+	p := positions{stream: o.StreamName(), index: index, count: count, shards: map[string]position{}}
+	switch o.InitialPosition {
+	case TrimHorizon:
+		p.from = allFrom
+	case AtTimestamp:
+		p.from = max(0, o.InitialTimestamp.UnixMilli())
+	default:
+		p.from = jobStart
+		if p.from <= 0 {
+			p.from = time.Now().UnixMilli()
+		}
+	}
+	return p
+}
+
+// Flags of an encoded shard.
+const (
+	flagReading  = 0
+	flagFinished = 1
+)
+
+// encode returns the positions' binary form: version, stream, slot, beginning,
+// then the shards in the order of their ids. Equal positions are equal bytes.
+func (p *positions) encode() []byte {
+	out := make([]byte, 0, 32+len(p.stream)+96*len(p.shards))
+	out = append(out, positionsVersion)
+	out = appendText(out, p.stream)
+	out = binary.AppendUvarint(out, uint64(p.index))
+	out = binary.AppendUvarint(out, uint64(p.count))
+	out = binary.AppendVarint(out, p.from)
+	ids := make([]string, 0, len(p.shards))
+	for id := range p.shards {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	out = binary.AppendUvarint(out, uint64(len(ids)))
+	for _, id := range ids {
+		out = appendText(out, id)
+		s := p.shards[id]
+		if s.finished {
+			out = append(out, flagFinished)
+			continue
+		}
+		out = append(out, flagReading)
+		out = appendText(out, s.seq)
+		out = binary.AppendUvarint(out, uint64(s.next))
+	}
+	return out
+}
+
+// decodePositions reads what encode wrote, and nothing else.
+func decodePositions(in []byte) (positions, error) {
+	r := textReader{in: in}
+	if v := r.byte(); v != positionsVersion {
+		return positions{}, fmt.Errorf("%w: version %d, this program knows %d", ErrCorruptPositions, v, positionsVersion)
+	}
+	p := positions{stream: r.text(), index: int(r.number(1 << 30)), count: int(r.number(1 << 30)), from: r.signed()}
+	n := r.number(uint64(len(r.in)))
+	p.shards = make(map[string]position, n)
+	last := ""
+	for range n {
+		id := r.text()
+		if r.bad || strings.Compare(id, last) <= 0 {
+			return positions{}, ErrCorruptPositions
+		}
+		last = id
+		switch r.byte() {
+		case flagFinished:
+			p.shards[id] = position{finished: true}
+		case flagReading:
+			s := position{seq: r.text(), next: uint32(r.number(1<<32 - 1))}
+			if s.seq == "" {
+				r.bad = true
+			}
+			p.shards[id] = s
+		default:
+			r.bad = true
+		}
+	}
+	if r.bad || len(r.in) > 0 || p.index >= p.count || p.from < allFrom {
+		return positions{}, ErrCorruptPositions
+	}
+	return p, nil
+}
+
+func appendText(out []byte, s string) []byte {
+	return append(binary.AppendUvarint(out, uint64(len(s))), s...)
+}
+
+// textReader takes values off the front of in; bad is set by the first that is none.
+type textReader struct {
+	in  []byte
+	bad bool
+}
+
+func (r *textReader) byte() byte {
+	if len(r.in) == 0 {
+		r.bad = true
+		return 0
+	}
+	b := r.in[0]
+	r.in = r.in[1:]
+	return b
+}
+
+func (r *textReader) number(most uint64) uint64 {
+	v, n := binary.Uvarint(r.in)
+	// A number in more bytes than it needs would make two encodings of one value.
+	if n <= 0 || v > most || (n > 1 && r.in[n-1] == 0) {
+		r.bad, r.in = true, nil
+		return 0
+	}
+	r.in = r.in[n:]
+	return v
+}
+
+func (r *textReader) signed() int64 {
+	v, n := binary.Varint(r.in)
+	if n <= 0 || (n > 1 && r.in[n-1] == 0) {
+		r.bad, r.in = true, nil
+		return 0
+	}
+	r.in = r.in[n:]
+	return v
+}
+
+func (r *textReader) text() string {
+	n := r.number(uint64(len(r.in)))
+	if n > uint64(len(r.in)) {
+		r.bad, r.in = true, nil
+		return ""
+	}
+	s := string(r.in[:n])
+	r.in = r.in[n:]
+	return s
+}

@@ -1,0 +1,245 @@
+package kinesisio
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/big"
+	"slices"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+
+	"github.com/streaming-etl/streaming-etl/io/slots"
+)
+
+// hashBits is the width of hash keys: they are MD5 sums of partition keys.
+const hashBits = 128
+
+// maxSlots keeps each slot's part of the hash range far wider than hashSlack.
+const maxSlots = 1 << 20
+
+// hashSlack is added to starting hash keys before they are placed: streams
+// are made with i*floor(2^128/shards), a little below i*2^128/shards, and
+// without it shard i of N would fall in slot i-1 of N.
+const hashSlack = 1 << 32
+
+// slotOf returns the slot of count that reads a shard with the starting hash
+// key: slot i owns the keys from i*2^128/count to (i+1)*2^128/count. So a
+// shard has one owner without anyone being asked, and after a split the child
+// that begins where its parent began stays in the parent's slot.
+func slotOf(startingHashKey string, count int) (int, error) {
+	start, ok := new(big.Int).SetString(startingHashKey, 10)
+	if !ok || start.Sign() < 0 || start.BitLen() > hashBits {
+		return 0, fmt.Errorf("starting hash key %q is not a number of 128 bits", startingHashKey)
+	}
+	start.Add(start, big.NewInt(hashSlack))
+	start.Mul(start, big.NewInt(int64(count)))
+	return int(min(start.Rsh(start, hashBits).Int64(), int64(count-1))), nil
+}
+
+// found is a shard as ListShards or the end of its parent told of it.
+type found struct {
+	id      string
+	parents []string
+}
+
+// owned returns the shards of the answer that belong to the slot.
+func ownedShards(shards []types.Shard, slot slots.Slot) ([]found, error) {
+	var out []found
+	for i := range shards {
+		s := &shards[i]
+		f := found{id: aws.ToString(s.ShardId)}
+		for _, p := range []*string{s.ParentShardId, s.AdjacentParentShardId} {
+			if aws.ToString(p) != "" {
+				f.parents = append(f.parents, *p)
+			}
+		}
+		ours, err := owns(slot, f.id, s.HashKeyRange)
+		if err != nil {
+			return nil, err
+		}
+		if ours {
+			out = append(out, f)
+		}
+	}
+	return out, nil
+}
+
+// ownedChildren does the same for the children that the end of a shard names.
+func ownedChildren(children []types.ChildShard, slot slots.Slot) ([]found, error) {
+	var out []found
+	for i := range children {
+		c := &children[i]
+		f := found{id: aws.ToString(c.ShardId), parents: c.ParentShards}
+		ours, err := owns(slot, f.id, c.HashKeyRange)
+		if err != nil {
+			return nil, err
+		}
+		if ours {
+			out = append(out, f)
+		}
+	}
+	return out, nil
+}
+
+func owns(slot slots.Slot, id string, r *types.HashKeyRange) (bool, error) {
+	if id == "" || r == nil {
+		return false, errors.New("a shard without id or hash key range")
+	}
+	i, err := slotOf(aws.ToString(r.StartingHashKey), slot.Count)
+	if err != nil {
+		return false, fmt.Errorf("shard %s: %w", id, err)
+	}
+	return i == slot.Index, nil
+}
+
+// discover lists the stream's shards at once, then every DiscoveryInterval,
+// and whenever a shard has ended, until the reader is closed.
+func (r *Reader) discover(ctx context.Context) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-timer.C:
+		case <-r.relist:
+		}
+		shards, err := r.listShards(ctx)
+		if err != nil {
+			return err
+		}
+		ours, err := ownedShards(shards, r.slot)
+		if err != nil {
+			return fmt.Errorf("list shards of stream %s: %w", r.opts.Stream, err)
+		}
+		r.merge(ours)
+		timer.Reset(r.opts.DiscoveryInterval)
+	}
+}
+
+// askRelist asks for a listing soon; one that is asked for already will do.
+func (r *Reader) askRelist() {
+	select {
+	case r.relist <- struct{}{}:
+	default:
+	}
+}
+
+// listShards returns all shards of the stream, open and closed ones.
+func (r *Reader) listShards(ctx context.Context) ([]types.Shard, error) {
+	var (
+		shards []types.Shard
+		token  *string
+		stale  int
+	)
+	for {
+		in := &kinesis.ListShardsInput{NextToken: token}
+		if token == nil {
+			// A token stands for the stream too; the service refuses both.
+			in.StreamName, in.StreamARN = r.opts.target()
+		}
+		var out *kinesis.ListShardsOutput
+		err := r.retry(ctx, "ListShards", "", func() (err error) {
+			out, err = r.client.ListShards(ctx, in, singleAttempt)
+			return err
+		})
+		var old *types.ExpiredNextTokenException
+		if errors.As(err, &old) && stale < maxStale {
+			shards, token = nil, nil
+			stale++
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		shards = append(shards, out.Shards...)
+		if token = out.NextToken; aws.ToString(token) == "" {
+			return shards, nil
+		}
+	}
+}
+
+// maxStale bounds how often in a row a token or iterator may be told to have
+// expired the moment it was given.
+const maxStale = 10
+
+// missesToForget is how many listings in a row must be without a finished
+// shard before it is forgotten: were one listing short by mistake, the shard
+// would be read once more from its beginning.
+const missesToForget = 3
+
+// merge takes over a complete listing of the slot's shards.
+func (r *Reader) merge(listed []found) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.listed = true
+	r.learn(listed)
+	for id, s := range r.shards {
+		if slices.ContainsFunc(listed, func(f found) bool { return f.id == id }) {
+			s.missed = 0
+			continue
+		}
+		// The stream has forgotten it (retention), so will we. A child that
+		// comes after it no longer finds it here and does not wait.
+		if s.missed++; s.missed >= missesToForget && s.delivered.finished {
+			delete(r.shards, id)
+			delete(r.positions.shards, id)
+			r.turns = slices.DeleteFunc(r.turns, func(t *shard) bool { return t == s })
+		}
+	}
+	r.start()
+}
+
+// learn adds shards that were not known, and parents that were not. r.mu is held.
+func (r *Reader) learn(shards []found) {
+	for _, f := range shards {
+		s := r.shards[f.id]
+		if s == nil {
+			s = r.add(f.id, position{})
+		}
+		if len(f.parents) > len(s.parents) {
+			s.parents = f.parents
+		}
+	}
+}
+
+// start begins to read the shards whose turn has come. r.mu is held.
+//
+// A child waits until the pipeline has everything of its parents, so the
+// order within a partition key survives splits and merges. This holds for
+// parents of the same slot. A parent of another slot is not known here and
+// not waited for: nothing of the child is lost or doubled, but across that
+// one boundary its records may overtake the parent's last. A split's second
+// half and a merge over the border of two slots are such cases; with one
+// slot there are none.
+func (r *Reader) start() {
+	if r.err != nil || r.closed {
+		return
+	}
+	for _, s := range r.turns {
+		if s.started || s.delivered.finished {
+			continue
+		}
+		// A shard of which something was delivered was begun before, after its parents.
+		if s.delivered.seq == "" {
+			if !r.listed || r.waits(s) {
+				continue
+			}
+		}
+		s.started = true
+		r.run(func(ctx context.Context) error { return r.fetch(ctx, s) })
+	}
+}
+
+func (r *Reader) waits(s *shard) bool {
+	for _, p := range s.parents {
+		if parent := r.shards[p]; parent != nil && !parent.delivered.finished {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,67 @@
+package kinesisio
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// counters are updated by the fetchers.
+type counters struct {
+	calls, retries, throttles, expirations atomic.Int64
+	records, bytes, lost                   atomic.Int64
+}
+
+// Stats counts what a reader did since it was opened.
+type Stats struct {
+	// Calls to the service, with Retries of them after a passing fault and
+	// Throttles answered with "too much".
+	Calls, Retries, Throttles int64
+	// Expirations of iterators that were replaced.
+	Expirations int64
+	// Records were fetched, after de-aggregation, with Bytes of payload. What
+	// was not yet delivered by Drain is counted too.
+	Records, Bytes int64
+	// LostShards were deleted by the stream's retention before they were read to their end.
+	LostShards int64
+	// Shards are those the slot knows; Open of them are being read.
+	Shards, Open int
+	// CaughtUp says that all the slot's shards are delivered to their tip,
+	// their end, or the stop timestamp. It may change with the next record.
+	CaughtUp bool
+	// Lag is the largest distance of a shard's last answer from its tip, in time.
+	Lag time.Duration
+}
+
+// Stats returns the present counts. It may be called at any time.
+func (r *Reader) Stats() Stats {
+	s := Stats{
+		Calls:       r.counts.calls.Load(),
+		Retries:     r.counts.retries.Load(),
+		Throttles:   r.counts.throttles.Load(),
+		Expirations: r.counts.expirations.Load(),
+		Records:     r.counts.records.Load(),
+		Bytes:       r.counts.bytes.Load(),
+		LostShards:  r.counts.lost.Load(),
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s.Shards = len(r.turns)
+	s.CaughtUp = r.listed && r.err == nil
+	for _, t := range r.turns {
+		if t.delivered.finished {
+			continue
+		}
+		if t.started {
+			s.Open++
+		}
+		s.Lag = max(s.Lag, t.lag)
+		if len(t.queue) > 0 || !t.stopped && (!t.polled || t.lag > 0) {
+			s.CaughtUp = false
+		}
+	}
+	return s
+}
+
+// Lag returns how far the slot's furthest shard is behind its tip
+// (MillisBehindLatest of its last answer), 0 if all are read to the tip.
+func (r *Reader) Lag() time.Duration { return r.Stats().Lag }
