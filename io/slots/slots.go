@@ -169,7 +169,6 @@ func (p *Pool) entry(index int) *entry {
 		if e.reader != nil && p.now().Sub(e.fired) > idleClose {
 			go e.reader.Close()
 			e.reader = nil
-			delete(p.open, i)
 		}
 		e.mu.Unlock()
 	}

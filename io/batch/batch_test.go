@@ -1,0 +1,96 @@
+package batch
+
+import (
+	"errors"
+	"reflect"
+	"testing"
+)
+
+func sample() Batch {
+	b := Batch{Source: "trips", Shard: "shardId-000000000001", JobStart: 1514768400000, Seqs: []string{"49590338271490256608559692538361571095921575989136588898", "17"}}
+	b.Append([]byte(`{"a":1}`), 0, 0, 1514768400001)
+	b.Append(nil, 0, 1, 1514768400001)
+	b.Append([]byte("x"), 1, 0, 1514768399000)
+	return b
+}
+
+func TestPayloadsAndSequenceNumbersAreThoseAppended(t *testing.T) {
+	b := sample()
+	for i, want := range []struct{ payload, seq string }{
+		{`{"a":1}`, b.Seqs[0]}, {"", b.Seqs[0]}, {"x", "17"},
+	} {
+		if got := string(b.Payload(i)); got != want.payload {
+			t.Errorf("payload %d is %q, want %q", i, got, want.payload)
+		}
+		if got := b.Seq(i); got != want.seq {
+			t.Errorf("sequence number %d is %s, want %s", i, got, want.seq)
+		}
+	}
+	if b.Len() != 3 {
+		t.Errorf("Len is %d, want 3", b.Len())
+	}
+}
+
+func TestAppendingToAPayloadDoesNotReachTheNext(t *testing.T) {
+	b := sample()
+	_ = append(b.Payload(0), "yyyy"...)
+	if got := string(b.Payload(2)); got != "x" {
+		t.Errorf("the next payload became %q", got)
+	}
+}
+
+func TestDecodeReturnsWhatWasEncoded(t *testing.T) {
+	for name, b := range map[string]Batch{"records": sample(), "empty": {}, "flush": {Flush: true, JobStart: -1}} {
+		got, err := Decode(Encode(b))
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if len(got.Data) == 0 {
+			got.Data = b.Data // nil and empty are the same
+		}
+		if !reflect.DeepEqual(got, b) {
+			t.Errorf("%s: got %+v, want %+v", name, got, b)
+		}
+	}
+}
+
+func TestDecodeRefusesTruncatedLongerAndNewerBytes(t *testing.T) {
+	whole := Encode(sample())
+	for n := range whole {
+		if _, err := Decode(whole[:n]); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("the first %d bytes of %d: error is %v, want ErrCorrupt", n, len(whole), err)
+		}
+	}
+	if _, err := Decode(append(whole, 0)); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("a byte more: error is %v, want ErrCorrupt", err)
+	}
+	whole[0]++
+	if _, err := Decode(whole); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("newer version: error is %v, want ErrCorrupt", err)
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	f.Add(Encode(sample()))
+	f.Add(Encode(Batch{Flush: true}))
+	f.Add([]byte{version, 0xff, 0xff, 0xff, 0xff, 0x0f})
+	f.Fuzz(func(t *testing.T, in []byte) {
+		b, err := Decode(in)
+		if err != nil {
+			return
+		}
+		for i := range b.Records { // must not panic
+			_, _ = b.Payload(i), b.Seq(i)
+		}
+		again, err := Decode(Encode(b))
+		if err != nil {
+			t.Fatalf("what was decoded does not round-trip: %v", err)
+		}
+		if len(again.Data) == 0 {
+			again.Data = b.Data
+		}
+		if !reflect.DeepEqual(again, b) {
+			t.Fatalf("got %+v, want %+v", again, b)
+		}
+	})
+}

@@ -1,0 +1,168 @@
+package slots
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/streaming-etl/streaming-etl/io/batch"
+)
+
+// counter is a source of the numbers from 0, ten a firing; positions are the next number.
+type counter struct {
+	opened []string
+	closed int
+	fail   error
+}
+
+func (c *counter) Open(_ context.Context, _ Slot, positions []byte) (Reader, error) {
+	c.opened = append(c.opened, string(positions))
+	n, _ := strconv.Atoi(string(positions))
+	return &counterReader{c: c, next: n}, nil
+}
+
+type counterReader struct {
+	c    *counter
+	next int
+}
+
+func (r *counterReader) Drain(int) ([]batch.Batch, []byte, bool, error) {
+	if r.c.fail != nil {
+		return nil, nil, false, r.c.fail
+	}
+	b := batch.Batch{Seqs: []string{""}}
+	for range 10 {
+		b.Append([]byte(strconv.Itoa(r.next)), 0, 0, 0)
+		r.next++
+	}
+	return []batch.Batch{b}, []byte(strconv.Itoa(r.next)), true, nil
+}
+
+func (r *counterReader) Close() { r.c.closed++ }
+
+func fire(t *testing.T, p *Pool, c *counter, s State) Firing {
+	t.Helper()
+	f, err := p.Fire(t.Context(), c, s, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func TestFireGoesOnWithTheOpenReader(t *testing.T) {
+	p, c := NewPool(), &counter{}
+	s := State{Slot: Slot{Index: 0, Count: 1, JobStart: 7}}
+	f := fire(t, p, c, s)
+	if got := f.Batches[0].JobStart; got != 7 {
+		t.Errorf("batch has job start %d, want the slot's, 7", got)
+	}
+	f = fire(t, p, c, f.State)
+	if got := string(f.Batches[0].Payload(0)); got != "10" {
+		t.Errorf("second firing begins with %s, want 10", got)
+	}
+	if !f.More {
+		t.Error("More of the reader was not passed on")
+	}
+	if want := []string{""}; !reflect.DeepEqual(c.opened, want) {
+		t.Errorf("readers were opened at %q, want once at the start", c.opened)
+	}
+	p.Close()
+	if c.closed != 1 {
+		t.Errorf("%d readers closed, want 1", c.closed)
+	}
+}
+
+func TestFireReopensWhereTheStateIs(t *testing.T) {
+	p, c := NewPool(), &counter{}
+	s := State{Slot: Slot{Index: 0, Count: 1}}
+	first := fire(t, p, c, s)
+	fire(t, p, c, first.State) // its bundle fails: the state stays at 10
+	f := fire(t, p, c, first.State)
+	if got := string(f.Batches[0].Payload(0)); got != "10" {
+		t.Errorf("the firing done anew begins with %s, want 10", got)
+	}
+	if want := []string{"", "10"}; !reflect.DeepEqual(c.opened, want) || c.closed != 1 {
+		t.Errorf("opened at %q and closed %d, want %q and 1", c.opened, c.closed, want)
+	}
+}
+
+func TestFireAfterAnErrorOpensAnew(t *testing.T) {
+	p, c := NewPool(), &counter{}
+	s := State{Slot: Slot{Index: 0, Count: 1}}
+	f := fire(t, p, c, s)
+	c.fail = errors.New("the stream is gone")
+	if _, err := p.Fire(t.Context(), c, f.State, 100); !errors.Is(err, c.fail) {
+		t.Fatalf("error is %v, want the reader's", err)
+	}
+	c.fail = nil
+	f = fire(t, p, c, f.State)
+	if got := string(f.Batches[0].Payload(0)); got != "10" {
+		t.Errorf("begins with %s, want 10", got)
+	}
+}
+
+func TestAReaderThatIsNotFiredIsClosed(t *testing.T) {
+	p, c := NewPool(), &counter{}
+	now := time.Unix(0, 0)
+	p.now = func() time.Time { return now }
+	closed := make(chan struct{})
+	gone := fire(t, p, c, State{Slot: Slot{Index: 0, Count: 2}})
+	p.open[0].reader = closeNotifier{p.open[0].reader, closed}
+	now = now.Add(idleClose + 1)
+	fire(t, p, c, State{Slot: Slot{Index: 1, Count: 2}})
+	<-closed
+	f := fire(t, p, c, gone.State)
+	if got := string(f.Batches[0].Payload(0)); got != "10" {
+		t.Errorf("a slot that came back begins with %s, want 10", got)
+	}
+}
+
+type closeNotifier struct {
+	Reader
+	closed chan struct{}
+}
+
+func (c closeNotifier) Close() { close(c.closed) }
+
+func TestStateRoundTripsAndRefusesOtherBytes(t *testing.T) {
+	for _, s := range []State{
+		{Slot: Slot{Index: 0, Count: 1}},
+		{Slot: Slot{Index: 299, Count: 300, JobStart: 1514768400000}, Positions: []byte{1, 2, 3}},
+	} {
+		in := s.Encode()
+		got, err := DecodeState(in)
+		if err != nil || !reflect.DeepEqual(got, s) {
+			t.Errorf("got %+v, %v, want %+v", got, err, s)
+		}
+		head := len(in) - len(s.Positions)
+		for n := range head {
+			if _, err := DecodeState(in[:n]); !errors.Is(err, ErrCorrupt) {
+				t.Errorf("the first %d bytes: error is %v, want ErrCorrupt", n, err)
+			}
+		}
+		in[0]++
+		if _, err := DecodeState(in); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("newer version: error is %v, want ErrCorrupt", err)
+		}
+	}
+}
+
+func FuzzDecodeState(f *testing.F) {
+	f.Add(State{Slot: Slot{Index: 1, Count: 2, JobStart: 3}, Positions: []byte("p")}.Encode())
+	f.Fuzz(func(t *testing.T, in []byte) {
+		s, err := DecodeState(in)
+		if err != nil {
+			return
+		}
+		if s.Slot.Index < 0 || s.Slot.Index >= s.Slot.Count {
+			t.Fatalf("slot %d of %d", s.Slot.Index, s.Slot.Count)
+		}
+		again, err := DecodeState(s.Encode())
+		if err != nil || !reflect.DeepEqual(again, s) {
+			t.Fatalf("got %+v, %v, want %+v", again, err, s)
+		}
+	})
+}
