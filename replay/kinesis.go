@@ -1,0 +1,120 @@
+package replay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/streaming-etl/streaming-etl/io/kinesisio"
+)
+
+// aggregateLanes is the number of aggregates that are filled at a time, each
+// for its part of the hash keys: a stream of up to so many shards is used
+// evenly.
+const aggregateLanes = 64
+
+// KinesisOptions name the stream that a Kinesis sends into.
+type KinesisOptions struct {
+	// Stream is the stream's name or ARN; required. Region defaults to that
+	// of the ARN or the AWS configuration, Endpoint to the service's own.
+	Stream, Region, Endpoint string
+	// EmulatorCredentials signs with fixed public credentials.
+	EmulatorCredentials bool
+	// Aggregate packs many events into one record, in the format of the
+	// Kinesis Producer Library: a shard takes 1,000 records a second, however
+	// small they are. Events of one key stay in order.
+	Aggregate bool
+}
+
+// Validate returns all mistakes in one error made by errors.Join.
+func (o KinesisOptions) Validate() error { return o.producer().Validate() }
+
+func (o KinesisOptions) producer() kinesisio.ProducerOptions {
+	return kinesisio.ProducerOptions{
+		Stream: o.Stream, Region: o.Region, Endpoint: o.Endpoint, EmulatorCredentials: o.EmulatorCredentials,
+	}
+}
+
+// region returns the stream's region as far as the options tell it.
+func (o KinesisOptions) region() string {
+	if arn := strings.Split(o.Stream, ":"); o.Region == "" && len(arn) > 3 {
+		return arn[3]
+	}
+	return o.Region
+}
+
+// Kinesis is a Sender into a Kinesis stream. Events of one partition key
+// arrive in their order, each at least once: a call whose answer was lost is
+// made again.
+type Kinesis struct {
+	producer  *kinesisio.Producer
+	aggregate *kinesisio.Aggregator // nil: an event is a record
+}
+
+// OpenKinesis starts a sender; the caller closes it. It goes on when ctx ends,
+// so that a stopped replay can deliver what it has sent.
+func OpenKinesis(ctx context.Context, o KinesisOptions) (*Kinesis, error) {
+	k := &Kinesis{}
+	if o.Aggregate {
+		a, err := kinesisio.NewAggregator(aggregateLanes, 0)
+		if err != nil {
+			return nil, err
+		}
+		k.aggregate = a
+	}
+	p, err := kinesisio.NewProducer(context.WithoutCancel(ctx), o.producer())
+	if err != nil {
+		return nil, err
+	}
+	k.producer = p
+	return k, nil
+}
+
+// Send implements Sender.
+func (k *Kinesis) Send(ctx context.Context, partitionKey string, data []byte) error {
+	if k.aggregate == nil {
+		return k.producer.Put(ctx, kinesisio.Record{PartitionKey: partitionKey, Data: data})
+	}
+	full, err := k.aggregate.Add(partitionKey, "", data)
+	if err != nil {
+		return err
+	}
+	return k.put(ctx, full)
+}
+
+// Push implements Sender: it sends aggregates that are not full.
+func (k *Kinesis) Push(ctx context.Context) error {
+	if k.aggregate == nil {
+		return nil
+	}
+	return k.put(ctx, k.aggregate.Flush())
+}
+
+func (k *Kinesis) put(ctx context.Context, records []kinesisio.Record) error {
+	for i, r := range records {
+		if err := k.producer.Put(ctx, r); err != nil {
+			return fmt.Errorf("aggregate %d of %d: %w", i+1, len(records), err)
+		}
+	}
+	return nil
+}
+
+// Flush implements Sender.
+func (k *Kinesis) Flush(ctx context.Context) error {
+	if err := k.Push(ctx); err != nil {
+		return err
+	}
+	return k.producer.Flush(ctx)
+}
+
+// Stats implements Sender.
+func (k *Kinesis) Stats() SenderStats {
+	s := k.producer.Stats()
+	return SenderStats{Requests: s.Calls, Retries: s.Retries}
+}
+
+// Close delivers what was sent, until ctx ends, and stops the sender.
+func (k *Kinesis) Close(ctx context.Context) error {
+	return errors.Join(k.Push(ctx), k.producer.Close(ctx))
+}
