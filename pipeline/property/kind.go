@@ -262,7 +262,9 @@ func checkStream(text string) string {
 	name := text
 	if strings.HasPrefix(text, "arn:") {
 		parts := strings.SplitN(text, ":", 6)
-		if len(parts) != 6 || parts[2] != "kinesis" || parts[3] == "" || parts[4] == "" || !strings.HasPrefix(parts[5], "stream/") {
+		if len(parts) != 6 || !strings.HasPrefix(parts[1], "aws") || parts[2] != "kinesis" ||
+			parts[3] == "" || checkRegion(parts[3]) != "" || len(parts[4]) != 12 || !only(parts[4], "0123456789") ||
+			!strings.HasPrefix(parts[5], "stream/") {
 			return "is not the ARN of a Kinesis stream (arn:aws:kinesis:region:account:stream/name)"
 		}
 		name = strings.TrimPrefix(parts[5], "stream/")

@@ -21,6 +21,8 @@ func TestCheck(t *testing.T) {
 		{"InputKinesisStream", "arn:aws-cn:kinesis:cn-north-1:123456789012:stream/trips", "", ""},
 		{"InputKinesisStream", "arn:aws:kinesis:eu-central-1:123456789012:stream/", "is not a stream's name", ""},
 		{"InputKinesisStream", "arn:aws:s3:::trips", "is not the ARN of a Kinesis stream", ""},
+		{"InputKinesisStream", "arn:aws:kinesis:eu-central-1:1234:stream/trips", "is not the ARN of a Kinesis stream", ""},
+		{"InputKinesisStream", "arn:aws:kinesis:eu-central-1:123456789012:trips", "is not the ARN of a Kinesis stream", ""},
 		{"InputKinesisStream", "arn:aws:kinesis::123456789012:stream/trips", "is not the ARN of a Kinesis stream", ""},
 		{"InputKinesisStream", "", "is empty", ""},
 		{"InputKinesisStream", "tr\x00ips", "has control characters", ""},

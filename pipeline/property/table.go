@@ -23,7 +23,7 @@ func properties() []Property {
 		{
 			Name: "InputStreamRegion", Group: groupSource, Kind: String, DefaultOf: "Region",
 			Check: checkRegion, Allowed: allowedRegion,
-			Doc: "The region of the input stream, where it is not the application's own.",
+			Doc: "The region of the input stream, where it is not the application's own; an ARN brings its own.",
 		},
 		{
 			Name: "InputStreamEndpoint", Group: groupSource, Kind: URL, DefaultNote: "AWS",
@@ -43,7 +43,7 @@ func properties() []Property {
 		},
 		{
 			Name: "InputStreamStopTimestamp", Group: groupSource, Kind: Time, DefaultNote: "never",
-			Doc: "Records that arrived at or after this time are not read: a shard is done when it has been read up to there. " +
+			Doc: "Records that arrived later than this are not read: a shard is done when it has been read up to there. " +
 				"For reading a closed span of time again.",
 		},
 		{
@@ -55,17 +55,17 @@ func properties() []Property {
 		{
 			Name: "InputPollIntervalMs", Group: groupSource, Kind: Millis, Default: "1000", Min: 10, Max: 240_000,
 			Doc: "How long a shard that had nothing new is left alone before it is asked again; a shard that is behind is read without a pause. " +
-				"Less brings records sooner, but a shard answers 5 reads a second to all its readers together, so that under 200 ms it throttles.",
+				"Less brings records sooner, but a shard answers 5 reads a second to all its readers together, so that less than 200 ms gains nothing.",
 		},
 		{
 			Name: "InputDiscoveryIntervalMs", Group: groupSource, Kind: Millis, Default: "10000", Min: 100, Max: 3_600_000,
 			Doc: "How often the list of shards is read again, to find those that appear when a stream is resharded. " +
-				"Children of a shard that was read to its end are found then at the latest.",
+				"Children of a shard that a slot itself read to the end are known at once; this is for children of other slots' shards.",
 		},
 		{
 			Name: "InputBufferMb", Group: groupSource, Kind: Megabytes, Default: "64", Min: 1, Max: 4096,
 			Doc: "How much the background fetchers of one slot read ahead, per slot. " +
-				"More rides out slower steps behind; the memory is needed times the number of slots of a process.",
+				"More rides out slower steps behind; with less than 10 only one call is under way at a time. The memory is needed times the number of slots of a process.",
 		},
 		{
 			Name: "InputReadMaxMb", Group: groupSource, Kind: Megabytes, Default: "64", Min: 1, Max: 512,
