@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
@@ -27,7 +28,9 @@ const (
 func (s *Store) Check(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	c := &Store{opts: s.opts, client: s3.New(s.client.Options(), func(o *s3.Options) { o.Retryer = newRetryer(min(checkAttempts, s.opts.MaxAttempts)) })}
+	c := &Store{opts: s.opts, client: s3.New(s.client.Options(), func(o *s3.Options) {
+		o.Retryer = retry.AddWithMaxAttempts(o.Retryer, min(checkAttempts, s.opts.MaxAttempts))
+	})}
 	if err := c.check(ctx); err != nil {
 		return fmt.Errorf("check bucket %s: %w", s.opts.Bucket, err)
 	}

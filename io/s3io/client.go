@@ -75,7 +75,7 @@ func New(ctx context.Context, o Options, fns ...func(*s3.Options)) (*Store, erro
 			so.BaseEndpoint = aws.String(o.Endpoint)
 		}
 		so.UsePathStyle = o.PathStyle || o.Endpoint != ""
-		so.Retryer = newRetryer(o.MaxAttempts)
+		so.Retryer = newRetryer(o.MaxAttempts, maxBackoff)
 		so.DisableLogOutputChecksumValidationSkipped = true
 	}}, fns...)...)
 	return s, nil
@@ -89,15 +89,19 @@ func (s *Store) operation(ctx context.Context) (context.Context, context.CancelF
 	return context.WithTimeout(ctx, s.opts.OperationTimeout)
 }
 
+// maxBackoff is the longest pause between two attempts; the first is at most a
+// second long, each next one at most twice that.
+const maxBackoff = 20 * time.Second
+
 // newRetryer is the SDK's standard one (connection errors, timeouts, 5xx,
-// throttling; backoff with jitter up to 20 s) with two changes: no quota of
+// throttling; growing pauses with jitter) with two changes: no quota of
 // retries over all requests, which would fail one upload for the troubles of
 // others, since time bounds every operation here; and more errors that mean
 // "again".
-func newRetryer(attempts int) aws.Retryer {
+func newRetryer(attempts int, backoff time.Duration) aws.Retryer {
 	return retry.NewStandard(func(so *retry.StandardOptions) {
 		so.MaxAttempts = attempts
-		so.MaxBackoff = 20 * time.Second
+		so.Backoff = retry.NewExponentialJitterBackoff(backoff)
 		so.RateLimiter = ratelimit.None
 		so.Retryables = append(so.Retryables,
 			retry.RetryableErrorCode{Codes: map[string]struct{}{

@@ -67,9 +67,7 @@ var operations = map[string]string{
 // Refuse answers as S3 does when it says no: status and an error document
 // with code, such as 503 and "SlowDown".
 func Refuse(w http.ResponseWriter, r *http.Request, status int, code string) {
-	// A body left unread would make the client see a broken connection
-	// instead of the answer.
-	_, _ = io.Copy(io.Discard, r.Body)
+	Drain(r)
 	var doc strings.Builder
 	doc.WriteString(xml.Header + "<Error><Code>")
 	_ = xml.EscapeText(&doc, []byte(code))
@@ -83,6 +81,10 @@ func Refuse(w http.ResponseWriter, r *http.Request, status int, code string) {
 		_, _ = io.WriteString(w, doc.String())
 	}
 }
+
+// Drain reads a request's body to its end: one left unread may have the client
+// see a broken connection instead of the answer.
+func Drain(r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }
 
 // Reset reads at most n bytes of the request's body and then breaks the
 // connection (TCP RST), as a network or a dying server does.

@@ -97,12 +97,14 @@ func (b *backend) checkComplete(r *http.Request, body []byte) string {
 		return ""
 	}
 	var size int64
+	var crc uint32
 	for i, p := range in.Parts {
 		part, ok := u.parts[p.PartNumber]
 		if !ok {
 			return string(gofakes3.ErrInvalidPart)
 		}
 		size += part.size
+		crc = joinCRC32(crc, part.crc, part.size)
 		if part.size < minPart && i < len(in.Parts)-1 {
 			return "EntityTooSmall"
 		}
@@ -121,7 +123,9 @@ func (b *backend) checkComplete(r *http.Request, body []byte) string {
 		if err != nil {
 			return "InvalidRequest"
 		}
-		u.wantCRC, u.hasWantCRC = want, true // compared while the parts are put together
+		if want != crc {
+			return string(gofakes3.ErrBadDigest)
+		}
 	}
 	return ""
 }
@@ -136,6 +140,37 @@ func parseCRC32(s string) (uint32, error) {
 
 func formatCRC32(sum uint32) string {
 	return base64.StdEncoding.EncodeToString(binary.BigEndian.AppendUint32(nil, sum))
+}
+
+// joinCRC32 is the CRC32 of two runs of bytes, one after the other, of which
+// the checksums are a and b and the second has size bytes: as a polynomial, a
+// moves up by the second's bits, modulo the CRC's polynomial.
+func joinCRC32(a, b uint32, size int64) uint32 {
+	const one, x = 1 << 31, 1 << 30 // the highest bit is the lowest power
+	shift, power := uint32(one), uint32(x)
+	for n := uint64(size) * 8; n > 0; n >>= 1 {
+		if n&1 == 1 {
+			shift = multiplyCRC32(shift, power)
+		}
+		power = multiplyCRC32(power, power)
+	}
+	return multiplyCRC32(shift, a) ^ b
+}
+
+// multiplyCRC32 is a × b modulo the CRC's polynomial.
+func multiplyCRC32(a, b uint32) uint32 {
+	var product uint32
+	for ; a != 0; a <<= 1 {
+		if a&(1<<31) != 0 {
+			product ^= b
+		}
+		carry := b & 1
+		b >>= 1
+		if carry == 1 {
+			b ^= crc32.IEEE
+		}
+	}
+	return product
 }
 
 // checkedBody ends with ErrBadDigest instead of io.EOF when its bytes do not
