@@ -10,33 +10,33 @@ import (
 	"github.com/streaming-etl/streaming-etl/transforms/file"
 )
 
-func benchmarkWrite(b *testing.B, f file.Format) {
-	rows, err := blocktest.Trips(20_000)
+// benchmarkWrite writes files of n trips.
+func benchmarkWrite(b *testing.B, f file.Format, n int) {
+	rows, err := blocktest.Trips(min(n, 20_000))
 	if err != nil {
 		b.Fatal(err)
 	}
 	var blocks [][]byte
 	builder := block.NewBuilder(event.TaxiTrip())
-	for range 5 {
-		for i, row := range rows {
-			builder.Append(row)
-			if builder.Full() || i == len(rows)-1 {
-				blocks = append(blocks, builder.Encode(nil))
-			}
+	for i := range n {
+		builder.Append(rows[i%len(rows)])
+		if builder.Full() || i == n-1 {
+			blocks = append(blocks, builder.Encode(nil))
 		}
 	}
 	var size counter
-	n := 0
+	total := 0
 	b.ReportAllocs()
+	start := blocktest.CPU()
 	for b.Loop() {
 		size = 0
 		if _, err := f.Write(&size, blocks, nil); err != nil {
 			b.Fatal(err)
 		}
-		n += 5 * len(rows)
+		total += n
 	}
-	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "rows/s")
-	b.ReportMetric(float64(size)/float64(5*len(rows)), "B/row")
+	b.ReportMetric(float64(total)/(blocktest.CPU()-start).Seconds(), "rows/cpu-s")
+	b.ReportMetric(float64(size)/float64(n), "B/row")
 }
 
 // counter counts what is written to it.
@@ -53,9 +53,17 @@ var _ io.Writer = (*counter)(nil)
 func BenchmarkParquetWrite(b *testing.B) {
 	for _, compression := range []string{"snappy", "zstd", "gzip", "none"} {
 		b.Run(compression, func(b *testing.B) {
-			benchmarkWrite(b, newParquet(b, event.TaxiTrip(), file.ParquetOptions{Compression: compression}))
+			benchmarkWrite(b, newParquet(b, event.TaxiTrip(), file.ParquetOptions{Compression: compression}), 100_000)
 		})
 	}
 }
 
-func BenchmarkJSONLinesWrite(b *testing.B) { benchmarkWrite(b, file.JSONLines(event.TaxiTrip())) }
+// BenchmarkParquetWriteSmall writes files of 1,000 trips.
+func BenchmarkParquetWriteSmall(b *testing.B) {
+	benchmarkWrite(b, newParquet(b, event.TaxiTrip(), file.ParquetOptions{}), 1000)
+}
+
+// BenchmarkJSONLinesWrite writes files of 100,000 trips, decoding their blocks.
+func BenchmarkJSONLinesWrite(b *testing.B) {
+	benchmarkWrite(b, file.JSONLines(event.TaxiTrip()), 100_000)
+}

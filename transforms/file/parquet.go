@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 
@@ -21,8 +22,7 @@ const DefaultRowGroupRows = 128 << 10
 // is, as other writers of Avro data into Parquet name it.
 const SchemaKey = "avro.schema"
 
-// createdBy and Version become the created_by of a file, in the form that the
-// Parquet format recommends.
+// createdBy is the application in a file's created_by.
 const createdBy = "streaming-etl"
 
 // ParquetOptions configure Parquet. The zero value means the defaults.
@@ -82,20 +82,22 @@ func Parquet(s *event.Schema, o ParquetOptions) (Format, error) {
 	if o.Version == "" {
 		o.Version = "0"
 	}
-	f := &parquetFormat{schema: s, rowGroupRows: o.RowGroupRows}
 	compression, _ := codec(o.Compression)
-	config, err := parquet.NewWriterConfig(
+	options := []parquet.WriterOption{
 		parquetSchema(s),
 		parquet.Compression(compression),
 		parquet.DictionaryMaxBytes(maxDictionary),
+		// Bounds are in the column index and in the chunk's metadata; in each
+		// page's header as well they would be computed twice.
+		parquet.DataPageStatistics(false),
 		parquet.CreatedBy(createdBy, o.Version, ""),
 		parquet.KeyValueMetadata(SchemaKey, s.Text()),
-	)
-	if err != nil {
+	}
+	// Tried here, since NewWriter panics.
+	if _, err := parquet.NewWriterConfig(options...); err != nil {
 		return nil, fmt.Errorf("configure the Parquet writer: %w", err)
 	}
-	f.config = config
-	return f, nil
+	return &parquetFormat{schema: s, rowGroupRows: o.RowGroupRows, options: options}, nil
 }
 
 // maxDictionary is the size in bytes beyond which a column chunk's dictionary
@@ -105,7 +107,7 @@ const maxDictionary = 1 << 20
 type parquetFormat struct {
 	schema       *event.Schema
 	rowGroupRows int
-	config       *parquet.WriterConfig
+	options      []parquet.WriterOption
 	writers      sync.Pool // of *parquetWriter
 }
 
@@ -114,14 +116,16 @@ func (*parquetFormat) ContentType() string { return "application/vnd.apache.parq
 
 func (f *parquetFormat) Write(w io.Writer, blocks [][]byte, meta map[string]string) (rows int64, err error) {
 	pw, ok := f.writers.Get().(*parquetWriter)
-	if !ok || !pw.takes(meta) {
-		pw = f.newWriter(meta)
+	if !ok {
+		pw = &parquetWriter{schema: f.schema, limit: f.rowGroupRows, values: make([]parquet.Value, batch)}
 	}
-	pw.file.Reset(w)
-	pw.groupRows = 0
-	for k, v := range meta {
-		pw.file.SetKeyValueMetadata(k, v)
+	defer f.writers.Put(pw)
+	file, err := f.newFile(w, blocks, meta)
+	if err != nil {
+		return 0, err
 	}
+	pw.file, pw.groupRows = file, 0
+	defer func() { pw.file = nil }()
 	for i, blk := range blocks {
 		if err := block.Decode(&pw.columns, f.schema, blk); err != nil {
 			return rows, fmt.Errorf("read block %d of %d: %w", i+1, len(blocks), err)
@@ -131,56 +135,51 @@ func (f *parquetFormat) Write(w io.Writer, blocks [][]byte, meta map[string]stri
 		}
 		rows += int64(pw.columns.Rows)
 	}
-	if err := pw.file.Close(); err != nil {
+	if err := file.Close(); err != nil {
 		return rows, fmt.Errorf("write Parquet: %w", err)
 	}
-	// A writer that met an error is left to the garbage collector.
-	pw.file.Reset(nil)
-	f.writers.Put(pw)
 	return rows, nil
+}
+
+// newFile returns a writer of one file. A parquet.Writer is not used again by
+// Reset: the columns of its second file have no path in the footer (issue 602
+// of parquet-go, in v0.32.0), and Spark and Athena refuse such a file.
+func (f *parquetFormat) newFile(w io.Writer, blocks [][]byte, meta map[string]string) (*parquet.Writer, error) {
+	rows := 0
+	for i, blk := range blocks {
+		n, err := block.RowsOf(blk)
+		if err != nil {
+			return nil, fmt.Errorf("read block %d of %d: %w", i+1, len(blocks), err)
+		}
+		rows += n
+	}
+	options := append(slices.Clone(f.options), parquet.PageBufferSize(pageSize(rows)))
+	for k, v := range meta {
+		options = append(options, parquet.KeyValueMetadata(k, v))
+	}
+	return parquet.NewWriter(w, options...), nil
+}
+
+// pageSize returns the size of the buffer that each column of a file has: a
+// file of few rows does not pay for large ones.
+func pageSize(rows int) int {
+	const smallest, largest = 16 << 10, parquet.DefaultPageBufferSize
+	return min(max(8*rows, smallest), largest)
 }
 
 // parquetWriter is the memory of one Write.
 type parquetWriter struct {
 	schema    *event.Schema
-	file      *parquet.Writer
-	metaKeys  []string
 	limit     int // rows of a row group
-	groupRows int // rows of the current one so far
 	columns   block.Columns
 	values    []parquet.Value
+	file      *parquet.Writer
+	groupRows int // rows of the file's current row group so far
 }
 
 // batch is the number of values handed to a column at once: few enough for
 // the processor's cache.
 const batch = 512
-
-func (f *parquetFormat) newWriter(meta map[string]string) *parquetWriter {
-	pw := &parquetWriter{
-		schema: f.schema,
-		file:   parquet.NewWriter(nil, f.config),
-		limit:  f.rowGroupRows,
-		values: make([]parquet.Value, batch),
-	}
-	for k := range meta {
-		pw.metaKeys = append(pw.metaKeys, k)
-	}
-	return pw
-}
-
-// takes reports whether the writer can write a file of that metadata: a key
-// once set can be changed but not removed.
-func (pw *parquetWriter) takes(meta map[string]string) bool {
-	if len(meta) != len(pw.metaKeys) {
-		return false
-	}
-	for _, k := range pw.metaKeys {
-		if _, ok := meta[k]; !ok {
-			return false
-		}
-	}
-	return true
-}
 
 // writeColumns writes the rows of the block in pw.columns.
 func (pw *parquetWriter) writeColumns() error {
@@ -246,7 +245,7 @@ func setValues(values []parquet.Value, c *block.Column, t event.Type, from int) 
 		}
 	case event.String:
 		for j := range values {
-			values[j] = parquet.ByteArrayValue(c.Str(from+j))
+			values[j] = parquet.ByteArrayValue(c.Str(from + j))
 		}
 	}
 }

@@ -1,0 +1,196 @@
+// Package deadletter keeps what could not be processed: each event that a step
+// refuses becomes a Letter with the reason, where the event came from and its
+// payload, written as a line of JSON by the same path as the data. Parse reads
+// it back, so that letters can be corrected and sent again.
+//
+// The reasons are those of the steps that refuse: transforms/decode,
+// transforms/template.
+package deadletter
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+	"unicode/utf8"
+
+	"github.com/go-faster/jx"
+)
+
+// Letter is one refused event.
+type Letter struct {
+	// Reason is a short stable word for what is wrong, such as "out_of_range".
+	Reason string
+	// Field is the field that is wrong, empty if it is the event as a whole.
+	Field string
+	// Detail says more, for people; it may change between versions.
+	Detail string
+	// Source is the stream or topic, Shard its shard or partition.
+	Source string
+	Shard  string
+	// Seq is the sequence number or offset, as decimal text.
+	Seq string
+	// Sub is the sub-sequence number within an aggregated record, else 0.
+	Sub uint32
+	// Arrival is when the source took the record, in milliseconds since 1970.
+	Arrival int64
+	// Payload is the event as it came.
+	Payload []byte
+}
+
+// The names in a letter's JSON.
+const (
+	keyReason  = "reason"
+	keyField   = "field"
+	keyDetail  = "detail"
+	keySource  = "source"
+	keyShard   = "shard"
+	keySeq     = "sequence_number"
+	keySub     = "sub_sequence_number"
+	keyArrival = "arrival_time"
+	keyPayload = "payload"
+	keyBase64  = "payload_base64"
+)
+
+// timeLayout is ISO-8601 with milliseconds.
+const timeLayout = "2006-01-02T15:04:05.000Z07:00"
+
+// AppendJSON appends the letter as one line of JSON with its line end to dst
+// and returns the result. The payload is text under "payload" if it is UTF-8,
+// else base64 (standard alphabet, padded) under "payload_base64". Invalid UTF-8
+// in the other fields is replaced by U+FFFD. The arrival time is in UTC.
+func (l *Letter) AppendJSON(dst []byte) []byte {
+	w := jx.Writer{Buf: dst}
+	w.Buf = append(w.Buf, '{')
+	appendString(&w, keyReason, l.Reason)
+	appendString(&w, keyField, l.Field)
+	appendString(&w, keyDetail, l.Detail)
+	appendString(&w, keySource, l.Source)
+	appendString(&w, keyShard, l.Shard)
+	appendString(&w, keySeq, l.Seq)
+	appendKey(&w, keySub)
+	w.UInt32(l.Sub)
+	w.Buf = append(w.Buf, ',')
+	appendKey(&w, keyArrival)
+	w.Buf = append(w.Buf, '"')
+	w.Buf = time.UnixMilli(l.Arrival).UTC().AppendFormat(w.Buf, timeLayout)
+	w.Buf = append(w.Buf, '"', ',')
+	if utf8.Valid(l.Payload) {
+		appendKey(&w, keyPayload)
+		w.ByteStr(l.Payload)
+	} else {
+		appendKey(&w, keyBase64)
+		w.Buf = append(w.Buf, '"')
+		w.Buf = base64.StdEncoding.AppendEncode(w.Buf, l.Payload)
+		w.Buf = append(w.Buf, '"')
+	}
+	return append(w.Buf, '}', '\n')
+}
+
+func appendKey(w *jx.Writer, key string) {
+	w.Str(key)
+	w.Buf = append(w.Buf, ':')
+}
+
+func appendString(w *jx.Writer, key, s string) {
+	appendKey(w, key)
+	if utf8.ValidString(s) {
+		w.Str(s)
+	} else {
+		w.StrEscape(s)
+	}
+	w.Buf = append(w.Buf, ',')
+}
+
+// Parse reads a line that AppendJSON wrote; the line end may be missing. It
+// refuses a line without reason, source, shard, sequence number, arrival time
+// or payload, and one that gives anything twice; names that it does not know
+// are skipped, so that lines of newer versions can be read.
+func Parse(line []byte) (Letter, error) {
+	var (
+		l    Letter
+		seen = map[string]bool{}
+	)
+	if !utf8.Valid(line) {
+		return Letter{}, errors.New("parse dead letter: it is not UTF-8")
+	}
+	d := jx.DecodeBytes(line)
+	err := d.Obj(func(d *jx.Decoder, key string) error {
+		name := key
+		if name == keyBase64 {
+			name = keyPayload
+		}
+		if seen[name] {
+			return fmt.Errorf("%s is given twice", name)
+		}
+		seen[name] = true
+		if err := l.parseField(d, key); err != nil {
+			return fmt.Errorf("%s: %w", key, err)
+		}
+		return nil
+	})
+	if err == nil {
+		err = atEnd(d)
+	}
+	for _, key := range []string{keyReason, keySource, keyShard, keySeq, keyArrival, keyPayload} {
+		if err == nil && !seen[key] {
+			err = fmt.Errorf("%s is missing", key)
+		}
+	}
+	if err != nil {
+		return Letter{}, fmt.Errorf("parse dead letter: %w", err)
+	}
+	return l, nil
+}
+
+// atEnd refuses anything but white space behind the object.
+func atEnd(d *jx.Decoder) error {
+	if err := d.Skip(); !errors.Is(err, io.EOF) {
+		return errors.New("something follows the object")
+	}
+	return nil
+}
+
+func (l *Letter) parseField(d *jx.Decoder, key string) (err error) {
+	switch key {
+	case keyReason:
+		l.Reason, err = d.Str()
+	case keyField:
+		l.Field, err = d.Str()
+	case keyDetail:
+		l.Detail, err = d.Str()
+	case keySource:
+		l.Source, err = d.Str()
+	case keyShard:
+		l.Shard, err = d.Str()
+	case keySeq:
+		l.Seq, err = d.Str()
+	case keySub:
+		l.Sub, err = d.UInt32()
+	case keyArrival:
+		l.Arrival, err = parseTime(d)
+	case keyPayload:
+		l.Payload, err = d.StrAppend(nil)
+	case keyBase64:
+		var text []byte
+		if text, err = d.StrBytes(); err == nil {
+			l.Payload, err = base64.StdEncoding.Strict().AppendDecode(nil, text)
+		}
+	default:
+		err = d.Skip()
+	}
+	return err
+}
+
+func parseTime(d *jx.Decoder) (int64, error) {
+	text, err := d.Str()
+	if err != nil {
+		return 0, err
+	}
+	t, err := time.Parse(timeLayout, text)
+	if err != nil {
+		return 0, err
+	}
+	return t.UnixMilli(), nil
+}

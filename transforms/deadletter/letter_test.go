@@ -1,0 +1,159 @@
+package deadletter_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/streaming-etl/streaming-etl/transforms/deadletter"
+)
+
+func letter() deadletter.Letter {
+	return deadletter.Letter{
+		Reason: "out_of_range", Field: "vendor_id", Detail: "3000000000 is no 32-bit integer",
+		Source: "trips", Shard: "shardId-000000000001",
+		Seq: "49590338271490256608559692538361571095921575989136588898", Sub: 7,
+		Arrival: time.Date(2018, 3, 1, 12, 30, 15, 250e6, time.UTC).UnixMilli(),
+		Payload: []byte(`{"vendor_id":3000000000}`),
+	}
+}
+
+func TestLetterText(t *testing.T) {
+	l := letter()
+	want := `before {"reason":"out_of_range","field":"vendor_id","detail":"3000000000 is no 32-bit integer",` +
+		`"source":"trips","shard":"shardId-000000000001",` +
+		`"sequence_number":"49590338271490256608559692538361571095921575989136588898","sub_sequence_number":7,` +
+		`"arrival_time":"2018-03-01T12:30:15.250Z","payload":"{\"vendor_id\":3000000000}"}` + "\n"
+	if got := string(l.AppendJSON([]byte("before "))); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	l.Payload = []byte{0xff, 0x00, 'a'}
+	if got := l.AppendJSON(nil); !bytes.HasSuffix(got, []byte(`,"payload_base64":"/wBh"}`+"\n")) {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestLettersComeBackEqual(t *testing.T) {
+	for name, payload := range map[string][]byte{
+		"text":               []byte("plain"),
+		"nothing":            {},
+		"line ends":          []byte("a\nb\r\n"),
+		"control characters": []byte("\x00\x01\x1f\x7f"),
+		"other scripts":      []byte("日本語 🚕 \u2028"),
+		"invalid UTF-8":      {0xc3, 0x28},
+		"lone surrogate":     {0xed, 0xa0, 0x80},
+		"base64 itself":      []byte("/wBh"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := letter()
+			l.Payload = payload
+			roundTrip(t, l)
+		})
+	}
+}
+
+func TestLetterWithInvalidTextIsStillJSON(t *testing.T) {
+	l := letter()
+	l.Detail = "unexpected \xff"
+	got := roundTripJSON(t, l)
+	if got.Detail != "unexpected \ufffd" {
+		t.Errorf("detail %q", got.Detail)
+	}
+}
+
+// roundTripJSON checks the line's form and returns what Parse makes of it.
+func roundTripJSON(t *testing.T, l deadletter.Letter) deadletter.Letter {
+	t.Helper()
+	line := l.AppendJSON(nil)
+	if !json.Valid(line) || !utf8.Valid(line) {
+		t.Fatalf("no valid JSON: %q", line)
+	}
+	if n := bytes.Count(line, []byte("\n")); n != 1 || line[len(line)-1] != '\n' {
+		t.Fatalf("not one line: %q", line)
+	}
+	got, err := deadletter.Parse(line)
+	if err != nil {
+		t.Fatalf("%v: %q", err, line)
+	}
+	return got
+}
+
+func roundTrip(t *testing.T, l deadletter.Letter) {
+	t.Helper()
+	got := roundTripJSON(t, l)
+	if !bytes.Equal(got.Payload, l.Payload) {
+		t.Fatalf("payload %q, want %q", got.Payload, l.Payload)
+	}
+	got.Payload, l.Payload = nil, nil
+	if !reflect.DeepEqual(got, l) {
+		t.Fatalf("got  %+v\nwant %+v", got, l)
+	}
+}
+
+func TestParseRefuses(t *testing.T) {
+	l := letter()
+	good := strings.TrimSuffix(string(l.AppendJSON(nil)), "\n")
+	if _, err := deadletter.Parse([]byte(good)); err != nil {
+		t.Fatalf("without a line end: %v", err)
+	}
+	if _, err := deadletter.Parse([]byte(strings.Replace(good, "{", `{"added_later":[{}],`, 1))); err != nil {
+		t.Fatalf("with an unknown name: %v", err)
+	}
+	for name, line := range map[string]string{
+		"nothing":                "",
+		"invalid UTF-8":          strings.Replace(good, "trips", "tr\xffps", 1),
+		"another value":          `["reason"]`,
+		"a cut line":             good[:len(good)-1],
+		"two letters":            good + "\n" + good,
+		"a byte behind":          good + "A",
+		"no reason":              strings.Replace(good, `"reason"`, `"other"`, 1),
+		"no payload":             strings.Replace(good, `"payload"`, `"other"`, 1),
+		"no sequence number":     strings.Replace(good, `"sequence_number"`, `"other"`, 1),
+		"a name twice":           strings.Replace(good, `"field"`, `"reason"`, 1),
+		"two payloads":           strings.Replace(good, `"field"`, `"payload_base64"`, 1),
+		"a number as text":       strings.Replace(good, `"out_of_range"`, "1", 1),
+		"a negative sub-number":  strings.Replace(good, `number":7`, `number":-7`, 1),
+		"a date without a time":  strings.Replace(good, "T12:30:15.250Z", "", 1),
+		"base64 that is cut off": strings.Replace(good, `"payload":"{`, `"payload_base64":"{`, 1),
+	} {
+		t.Run(name, func(t *testing.T) {
+			if l, err := deadletter.Parse([]byte(line)); err == nil {
+				t.Errorf("accepted as %+v: %s", l, line)
+			}
+		})
+	}
+}
+
+func FuzzRoundTrip(f *testing.F) {
+	l := letter()
+	f.Add(l.Reason, l.Field, l.Detail, l.Source, l.Shard, l.Seq, l.Sub, l.Arrival, l.Payload)
+	f.Add("", "\x00", "\"\\", "\u2028", "<>&", "", uint32(0), int64(0), []byte{0xff})
+	f.Fuzz(func(t *testing.T, reason, field, detail, source, shard, seq string, sub uint32, arrival int64, payload []byte) {
+		l := deadletter.Letter{
+			Reason: strings.ToValidUTF8(reason, "?"), Field: strings.ToValidUTF8(field, "?"),
+			Detail: strings.ToValidUTF8(detail, "?"), Source: strings.ToValidUTF8(source, "?"),
+			Shard: strings.ToValidUTF8(shard, "?"), Seq: strings.ToValidUTF8(seq, "?"),
+			// Years 0 to 9999, as ISO-8601 has them.
+			Sub: sub, Arrival: arrival % 62_135_596_800_000, Payload: payload,
+		}
+		roundTrip(t, l)
+	})
+}
+
+func FuzzParse(f *testing.F) {
+	l := letter()
+	f.Add(l.AppendJSON(nil))
+	l.Payload = []byte{0xff}
+	f.Add(l.AppendJSON(nil))
+	f.Fuzz(func(t *testing.T, line []byte) {
+		l, err := deadletter.Parse(line)
+		if err != nil {
+			return
+		}
+		roundTrip(t, l)
+	})
+}
