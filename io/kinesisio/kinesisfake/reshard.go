@@ -75,7 +75,7 @@ func (h *Handler) splitShard(c *call) error {
 			*in.NewStartingHashKey, s.id, st.name, h.account, s.from, s.to)
 	}
 	st.split(c, s, at)
-	st.status, st.until = statusUpdating, c.now.Add(h.transition)
+	st.begin(statusUpdating, c.now, h.transition)
 	return nil
 }
 
@@ -117,7 +117,7 @@ func (h *Handler) mergeShards(c *call) error {
 			*in.ShardToMerge, *in.AdjacentShardToMerge, st.name, h.account)
 	}
 	st.merge(c, a, b)
-	st.status, st.until = statusUpdating, c.now.Add(h.transition)
+	st.begin(statusUpdating, c.now, h.transition)
 	return nil
 }
 
@@ -184,7 +184,7 @@ func (h *Handler) updateShardCount(c *call) error {
 			st.merge(c, s, st.route(s.to.next()))
 		}
 	}
-	st.status, st.until = statusUpdating, c.now.Add(h.transition)
+	st.begin(statusUpdating, c.now, h.transition)
 	return c.reply(struct {
 		StreamName        string
 		StreamARN         string

@@ -98,6 +98,15 @@ func (h *Handler) streamByID(id uint64) *stream {
 	return nil
 }
 
+// begin starts a change of state. One that takes no time is over whatever
+// the clock does next. mu must be held for writing.
+func (st *stream) begin(status string, now time.Time, takes time.Duration) {
+	st.status, st.until = status, time.Time{}
+	if takes > 0 {
+		st.until = now.Add(takes)
+	}
+}
+
 // statusAt returns the status at that time. mu must be held.
 func (st *stream) statusAt(now time.Time) string {
 	if st.status == statusDeleting || now.Before(st.until) {
@@ -224,11 +233,10 @@ func (h *Handler) addStream(name string, shards int, recordKiB int64, mode strin
 		arn:       h.arn(name),
 		mode:      mode,
 		created:   now,
-		status:    statusCreating,
-		until:     now.Add(transition),
 		retention: minRetention,
 		recordKiB: recordKiB,
 	}
+	st.begin(statusCreating, now, transition)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if old := h.streams[name]; old != nil && !old.gone(now) {
@@ -264,7 +272,7 @@ func (h *Handler) deleteStream(c *call) error {
 	if st.status == statusDeleting {
 		return nil
 	}
-	st.status, st.until = statusDeleting, c.now.Add(h.transition)
+	st.begin(statusDeleting, c.now, h.transition)
 	st.open = nil
 	if h.transition == 0 && h.streams[st.name] == st {
 		delete(h.streams, st.name)
@@ -483,7 +491,7 @@ func (h *Handler) changeRetention(c *call, allowed func(from, to int64) error) e
 		return err
 	}
 	st.retention = hours
-	st.status, st.until = statusUpdating, c.now.Add(h.transition)
+	st.begin(statusUpdating, c.now, h.transition)
 	return nil
 }
 
@@ -513,6 +521,6 @@ func (h *Handler) updateMaxRecordSize(c *call) error {
 		return err
 	}
 	st.recordKiB = *in.MaxRecordSizeInKiB
-	st.status, st.until = statusUpdating, c.now.Add(h.transition)
+	st.begin(statusUpdating, c.now, h.transition)
 	return nil
 }
