@@ -35,8 +35,18 @@
 // changing a stream's mode are not served: UnknownOperationException. An
 // on-demand stream has four shards and does not scale by itself.
 // SequenceNumberForOrdering is checked for its form only: numbers rise
-// strictly within a shard anyway. A stream's changes of state happen at once unless TransitionTime
-// is set, and even then resharding shows in the list of shards at its start,
-// not its end. ExpiredNextTokenException is given for the tokens of
-// ListShards; those of ListStreams do not expire.
+// strictly within a shard anyway. A stream's changes of state happen at once
+// unless TransitionTime is set, and even then resharding shows in the list of
+// shards at its start, not its end. The tokens of ListShards expire, those of
+// ListStreams do not.
+//
+// # A trap in the client
+//
+// The server answers sooner than any real one. The Go client with smithy-go
+// 1.28.8 closes its request body when the first line of the answer is there,
+// and net/http, should it still be looking for the body's end then, takes the
+// io.EOF of the body's WriteTo for a failure and cuts the connection: large
+// answers of GetRecords fail now and then with "use of closed network
+// connection". The client's default retries hide it. A RoundTripper that
+// wraps the body so that it has no WriteTo avoids it.
 package kinesisfake

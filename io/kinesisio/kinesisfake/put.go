@@ -2,6 +2,7 @@ package kinesisfake
 
 import (
 	"errors"
+	"io"
 	"strconv"
 	"sync"
 	"time"
@@ -69,6 +70,9 @@ func (p *putRequest) member(e *putEntry, key []byte) (known bool, err error) {
 	}
 	*to = len(p.arena)
 	e.has |= bit
+	if err == nil && bit == hasKey && !utf8.Valid(p.arena[*from:]) {
+		err = errors.New("PartitionKey is not UTF-8")
+	}
 	return true, err
 }
 
@@ -133,7 +137,7 @@ func (p *putRequest) parse(body []byte, single bool) error {
 	if err != nil {
 		return serialization(err)
 	}
-	if p.dec.Next() != jx.Invalid {
+	if err := p.dec.Skip(); !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
 		return serialization(errors.New("the request goes on after its JSON object"))
 	}
 	if single {
