@@ -129,7 +129,7 @@ func run(t *testing.T, o Options) (*recorder, Statistics) {
 	return to, stats
 }
 
-func asLZ4(t *testing.T, s string) string {
+func asLZ4(t testing.TB, s string) string {
 	t.Helper()
 	var b bytes.Buffer
 	w := lz4.NewWriter(&b)
@@ -141,7 +141,7 @@ func asLZ4(t *testing.T, s string) string {
 	return b.String()
 }
 
-func asGzip(t *testing.T, s string) string {
+func asGzip(t testing.TB, s string) string {
 	t.Helper()
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
@@ -152,7 +152,7 @@ func asGzip(t *testing.T, s string) string {
 	return b.String()
 }
 
-func asZstd(t *testing.T, s string) string {
+func asZstd(t testing.TB, s string) string {
 	t.Helper()
 	w, err := zstd.NewWriter(nil)
 	if err != nil {

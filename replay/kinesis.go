@@ -44,6 +44,20 @@ func (o KinesisOptions) region() string {
 	return o.Region
 }
 
+// Check tells within 30 s whether the stream can be reached and exists, which
+// sending alone would retry for minutes. Rights to write cannot be tried
+// without writing, and a sender may do without those to list and to read.
+func (o KinesisOptions) Check(ctx context.Context) error {
+	err := kinesisio.Options{
+		Stream: o.Stream, Region: o.Region, Endpoint: o.Endpoint, EmulatorCredentials: o.EmulatorCredentials,
+	}.Check(ctx)
+	var answer interface{ ErrorCode() string }
+	if errors.As(err, &answer) && answer.ErrorCode() == "AccessDeniedException" {
+		return nil
+	}
+	return err
+}
+
 // Kinesis is a Sender into a Kinesis stream. Events of one partition key
 // arrive in their order, each at least once: a call whose answer was lost is
 // made again.

@@ -54,6 +54,13 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 // run replays and writes what there is to tell.
 func (c *command) run(ctx context.Context, stdout, stderr io.Writer) error {
+	if err := c.target.Check(ctx); err != nil {
+		if ctx.Err() != nil {
+			fmt.Fprintln(stdout, "replay: stopped before the first record")
+			return nil
+		}
+		return err
+	}
 	to, err := OpenKinesis(ctx, c.target)
 	if err != nil {
 		return err
@@ -68,7 +75,10 @@ func (c *command) run(ctx context.Context, stdout, stderr io.Writer) error {
 	o.OnSkip = func(s Skip) { fmt.Fprintf(stderr, "replay: %s line %d is left out: %v\n", s.File, s.Line, s.Err) }
 
 	stats, err := Run(ctx, o, to)
-	if closeErr := to.Close(context.WithoutCancel(ctx)); err == nil {
+	// Run has delivered everything, or has tried long enough.
+	closing, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	cancel()
+	if closeErr := to.Close(closing); err == nil {
 		err = closeErr
 	}
 	if err != nil && stats.Records == 0 {
@@ -82,9 +92,9 @@ func (c *command) run(ctx context.Context, stdout, stderr io.Writer) error {
 }
 
 func describeSpeed(o Options) string {
-	speed := fmt.Sprintf("%g times as fast as it happened", o.Speedup)
+	speed := fmt.Sprintf("%g times as fast as they happened", o.Speedup)
 	if o.Speedup == 0 {
-		speed = "as fast as it takes them"
+		speed = "as fast as the stream takes them"
 	}
 	if o.RateLimit > 0 {
 		speed += fmt.Sprintf(", at most %g records/s", o.RateLimit)

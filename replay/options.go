@@ -29,9 +29,11 @@ const (
 // default where one is named, so only the source has to be set.
 type Options struct {
 	// Source is a folder, a file, or s3://bucket/prefix. Files are read in the
-	// order of their names; those whose last element begins with "." or "_",
-	// and README.md, are not data and left out. A file is LZ4 frames, gzip,
-	// zstd or plain text, told by its first bytes; its lines are JSON objects.
+	// order of their names; README.md and what begins with "." or "_" (but not
+	// a partition such as "_day=1") is not data and left out. A file is LZ4
+	// frames, gzip, zstd or plain text, told by its first bytes. Its lines are
+	// JSON objects of at most 10 MiB; each is sent as it stands, without the
+	// white space around it.
 	Source string
 	// Files is read instead of Source when it is set.
 	Files fs.FS

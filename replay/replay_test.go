@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"math"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -259,7 +260,7 @@ func TestSeekLeavesOutOlderEvents(t *testing.T) {
 func TestNoEventsIsAnError(t *testing.T) {
 	for name, o := range map[string]Options{
 		"no file":      {Files: mapFS(nil)},
-		"only markers": {Files: mapFS(map[string]string{"_SUCCESS": "x", "a/README.md": "x", ".part.crc": "x"})},
+		"only markers": {Files: mapFS(map[string]string{"_SUCCESS": line(1, 1), "a/README.md": line(1, 1), ".part.crc": line(1, 1), "_temporary/0/part-0": line(1, 1)})},
 		"seek too far": {Files: mapFS(map[string]string{"a": linesOf(1)}), Seek: base.Add(time.Hour)},
 		"for ever":     {Files: mapFS(map[string]string{"a": "{}"}), Repeat: -1},
 	} {
@@ -269,6 +270,25 @@ func TestNoEventsIsAnError(t *testing.T) {
 				t.Errorf("error is %v", err)
 			}
 		})
+	}
+}
+
+func TestSourceIsAFolderOrAFile(t *testing.T) {
+	dir := t.TempDir()
+	if err := errors.Join(os.MkdirAll(dir+"/data/_day=1/_temporary", 0o755),
+		os.WriteFile(dir+"/data/_day=1/part-0", []byte(line(1, 1)), 0o600),
+		os.WriteFile(dir+"/data/_day=1/_temporary/part-0", []byte(line(2, 2)), 0o600),
+		os.WriteFile(dir+"/_hidden", []byte(line(3, 3)), 0o600),
+		os.Symlink("../_hidden", dir+"/data/link")); err != nil {
+		t.Fatal(err)
+	}
+	for source, want := range map[string][]string{
+		dir + "/data":    {line(1, 1), line(3, 3)},
+		dir + "/_hidden": {line(3, 3)}, // what is named is meant
+	} {
+		if to, _ := run(t, Options{Source: source}); !slices.Equal(to.data(), want) {
+			t.Errorf("%s: sent %q, want %q", source, to.data(), want)
+		}
 	}
 }
 

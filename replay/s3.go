@@ -46,6 +46,8 @@ func newS3Source(ctx context.Context, o Options) (*s3Source, error) {
 		return nil, &Mistake{Option: "SourceRegion", Text: "is missing: the environment and the profile name none either"}
 	}
 	client := s3.NewFromConfig(cfg, func(so *s3.Options) {
+		// Objects without a checksum, and all parts of one, would be logged.
+		so.DisableLogOutputChecksumValidationSkipped = true
 		if o.SourceEndpoint != "" {
 			so.BaseEndpoint = aws.String(o.SourceEndpoint)
 			so.UsePathStyle = true
@@ -63,6 +65,7 @@ func (s *s3Source) list(ctx context.Context) ([]string, error) {
 		Bucket: aws.String(s.bucket),
 		Prefix: aws.String(s.prefix),
 	})
+	folder := s.prefix[:strings.LastIndexByte(s.prefix, '/')+1]
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
@@ -70,7 +73,7 @@ func (s *s3Source) list(ctx context.Context) ([]string, error) {
 		}
 		for _, object := range page.Contents {
 			// An empty object is a folder that a console made.
-			if key := aws.ToString(object.Key); aws.ToInt64(object.Size) > 0 && isData(key) {
+			if key := aws.ToString(object.Key); aws.ToInt64(object.Size) > 0 && isData(strings.TrimPrefix(key, folder)) {
 				names = append(names, s.uri(key))
 			}
 		}
@@ -113,7 +116,10 @@ func (r *s3Reader) get() error {
 	if err != nil {
 		return err
 	}
-	r.body, r.etag = out.Body, out.ETag
+	r.body = out.Body
+	if r.etag == nil {
+		r.etag = out.ETag
+	}
 	return nil
 }
 

@@ -45,11 +45,16 @@ func openSource(ctx context.Context, o Options) (source, error) {
 	return fileSource{files: os.DirFS(dir), root: name}, nil
 }
 
-// isData tells data from what tools leave beside it: markers (_SUCCESS),
-// checksums (.part-0.crc) and the data set's description.
+// isData tells data from what tools leave beside it, by the name under the
+// source's root: markers (_SUCCESS), checksums (.part-0.crc), unfinished output
+// (_temporary/) and the data set's description. "_day=1/" is a partition.
 func isData(name string) bool {
-	base := path.Base(name)
-	return !strings.HasPrefix(base, ".") && !strings.HasPrefix(base, "_") && base != "README.md"
+	for element := range strings.SplitSeq(name, "/") {
+		if strings.HasPrefix(element, ".") || strings.HasPrefix(element, "_") && !strings.Contains(element, "=") {
+			return false
+		}
+	}
+	return path.Base(name) != "README.md"
 }
 
 // fileSource reads a tree of files, or a single one, under root.

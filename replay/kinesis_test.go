@@ -1,0 +1,199 @@
+package replay
+
+import (
+	"bufio"
+	"context"
+	"io/fs"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pierrec/lz4/v4"
+	"github.com/streaming-etl/streaming-etl/io/kinesisio"
+	"github.com/streaming-etl/streaming-etl/io/kinesisio/kinesisfake"
+	"github.com/streaming-etl/streaming-etl/io/slots"
+	"github.com/streaming-etl/streaming-etl/testdata"
+)
+
+func startKinesis(t *testing.T, shards int) *kinesisfake.Server {
+	t.Helper()
+	server, err := kinesisfake.New(kinesisfake.SeedStream("trips", shards))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return server
+}
+
+// readStream returns the payloads of each shard in order, once there are n.
+func readStream(t *testing.T, url string, n int) map[string][]string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	r, err := kinesisio.Options{
+		Stream: "trips", Endpoint: url, EmulatorCredentials: true, InitialPosition: kinesisio.TrimHorizon,
+		PollInterval: time.Millisecond, CallInterval: time.Millisecond,
+	}.Open(ctx, slots.Slot{Count: 1}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	shards := map[string][]string{}
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for got := 0; got < n; {
+		batches, _, _, err := r.Drain(8 << 20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range batches {
+			b := &batches[i]
+			for j := range b.Len() {
+				shards[b.Shard] = append(shards[b.Shard], string(b.Payload(j)))
+			}
+			got += b.Len()
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("%d of %d records came", got, n)
+		}
+	}
+	return shards
+}
+
+// sampleLines returns the sample's lines in the order of the files, read
+// without this package's help.
+func sampleLines(t *testing.T) []string {
+	t.Helper()
+	var out []string
+	for _, name := range []string{"part-00000.json.lz4", "part-00006.json.lz4"} {
+		f, err := fs.FS.Open(testdata.Trips(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in := bufio.NewScanner(lz4.NewReader(f))
+		for in.Scan() {
+			out = append(out, in.Text())
+		}
+		if err := in.Err(); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return out
+}
+
+// zoneOf cuts the pickup zone out of a trip.
+func zoneOf(trip string) string {
+	_, rest, _ := strings.Cut(trip, `"pickup_location_id":`)
+	zone, _, _ := strings.Cut(rest, ",")
+	return zone
+}
+
+func byZone(trips []string) map[string][]string {
+	zones := map[string][]string{}
+	for _, trip := range trips {
+		zones[zoneOf(trip)] = append(zones[zoneOf(trip)], trip)
+	}
+	return zones
+}
+
+// Each zone's trips must arrive in their order, in one shard, none missing and
+// none twice, although the stream refuses some of the records.
+func TestSampleArrivesInTheStreamInOrderPerKey(t *testing.T) {
+	for name, aggregate := range map[string]bool{"a record an event": false, "aggregated": true} {
+		t.Run(name, func(t *testing.T) {
+			server := startKinesis(t, 4)
+			var mu sync.Mutex
+			entries := 0
+			server.ControlEntries(func(kinesisfake.Entry) *kinesisfake.Error {
+				mu.Lock()
+				defer mu.Unlock()
+				if entries++; entries%1500 == 7 {
+					return &kinesisfake.Error{Type: "ProvisionedThroughputExceededException", Message: "slow down"}
+				}
+				return nil
+			})
+			to, err := OpenKinesis(t.Context(), KinesisOptions{Stream: "trips", Endpoint: server.URL(), EmulatorCredentials: true, Aggregate: aggregate})
+			if err != nil {
+				t.Fatal(err)
+			}
+			stats, err := Run(t.Context(), Options{Files: testdata.Trips(), PartitionKeyField: "pickup_location_id"}, to)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := to.Close(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if stats.Records != 20_000 || stats.Sender.Retries == 0 || stats.Sender.Requests == 0 {
+				t.Errorf("statistics are %+v", stats)
+			}
+
+			want := byZone(sampleLines(t))
+			got := map[string][]string{}
+			shards := readStream(t, server.URL(), 20_000)
+			if len(shards) != 4 {
+				t.Errorf("trips are in %d shards, want 4", len(shards))
+			}
+			for shard, trips := range shards {
+				for zone, of := range byZone(trips) {
+					if got[zone] != nil {
+						t.Errorf("zone %s is in shard %s and another", zone, shard)
+					}
+					got[zone] = of
+				}
+			}
+			if !maps.EqualFunc(got, want, slices.Equal) {
+				for zone := range want {
+					if !slices.Equal(got[zone], want[zone]) {
+						t.Errorf("zone %s: %d trips came, want %d in their order", zone, len(got[zone]), len(want[zone]))
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestStoppedReplayDeliversWhatItHasSent(t *testing.T) {
+	server := startKinesis(t, 1)
+	ctx, stop := context.WithCancel(t.Context())
+	to, err := OpenKinesis(ctx, KinesisOptions{Stream: "trips", Endpoint: server.URL(), EmulatorCredentials: true, Aggregate: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	clock := newFakeClock()
+	n := 0
+	stats, err := Run(ctx, Options{
+		Files: testdata.Trips(), Clock: clock, Speedup: 1, StatisticsInterval: time.Hour,
+		OnStatistics: func(Statistics) {
+			if n++; n == 5 {
+				stop()
+			}
+		},
+	}, to)
+	if err != nil || !stats.Stopped || stats.Records == 0 || stats.Records == 20_000 {
+		t.Fatalf("error %v, statistics %+v", err, stats)
+	}
+	if err := to.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	got := readStream(t, server.URL(), int(stats.Records))
+	for shard, trips := range got {
+		// Between keys there is no order.
+		want := sampleLines(t)[:stats.Records]
+		slices.Sort(want)
+		if slices.Sort(trips); !slices.Equal(trips, want) {
+			t.Errorf("shard %s has %d trips, want the first %d", shard, len(trips), len(want))
+		}
+	}
+}
