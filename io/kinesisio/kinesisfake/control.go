@@ -142,8 +142,8 @@ func (cs *controls) ask(h *Handler, op string, body []byte, r *http.Request) err
 	return nil
 }
 
-// entries returns the first error of the entry controls.
-func (cs *controls) entries(all []*control, e Entry) *Error {
+// refuse returns the first error of the entry controls.
+func refuse(all []*control, e Entry) *Error {
 	for _, c := range all {
 		if c.entry == nil {
 			continue

@@ -18,6 +18,7 @@ type putEntry struct {
 	data, dataEnd int
 	hash, hashEnd int // ExplicitHashKey's digits
 	has           uint8
+	place         hashKey // where it goes, once it was checked
 }
 
 const (
@@ -301,7 +302,8 @@ func (h *Handler) putRecords(c *call) error {
 		return invalidArgument("Records size exceeds 10 MB limit")
 	}
 	for i := range p.entries {
-		if _, err := p.place(&p.entries[i]); err != nil {
+		e := &p.entries[i]
+		if e.place, err = p.place(e); err != nil {
 			return err
 		}
 	}
@@ -315,11 +317,7 @@ func (h *Handler) putRecords(c *call) error {
 	c.out = append(c.out, `{"EncryptionType":"NONE","Records":[`...)
 	for i := range p.entries {
 		e := &p.entries[i]
-		k, err := p.place(e)
-		if err != nil {
-			return err
-		}
-		s := st.route(k)
+		s := st.route(e.place)
 		key, data := p.arena[e.key:e.keyEnd], p.arena[e.data:e.dataEnd]
 		if i > 0 {
 			c.out = append(c.out, ',')
@@ -327,7 +325,7 @@ func (h *Handler) putRecords(c *call) error {
 		c.out = append(c.out, '{')
 		var refused *Error
 		if len(scripted) > 0 {
-			refused = h.controls.entries(scripted, Entry{Stream: st.name, Shard: s.id, PartitionKey: string(key), Index: i, Data: data})
+			refused = refuse(scripted, Entry{Stream: st.name, Shard: s.id, PartitionKey: string(key), Index: i, Data: data})
 		}
 		if refused == nil {
 			index, arrival, ok := s.take(key, data, c.now, limited)

@@ -1,8 +1,6 @@
 package kinesisfake
 
-import (
-	"math/bits"
-)
+import "math/bits"
 
 // A sequence number is a number of 186 bits, 56 decimal digits. From the top,
 // in the order that decides between two of them:
@@ -45,7 +43,7 @@ func (s sequence) genuine() bool {
 	return s.hi>>56 == 2 && s.mid>>8&15 == 0 && s.lo&15 == 2 && uint64(s.shard())&15 == s.hi>>12&15
 }
 
-// samePlace tells whether two sequence numbers have shard and epoch in common.
+// sameShard tells whether two sequence numbers have shard and epoch in common.
 func (s sequence) sameShard(o sequence) bool { return s.hi>>12 == o.hi>>12 && s.shard() == o.shard() }
 
 const tenTo19 = 10_000_000_000_000_000_000
