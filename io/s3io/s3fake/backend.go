@@ -308,7 +308,7 @@ func (b *backend) PutObject(bucketName, key string, meta map[string]string, inpu
 	if err != nil {
 		return gofakes3.PutObjectResult{}, err
 	}
-	blob, err := bk.put(key, input, func(bl *blob) error {
+	blob, err := bk.put(key, input, size, func(bl *blob) error {
 		if bl.size != size {
 			return gofakes3.ErrIncompleteBody
 		}
@@ -333,11 +333,11 @@ func (b *backend) PutObject(bucketName, key string, meta map[string]string, inpu
 }
 
 // put stores an object's bytes; in a folder the key must be a file's path.
-func (bk *bucket) put(key string, r io.Reader, accept func(*blob) error) (*blob, error) {
+func (bk *bucket) put(key string, r io.Reader, size int64, accept func(*blob) error) (*blob, error) {
 	if bk.objects.root != nil && !fileName(key) {
 		return nil, gofakes3.ErrorInvalidArgument("key", key, "The key cannot be the path of a file in a folder.")
 	}
-	bl, err := bk.objects.put(key, r, accept)
+	bl, err := bk.objects.put(key, r, size, accept)
 	var pathErr *fs.PathError
 	var linkErr *os.LinkError
 	if errors.As(err, &pathErr) || errors.As(err, &linkErr) {

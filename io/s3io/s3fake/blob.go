@@ -52,13 +52,16 @@ type place struct {
 // tempPrefix begins the names of files that are not finished.
 const tempPrefix = ".s3fake-"
 
+// maxHint bounds the memory that is taken on a client's word.
+const maxHint = 64 << 20
+
 // put stores what r gives until io.EOF under name, whole or not at all: a file
 // gets its name when it is finished. accept, when set, has the last word.
-func (p place) put(name string, r io.Reader, accept func(*blob) error) (_ *blob, err error) {
+// size is how much r is said to give.
+func (p place) put(name string, r io.Reader, size int64, accept func(*blob) error) (_ *blob, err error) {
 	b := &blob{root: p.root, name: name}
-	sums := io.Writer(io.Discard)
 	md, crc := md5.New(), crc32.NewIEEE()
-	sums = io.MultiWriter(md, crc)
+	sums := io.MultiWriter(md, crc)
 	finish := func() error {
 		md.Sum(b.md5[:0])
 		b.crc = crc.Sum32()
@@ -68,10 +71,11 @@ func (p place) put(name string, r io.Reader, accept func(*blob) error) (_ *blob,
 		return accept(b)
 	}
 	if p.root == nil {
-		if b.data, err = io.ReadAll(io.TeeReader(r, sums)); err != nil {
+		buf := bytes.NewBuffer(make([]byte, 0, min(size, maxHint)+bytes.MinRead))
+		if b.size, err = io.Copy(io.MultiWriter(buf, sums), r); err != nil {
 			return nil, err
 		}
-		b.size = int64(len(b.data))
+		b.data = buf.Bytes()
 		return b, finish()
 	}
 

@@ -13,7 +13,8 @@
 //
 // Objects are kept in memory, or, for one bucket, as plain files in a folder
 // whose layout is the keys'. Nothing else is left in that folder; metadata and
-// uploads not completed live as long as the Server.
+// uploads not completed live as long as the Server, their parts in a folder of
+// the system's for temporary files (left behind by a process that is killed).
 //
 // Faults are put in front of the server with Inject.
 //

@@ -67,7 +67,7 @@ func (b *backend) UploadPart(bucketName, key string, id gofakes3.UploadID, numbe
 
 	// Each attempt has its own name: the one that ends last counts.
 	name := string(id) + "-" + strconv.Itoa(number) + "-" + strconv.FormatInt(b.temp.Add(1), 10)
-	part, err := parts.put(name, input, func(p *blob) error {
+	part, err := parts.put(name, input, size, func(p *blob) error {
 		if p.size != size {
 			return gofakes3.ErrIncompleteBody
 		}
@@ -230,7 +230,11 @@ func (b *backend) CompleteMultipartUpload(bucketName, key string, id gofakes3.Up
 	}
 
 	body := &concat{blobs: parts}
-	bl, err := bk.put(key, body, nil)
+	var size int64
+	for _, p := range parts {
+		size += p.size
+	}
+	bl, err := bk.put(key, body, size, nil)
 	if err = keepFirst(err, body.Close()); err != nil {
 		return "", "", err
 	}
