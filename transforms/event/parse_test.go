@@ -220,3 +220,30 @@ func TestFingerprintStays(t *testing.T) {
 		t.Errorf("fingerprint %#x, want %#x", got, want)
 	}
 }
+
+// FuzzParse checks that no schema file panics, and that the text of one that
+// is accepted stands for the same schema.
+func FuzzParse(f *testing.F) {
+	f.Add(taxiTrip)
+	for _, fields := range []string{
+		`{"name":"a","type":["null","long"],"default":null}`, `{"name":"a","type":["float","null"],"default":-1.5e-3}`,
+		`{"name":"a","type":{"type":"long","logicalType":"timestamp-millis"},"default":1}`, `{"name":"a","type":{"type":"array","items":"int"}}`,
+		`{"name":"a","type":"string","default":"\u00fc\ud83d"},{"name":"A","type":"boolean"}`, `{"name":"a","type":{"type":["null","int"]}}`,
+		`{"name":"a","type":"bytes","aliases":[1]}`, `{"name":1}`, `null`, `{"name":"a","type":{"type":"E"}}`,
+	} {
+		f.Add(record1(fields))
+	}
+	f.Fuzz(func(t *testing.T, avsc []byte) {
+		s, err := Parse(avsc)
+		if err != nil {
+			return
+		}
+		again, err := Parse([]byte(s.Text()))
+		if err != nil {
+			t.Fatalf("parse of the text %s: %v", s.Text(), err)
+		}
+		if !reflect.DeepEqual(again, s) || again.Text() != s.Text() || again.Fingerprint() != s.Fingerprint() {
+			t.Errorf("the text %s gives %+v, want %+v", s.Text(), again, s)
+		}
+	})
+}

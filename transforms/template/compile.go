@@ -50,8 +50,8 @@ func compile(text string, s *event.Schema, vars []string, path bool) (*Template,
 	return c.t, nil
 }
 
-func (c *compiler) fail(at int, format string, args ...any) {
-	c.bad = append(c.bad, fmt.Errorf("at offset %d: %w", at, fmt.Errorf(format, args...)))
+func (c *compiler) fail(at int, mistake string) {
+	c.bad = append(c.bad, fmt.Errorf("at offset %d: %s", at, mistake))
 }
 
 func (c *compiler) flush() {
@@ -98,42 +98,50 @@ func (c *compiler) parse(text string) {
 	}
 }
 
-// reference adds the segment for {name} or {name:spec} at offset at.
+// reference adds the segment for {name} or {name:spec} at offset at. After a
+// mistake it adds one all the same: the path is checked with something there.
 func (c *compiler) reference(at int, name, spec string, hasSpec bool) {
+	s, err := c.resolve(name, spec, hasSpec)
+	if err != nil {
+		c.bad = append(c.bad, fmt.Errorf("at offset %d: %w", at, err))
+	}
+	c.t.segments = append(c.t.segments, s)
+}
+
+// resolve finds out what a name stands for and checks spec against it.
+func (c *compiler) resolve(name, spec string, hasSpec bool) (segment, error) {
+	s := segment{kind: variable, name: name, escape: c.t.path}
 	if hasSpec && spec == "" {
-		c.fail(at, `{%s:}: nothing behind ":"`, name)
-		return
+		return s, fmt.Errorf(`{%s:}: nothing behind ":"`, name)
 	}
 	field, isField := c.schema.Index(name)
-	number := slices.Index(c.vars, name)
+	s.at = slices.Index(c.vars, name)
 	switch {
 	case name == "":
-		c.fail(at, "braces without a field's name")
-	case isField && number >= 0:
-		c.fail(at, "%q is a field of the schema and a variable of the program", name)
-	case number >= 0 && hasSpec && spec != "%s":
-		c.fail(at, "{%s:%s}: a variable is text and takes %%s only", name, spec)
-	case number >= 0:
-		c.t.segments = append(c.t.segments, segment{kind: variable, at: number, name: name, escape: c.t.path})
+		return s, errors.New("braces without a field's name")
+	case isField && s.at >= 0:
+		return s, fmt.Errorf("%q is a field of the schema and a variable of the program", name)
+	case s.at >= 0 && hasSpec && spec != "%s":
+		return s, fmt.Errorf("{%s:%s}: a variable is text and takes %%s only", name, spec)
+	case s.at >= 0:
+		return s, nil
 	case !isField:
-		c.fail(at, "no field %q%s", name, c.suggest(name))
-	default:
-		f := &c.schema.Fields[field]
-		s, err := newSegment(f, spec, c.t.path)
-		if err != nil {
-			c.fail(at, "{%s:%s}: %w", name, spec, err)
-			return
-		}
-		s.at, s.name = field, name
-		s.fallback = event.Value{Null: true}
-		if f.HasDefault {
-			s.fallback = f.Default
-		}
-		c.t.segments = append(c.t.segments, s)
-		if !slices.Contains(c.t.fields, name) {
-			c.t.fields = append(c.t.fields, name)
-		}
+		return s, fmt.Errorf("no field %q%s", name, c.suggest(name))
 	}
+	f := &c.schema.Fields[field]
+	s, err := newSegment(f, spec, c.t.path)
+	if err != nil {
+		return segment{kind: variable}, fmt.Errorf("{%s:%s}: %w", name, spec, err)
+	}
+	s.at, s.name = field, name
+	s.fallback = event.Value{Null: true}
+	if f.HasDefault {
+		s.fallback = f.Default
+	}
+	if !slices.Contains(c.t.fields, name) {
+		c.t.fields = append(c.t.fields, name)
+	}
+	return s, nil
 }
 
 // newSegment checks spec, empty for none, against the field's type.

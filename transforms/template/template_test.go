@@ -289,6 +289,10 @@ func TestCompilePathRefuses(t *testing.T) {
 			t.Errorf("%q: %v, %v, want an error with %q", tt.text, tmpl, err, tt.want)
 		}
 	}
+	// A mistake in a field is not another one of the path.
+	if _, err := CompilePath("a={nope}/{t:%x}/{i:}", s); err == nil || strings.Contains(err.Error(), "folder") {
+		t.Errorf("error %v, want one that is not about folders", err)
+	}
 }
 
 func TestValuesInPathsAreEscaped(t *testing.T) {
