@@ -12,8 +12,10 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+	"github.com/aws/smithy-go/logging"
 )
 
 // Timeouts of the client. Three attempts to connect stay under 30 s.
@@ -37,40 +39,68 @@ var ErrNoRegion = errors.New("kinesis: no AWS region: set the stream's region or
 // environment, profile, container, instance. It sends nothing to Kinesis.
 // The client is safe for concurrent use.
 func NewClient(ctx context.Context, o Options) (*kinesis.Client, error) {
+	client, _, err := newClient(ctx, o)
+	return client, err
+}
+
+// newClient also returns what closes the client's idle connections.
+func newClient(ctx context.Context, o Options) (*kinesis.Client, func(), error) {
 	o = o.withDefaults()
-	load := []func(*config.LoadOptions) error{
-		config.WithHTTPClient(awshttp.NewBuildableClient().
-			WithTimeout(requestTimeout).
-			WithDialerOptions(func(d *net.Dialer) { d.Timeout = connectTimeout }).
-			WithTransportOptions(func(t *http.Transport) {
-				t.TLSHandshakeTimeout = connectTimeout
-				t.ResponseHeaderTimeout = headerTimeout
-				t.MaxIdleConnsPerHost = idleConnections
-			})),
-	}
+	var load []func(*config.LoadOptions) error
 	if o.Region != "" {
 		load = append(load, config.WithRegion(o.Region))
-	} else if o.Endpoint == "" {
-		load = append(load, config.WithEC2IMDSRegion())
 	}
 	if o.EmulatorCredentials {
 		load = append(load, config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider("emulator", "emulator", "")))
 	}
 	cfg, err := config.LoadDefaultConfig(ctx, load...)
 	if err != nil {
-		return nil, fmt.Errorf("load the AWS configuration: %w", err)
+		return nil, nil, fmt.Errorf("load the AWS configuration: %w", err)
+	}
+	if cfg.Region == "" && o.EmulatorCredentials {
+		cfg.Region = "us-east-1" // any will do
 	}
 	if cfg.Region == "" {
-		if !o.EmulatorCredentials {
-			return nil, ErrNoRegion
-		}
-		cfg.Region = "us-east-1"
+		cfg.Region = instanceRegion(ctx, cfg)
 	}
-	return kinesis.NewFromConfig(cfg, func(k *kinesis.Options) {
+	if cfg.Region == "" {
+		return nil, nil, ErrNoRegion
+	}
+	// The SDK's transport with shorter timeouts. It is for Kinesis alone:
+	// credential providers keep theirs, which are shorter still.
+	transport := awshttp.NewBuildableClient().
+		WithDialerOptions(func(d *net.Dialer) { d.Timeout = connectTimeout }).
+		WithTransportOptions(func(t *http.Transport) {
+			t.TLSHandshakeTimeout = connectTimeout
+			t.ResponseHeaderTimeout = headerTimeout
+			t.MaxIdleConnsPerHost = idleConnections
+		}).GetTransport()
+	client := kinesis.NewFromConfig(cfg, func(k *kinesis.Options) {
+		k.HTTPClient = &http.Client{
+			Transport: transport,
+			Timeout:   requestTimeout,
+			// A signed request is for one address; Kinesis sends nobody elsewhere.
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		}
+		// Calls that Close cut short are no news; all others are told as errors.
+		k.Logger = logging.Nop{}
 		if o.Endpoint != "" {
 			k.BaseEndpoint = aws.String(o.Endpoint)
 		}
-	}), nil
+	})
+	return client, transport.CloseIdleConnections, nil
+}
+
+// instanceRegion asks the metadata service of an EC2 instance; elsewhere there
+// is none, and the region stays unknown.
+func instanceRegion(ctx context.Context, cfg aws.Config) string {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	out, err := imds.NewFromConfig(cfg).GetRegion(ctx, &imds.GetRegionInput{})
+	if err != nil {
+		return ""
+	}
+	return out.Region
 }
 
 // singleAttempt leaves retries to this package: it counts them, keeps them
@@ -86,10 +116,11 @@ func (o Options) Check(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	client, err := NewClient(ctx, o)
+	client, closeIdle, err := newClient(ctx, o)
 	if err != nil {
 		return err
 	}
+	defer closeIdle()
 	name, arn := o.target()
 	listed, err := client.ListShards(ctx, &kinesis.ListShardsInput{StreamName: name, StreamARN: arn, MaxResults: aws.Int32(1)})
 	if err != nil {

@@ -101,10 +101,10 @@ func (e *Error) hint() string {
 			strings.HasPrefix(code, "ExpiredToken"):
 			return "are the AWS credentials valid, and meant for this region or endpoint?"
 		}
+	// The SDK has no type for this.
+	case strings.Contains(e.Err.Error(), "get identity: get credentials"):
+		return "are there AWS credentials in the environment, profile or instance?"
 	case errors.Is(e.Err, context.DeadlineExceeded), errors.As(e.Err, &noAnswer):
-		if strings.Contains(e.Err.Error(), "get identity") || strings.Contains(e.Err.Error(), "refresh cached credentials") {
-			return "are there AWS credentials in the environment, profile or instance?"
-		}
 		if e.Endpoint == "" {
 			return "no answer: are region and network right?"
 		}

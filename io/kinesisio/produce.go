@@ -75,11 +75,13 @@ type Producer struct {
 	opts   ProducerOptions
 	where  Options
 	client *kinesis.Client
-	ctx    context.Context
-	cancel context.CancelFunc
-	wg     sync.WaitGroup
-	budget *semaphore.Weighted
-	counts struct {
+	// closeIdle closes the connections that are in no call.
+	closeIdle func()
+	ctx       context.Context
+	cancel    context.CancelFunc
+	wg        sync.WaitGroup
+	budget    *semaphore.Weighted
+	counts    struct {
 		records, payloads, bytes, calls, retries, throttles atomic.Int64
 	}
 
@@ -130,7 +132,7 @@ func NewProducer(ctx context.Context, o ProducerOptions) (*Producer, error) {
 	if err := o.Validate(); err != nil {
 		return nil, fmt.Errorf("write stream %s: %w", o.Stream, err)
 	}
-	client, err := NewClient(ctx, o.reading())
+	client, closeIdle, err := newClient(ctx, o.reading())
 	if err != nil {
 		return nil, fmt.Errorf("write stream %s: %w", o.Stream, err)
 	}
@@ -141,7 +143,7 @@ func NewProducer(ctx context.Context, o ProducerOptions) (*Producer, error) {
 		o.MaxCalls = DefaultProducerCalls
 	}
 	p := &Producer{
-		opts: o, where: o.reading().withDefaults(), client: client,
+		opts: o, where: o.reading().withDefaults(), client: client, closeIdle: closeIdle,
 		budget: semaphore.NewWeighted(o.MaxBytes),
 		keys:   map[string]*followers{},
 	}
@@ -161,6 +163,9 @@ func NewProducer(ctx context.Context, o ProducerOptions) (*Producer, error) {
 func (p *Producer) Put(ctx context.Context, r Record) error {
 	e := &entry{Record: r, key: r.orderKey()}
 	e.Count = max(e.Count, 1)
+	if e.Data == nil {
+		e.Data = []byte{} // nil would be a missing member
+	}
 	e.size = min(int64(len(r.Data)+len(r.PartitionKey)+heldOverhead), p.opts.MaxBytes)
 	if err := p.acquire(ctx, e.size); err != nil {
 		return err
@@ -234,6 +239,7 @@ func (p *Producer) Close(ctx context.Context) error {
 	err := p.Flush(ctx)
 	p.cancel()
 	p.wg.Wait()
+	p.closeIdle()
 	return err
 }
 

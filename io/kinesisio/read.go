@@ -35,8 +35,10 @@ var ErrClosed = errors.New("kinesis: reader is closed")
 type Reader struct {
 	opts   Options
 	client *kinesis.Client
-	slot   slots.Slot
-	source string
+	// closeIdle closes the connections that are in no call.
+	closeIdle func()
+	slot      slots.Slot
+	source    string
 
 	cancel context.CancelFunc
 	ctx    context.Context
@@ -103,7 +105,7 @@ func (o Options) Open(ctx context.Context, slot slots.Slot, encoded []byte) (slo
 	if err := o.Validate(); err != nil {
 		return nil, fmt.Errorf("read stream %s: %w", o.Stream, err)
 	}
-	client, err := NewClient(ctx, o)
+	client, closeIdle, err := newClient(ctx, o)
 	if err != nil {
 		return nil, fmt.Errorf("read stream %s: %w", o.Stream, err)
 	}
@@ -118,7 +120,7 @@ func (o Options) Open(ctx context.Context, slot slots.Slot, encoded []byte) (slo
 		}
 	}
 	r := &Reader{
-		opts: o, client: client, slot: slot, source: o.StreamName(),
+		opts: o, client: client, closeIdle: closeIdle, slot: slot, source: o.StreamName(),
 		relist:    make(chan struct{}, 1),
 		budget:    semaphore.NewWeighted(o.BufferBytes),
 		reserve:   min(o.BufferBytes, maxResponseBytes),
@@ -232,4 +234,5 @@ func (r *Reader) Close() {
 	r.cancel()
 	r.mu.Unlock()
 	r.wg.Wait()
+	r.closeIdle()
 }
