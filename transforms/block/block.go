@@ -61,8 +61,11 @@ const (
 	// elements disturb the flow control of runners; blocks much smaller cost
 	// more per record in the exchange.
 	TargetSize = 1 << 20
-	// MaxRows is the largest number of rows of one block.
+	// MaxRows is the largest number of rows or lines of one block.
 	MaxRows = 1 << 20
+	// MaxValues is the largest number of rows times fields of one block; a
+	// Builder that is encoded when it is Full stays far below it.
+	MaxValues = 4 << 20
 	// MaxSize is the largest raw body in bytes: TargetSize and one record as
 	// large as any source has, with room to spare.
 	MaxSize = 128 << 20

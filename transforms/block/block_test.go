@@ -68,6 +68,7 @@ func TestTripsComeBackEqual(t *testing.T) {
 			b.Append(rows[n])
 			n++
 		}
+		size := b.Size()
 		if b.Rows() != n {
 			t.Fatalf("builder has %d rows, %d were appended", b.Rows(), n)
 		}
@@ -79,6 +80,9 @@ func TestTripsComeBackEqual(t *testing.T) {
 			t.Fatal(err)
 		}
 		same(t, s, rows[:n], &columns)
+		if columns.Size() != size {
+			t.Errorf("the columns have %d bytes, the builder had %d", columns.Size(), size)
+		}
 		t.Logf("%d rows, %.1f bytes a row", n, float64(len(blk))/float64(n))
 		rows = rows[n:]
 	}
@@ -289,6 +293,7 @@ func TestDecodeRefuses(t *testing.T) {
 		"a byte behind":        {append(slices.Clone(good), 0), s, block.ErrCorrupt},
 		"two blocks":           {append(slices.Clone(good), good...), s, block.ErrCorrupt},
 		"too many rows":        {reseal(change(func(b []byte) []byte { return slices.Replace(b, 14, 15, 0xff, 0xff, 0xff, 0xff, 0x0f) })), s, block.ErrCorrupt},
+		"too many values":      {reseal(change(func(b []byte) []byte { return slices.Replace(b, 14, 15, 0x80, 0x80, 0x20) })), s, block.ErrCorrupt},
 		"another body's rows":  {reseal(change(func(b []byte) []byte { b[14]++; return b })), s, block.ErrCorrupt},
 		"another body's size":  {reseal(change(func(b []byte) []byte { b[15]++; return b })), s, block.ErrCorrupt},
 		"a body that is no s2": {reseal(change(func(b []byte) []byte { clear(b[20:]); return b })), s, block.ErrCorrupt},

@@ -38,8 +38,8 @@ func NewBuilder(s *event.Schema) *Builder {
 }
 
 // Append copies a row, which has a Value for each field of the schema, none of
-// them null but those of nullable fields. When the builder is Full it must be
-// encoded first.
+// them null but those of nullable fields, each in the range of its type. When
+// the builder is Full it must be encoded first.
 func (b *Builder) Append(row event.Row) {
 	size := 0
 	for i := range b.columns {

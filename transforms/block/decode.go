@@ -49,6 +49,16 @@ func (c *Column) Str(i int) []byte {
 // Null reports whether row i is null.
 func (c *Column) Null(i int) bool { return len(c.Nulls) > 0 && c.Nulls[i] }
 
+// Size returns about how many bytes of memory the rows take.
+func (c *Columns) Size() int {
+	size := 0
+	for i := range c.Fields {
+		f := &c.Fields[i]
+		size += 8*(len(f.Ints)+len(f.Floats)) + 4*len(f.Ends) + len(f.Data) + len(f.Nulls)
+	}
+	return size
+}
+
 // Decode replaces dst's content by the rows of a block of kind Events of
 // schema s. It refuses anything that Encode did not make of rows of this schema
 // with ErrCorrupt, ErrVersion or ErrSchema; dst's content is then undefined.
@@ -59,6 +69,9 @@ func Decode(dst *Columns, s *event.Schema, blk []byte) error {
 	}
 	if want := s.Fingerprint(); h.fingerprint != want {
 		return fmt.Errorf("%w: fingerprint %016x, that of %q is %016x", ErrSchema, h.fingerprint, s.Name, want)
+	}
+	if h.rows*len(s.Fields) > MaxValues {
+		return fmt.Errorf("%w: %d rows of %d fields", ErrCorrupt, h.rows, len(s.Fields))
 	}
 	if cap(dst.raw) > keepSize {
 		*dst = Columns{}
@@ -89,6 +102,9 @@ func Decode(dst *Columns, s *event.Schema, blk []byte) error {
 }
 
 func (c *Column) reset() {
+	if cap(c.Data) > keepSize {
+		c.Data = nil
+	}
 	c.Ints, c.Floats = c.Ints[:0], c.Floats[:0]
 	c.Data, c.Ends, c.Nulls = c.Data[:0], c.Ends[:0], c.Nulls[:0]
 }

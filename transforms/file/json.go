@@ -107,7 +107,7 @@ func (f *jsonLines) appendRow(out *jx.Writer, columns *block.Columns, row int) e
 			if field.Type == event.Float {
 				out.Float32(float32(v))
 			} else {
-				out.Float64(v)
+				appendDouble(out, v)
 			}
 		case event.Boolean:
 			out.Bool(c.Ints[row] != 0)
@@ -122,6 +122,35 @@ func (f *jsonLines) appendRow(out *jx.Writer, columns *block.Columns, row int) e
 	}
 	out.Buf = append(out.Buf, '}', '\n')
 	return nil
+}
+
+// appendDouble appends the shortest text that reads back equal. Most numbers
+// have at most two decimals, and no more than 15 digits tell them from every
+// other double: for those that is the decimal itself.
+func appendDouble(out *jx.Writer, v float64) {
+	const limit = 1e15 // hundredths of 15 digits
+	scaled := v * 100
+	if !(scaled > -limit && scaled < limit) || v == 0 {
+		out.Float64(v) // also for the sign of a negative zero
+		return
+	}
+	n := int64(math.RoundToEven(scaled))
+	if float64(n)/100 != v {
+		out.Float64(v)
+		return
+	}
+	if n < 0 {
+		out.Buf = append(out.Buf, '-')
+		n = -n
+	}
+	out.Buf = strconv.AppendInt(out.Buf, n/100, 10)
+	switch cents := int(n % 100); {
+	case cents == 0:
+	case cents%10 == 0:
+		out.Buf = append(out.Buf, '.', digit(cents/10))
+	default:
+		out.Buf = append(out.Buf, '.', digit(cents/10), digit(cents))
+	}
 }
 
 // appendString appends a quoted string. The bytes of a String field are UTF-8

@@ -63,6 +63,33 @@ func TestJSONLinesTimes(t *testing.T) {
 	}
 }
 
+func TestJSONLinesDoublesAreTheShortestText(t *testing.T) {
+	s := &event.Schema{Name: "s", Fields: []event.Field{{Name: "d", Type: event.Double}}}
+	values := []float64{
+		0, math.Copysign(0, -1), 1, -1, 0.5, 0.05, -0.01, 12.3, 12.34, 12.345, 99.99, 100, 1e12, 123456789012.34,
+		9999999999999.99, 99999999999999.98, 1e13, 1e14 / 3, 1e20, 1e21, 1e-7, 0.1 + 0.2, math.Nextafter(12.34, 13),
+		1<<53 + 2, math.MaxFloat64, math.SmallestNonzeroFloat64,
+	}
+	rnd := rand.New(rand.NewPCG(5, 5))
+	for range 10_000 {
+		values = append(values, float64(rnd.Int64N(1<<(1+rnd.IntN(55))))/100, rnd.NormFloat64())
+	}
+	rows := make([]event.Row, len(values))
+	for i, v := range values {
+		rows[i] = event.Row{event.FloatValue(v)}
+	}
+	lines := strings.Split(string(write(t, file.JSONLines(s), blocksOf(s, rows, 1000), nil, len(rows))), "\n")
+	for i, v := range values {
+		want, err := json.Marshal(map[string]float64{"d": v})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if lines[i] != string(want) {
+			t.Errorf("got %s, want %s", lines[i], want)
+		}
+	}
+}
+
 func TestJSONLinesReadBackEqual(t *testing.T) {
 	s := blocktest.AllTypes()
 	// Times are texts in JSON: compared by TestJSONLinesTimes.

@@ -1,6 +1,7 @@
 package file
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -15,8 +16,11 @@ import (
 	"github.com/streaming-etl/streaming-etl/transforms/event"
 )
 
-// DefaultRowGroupRows is the default of ParquetOptions.RowGroupRows.
-const DefaultRowGroupRows = 128 << 10
+// Defaults of ParquetOptions.
+const (
+	DefaultRowGroupRows  = 128 << 10
+	DefaultRowGroupBytes = 64 << 20
+)
 
 // SchemaKey is the key of the file's metadata under which the schema's text
 // is, as other writers of Avro data into Parquet name it.
@@ -34,6 +38,10 @@ type ParquetOptions struct {
 	// default. Readers skip and parallelize by row groups; the writer holds one
 	// in memory, encoded and compressed.
 	RowGroupRows int
+	// RowGroupBytes is the size of a row group, in bytes before encoding, at
+	// which it is ended though it has fewer rows, 64 MiB by default: it bounds
+	// the memory for events of long strings. It may be exceeded by one block.
+	RowGroupBytes int
 	// Version is the program's version, for the file's created_by; "0" by default.
 	Version string
 }
@@ -46,6 +54,9 @@ func (o ParquetOptions) Validate() error {
 	}
 	if o.RowGroupRows < 0 {
 		errs = append(errs, fmt.Errorf("Parquet row group of %d rows: must be positive", o.RowGroupRows))
+	}
+	if o.RowGroupBytes < 0 {
+		errs = append(errs, fmt.Errorf("Parquet row group of %d bytes: must be positive", o.RowGroupBytes))
 	}
 	return errors.Join(errs...)
 }
@@ -76,12 +87,9 @@ func Parquet(s *event.Schema, o ParquetOptions) (Format, error) {
 	if len(s.Fields) == 0 {
 		return nil, fmt.Errorf("Parquet schema of %q: it has no fields", s.Name)
 	}
-	if o.RowGroupRows == 0 {
-		o.RowGroupRows = DefaultRowGroupRows
-	}
-	if o.Version == "" {
-		o.Version = "0"
-	}
+	o.RowGroupRows = cmp.Or(o.RowGroupRows, DefaultRowGroupRows)
+	o.RowGroupBytes = cmp.Or(o.RowGroupBytes, DefaultRowGroupBytes)
+	o.Version = cmp.Or(o.Version, "0")
 	compression, _ := codec(o.Compression)
 	options := []parquet.WriterOption{
 		parquetSchema(s),
@@ -97,7 +105,7 @@ func Parquet(s *event.Schema, o ParquetOptions) (Format, error) {
 	if _, err := parquet.NewWriterConfig(options...); err != nil {
 		return nil, fmt.Errorf("configure the Parquet writer: %w", err)
 	}
-	return &parquetFormat{schema: s, rowGroupRows: o.RowGroupRows, options: options}, nil
+	return &parquetFormat{schema: s, groupRows: o.RowGroupRows, groupBytes: o.RowGroupBytes, fileOptions: options}, nil
 }
 
 // maxDictionary is the size in bytes beyond which a column chunk's dictionary
@@ -105,10 +113,11 @@ func Parquet(s *event.Schema, o ParquetOptions) (Format, error) {
 const maxDictionary = 1 << 20
 
 type parquetFormat struct {
-	schema       *event.Schema
-	rowGroupRows int
-	options      []parquet.WriterOption
-	writers      sync.Pool // of *parquetWriter
+	schema      *event.Schema
+	groupRows   int // limits of a row group
+	groupBytes  int
+	fileOptions []parquet.WriterOption
+	writers     sync.Pool // of *parquetWriter
 }
 
 func (*parquetFormat) Extension() string   { return ".parquet" }
@@ -117,14 +126,14 @@ func (*parquetFormat) ContentType() string { return "application/vnd.apache.parq
 func (f *parquetFormat) Write(w io.Writer, blocks [][]byte, meta map[string]string) (rows int64, err error) {
 	pw, ok := f.writers.Get().(*parquetWriter)
 	if !ok {
-		pw = &parquetWriter{schema: f.schema, limit: f.rowGroupRows, values: make([]parquet.Value, batch)}
+		pw = &parquetWriter{format: f, values: make([]parquet.Value, batch)}
 	}
 	defer f.writers.Put(pw)
 	file, err := f.newFile(w, blocks, meta)
 	if err != nil {
 		return 0, err
 	}
-	pw.file, pw.groupRows = file, 0
+	pw.file, pw.rows, pw.bytes = file, 0, 0
 	defer func() { pw.file = nil }()
 	for i, blk := range blocks {
 		if err := block.Decode(&pw.columns, f.schema, blk); err != nil {
@@ -153,7 +162,7 @@ func (f *parquetFormat) newFile(w io.Writer, blocks [][]byte, meta map[string]st
 		}
 		rows += n
 	}
-	options := append(slices.Clone(f.options), parquet.PageBufferSize(pageSize(rows)))
+	options := append(slices.Clone(f.fileOptions), parquet.PageBufferSize(pageSize(rows)))
 	for k, v := range meta {
 		options = append(options, parquet.KeyValueMetadata(k, v))
 	}
@@ -169,12 +178,12 @@ func pageSize(rows int) int {
 
 // parquetWriter is the memory of one Write.
 type parquetWriter struct {
-	schema    *event.Schema
-	limit     int // rows of a row group
-	columns   block.Columns
-	values    []parquet.Value
-	file      *parquet.Writer
-	groupRows int // rows of the file's current row group so far
+	format  *parquetFormat
+	columns block.Columns
+	values  []parquet.Value
+	file    *parquet.Writer
+	rows    int // of the file's current row group so far
+	bytes   int
 }
 
 // batch is the number of values handed to a column at once: few enough for
@@ -184,27 +193,39 @@ const batch = 512
 // writeColumns writes the rows of the block in pw.columns.
 func (pw *parquetWriter) writeColumns() error {
 	for from := 0; from < pw.columns.Rows; {
-		to := min(pw.columns.Rows, from+pw.limit-pw.groupRows)
+		to := min(pw.columns.Rows, from+pw.format.groupRows-pw.rows)
 		for i, column := range pw.file.ColumnWriters() {
 			if err := pw.writeColumn(column, i, from, to); err != nil {
-				return fmt.Errorf("column %s: %w", pw.schema.Fields[i].Name, err)
+				return fmt.Errorf("column %s: %w", pw.format.schema.Fields[i].Name, err)
 			}
 		}
-		pw.groupRows += to - from
+		pw.rows += to - from
 		from = to
-		if pw.groupRows == pw.limit {
-			if err := pw.file.Flush(); err != nil {
-				return fmt.Errorf("row group: %w", err)
+		if pw.rows == pw.format.groupRows {
+			if err := pw.endGroup(); err != nil {
+				return err
 			}
-			pw.groupRows = 0
 		}
+	}
+	// A block's bytes are counted to the row group of its last row.
+	pw.bytes += pw.columns.Size()
+	if pw.bytes >= pw.format.groupBytes && pw.rows > 0 {
+		return pw.endGroup()
+	}
+	return nil
+}
+
+func (pw *parquetWriter) endGroup() error {
+	pw.rows, pw.bytes = 0, 0
+	if err := pw.file.Flush(); err != nil {
+		return fmt.Errorf("row group: %w", err)
 	}
 	return nil
 }
 
 // writeColumn writes rows from up to to of one column.
 func (pw *parquetWriter) writeColumn(w *parquet.ColumnWriter, i, from, to int) error {
-	c, field := &pw.columns.Fields[i], &pw.schema.Fields[i]
+	c, field := &pw.columns.Fields[i], &pw.format.schema.Fields[i]
 	for from < to {
 		n := min(batch, to-from)
 		values := pw.values[:n]

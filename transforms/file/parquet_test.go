@@ -133,6 +133,10 @@ func TestParquetHoldsEveryTrip(t *testing.T) {
 	s := event.TaxiTrip()
 	for _, compression := range []string{"", "snappy", "zstd", "gzip", "none"} {
 		t.Run("compression "+compression, func(t *testing.T) {
+			rows := rows
+			if compression != "" {
+				rows = rows[:3000]
+			}
 			f := newParquet(t, s, file.ParquetOptions{Compression: compression})
 			data := write(t, f, blocksOf(s, rows, 3000), nil, len(rows))
 			sameRows(t, s, rows, readBack(t, data))
@@ -202,7 +206,7 @@ func manyDistinct(n int) (*event.Schema, []event.Row) {
 }
 
 func TestParquetWithoutRepeatedValues(t *testing.T) {
-	s, rows := manyDistinct(300_000)
+	s, rows := manyDistinct(150_000)
 	f := newParquet(t, s, file.ParquetOptions{})
 	data := write(t, f, blocksOf(s, rows, 8000), nil, len(rows))
 	sameRows(t, s, rows, readBack(t, data))
@@ -232,6 +236,20 @@ func TestParquetMetadata(t *testing.T) {
 		delete(values, file.SchemaKey)
 		if fmt.Sprint(values) != fmt.Sprint(meta) {
 			t.Errorf("metadata %v, want %v", values, meta)
+		}
+	}
+}
+
+func TestParquetRowGroupsAreBoundedInBytes(t *testing.T) {
+	s, rows := manyDistinct(2000)
+	blocks := blocksOf(s, rows, 100)
+	f := newParquet(t, s, file.ParquetOptions{RowGroupBytes: 30_000})
+	data := write(t, f, blocks, nil, len(rows))
+	sameRows(t, s, rows, readBack(t, data))
+	for i, group := range open(t, data).RowGroups() {
+		// A row takes more than 100 bytes; the limit is passed by at most a block.
+		if n := group.NumRows(); n > 400 {
+			t.Errorf("row group %d has %d rows", i, n)
 		}
 	}
 }
@@ -278,10 +296,10 @@ func TestParquetIsSafeForConcurrentUse(t *testing.T) {
 
 func TestParquetOptionsAreChecked(t *testing.T) {
 	s := event.TaxiTrip()
-	if _, err := file.Parquet(s, file.ParquetOptions{Compression: "lzma", RowGroupRows: -1}); err == nil {
+	if _, err := file.Parquet(s, file.ParquetOptions{Compression: "lzma", RowGroupRows: -1, RowGroupBytes: -2}); err == nil {
 		t.Error("accepted")
 	} else {
-		for _, part := range []string{"lzma", "-1"} {
+		for _, part := range []string{"lzma", "-1", "-2"} {
 			if !bytes.Contains([]byte(err.Error()), []byte(part)) {
 				t.Errorf("%q does not name %s", err, part)
 			}

@@ -76,7 +76,7 @@ func TestPyArrowReadsTheSameValues(t *testing.T) {
 		t.Fatal(err)
 	}
 	all := blocktest.AllTypes()
-	distinct, distinctRows := manyDistinct(60_000)
+	distinct, distinctRows := manyDistinct(30_000)
 	tests := []struct {
 		name    string
 		schema  *event.Schema
