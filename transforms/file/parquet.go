@@ -50,13 +50,13 @@ type ParquetOptions struct {
 func (o ParquetOptions) Validate() error {
 	var errs []error
 	if _, ok := codec(o.Compression); !ok {
-		errs = append(errs, fmt.Errorf("Parquet compression %q: must be one of snappy, zstd, gzip, none", o.Compression))
+		errs = append(errs, fmt.Errorf("compression of Parquet files %q: must be one of snappy, zstd, gzip, none", o.Compression))
 	}
 	if o.RowGroupRows < 0 {
-		errs = append(errs, fmt.Errorf("Parquet row group of %d rows: must be positive", o.RowGroupRows))
+		errs = append(errs, fmt.Errorf("rows of a Parquet row group, %d: must be positive", o.RowGroupRows))
 	}
 	if o.RowGroupBytes < 0 {
-		errs = append(errs, fmt.Errorf("Parquet row group of %d bytes: must be positive", o.RowGroupBytes))
+		errs = append(errs, fmt.Errorf("bytes of a Parquet row group, %d: must be positive", o.RowGroupBytes))
 	}
 	return errors.Join(errs...)
 }
@@ -85,7 +85,7 @@ func Parquet(s *event.Schema, o ParquetOptions) (Format, error) {
 		return nil, err
 	}
 	if len(s.Fields) == 0 {
-		return nil, fmt.Errorf("Parquet schema of %q: it has no fields", s.Name)
+		return nil, fmt.Errorf("schema %q has no fields: a Parquet file needs at least one column", s.Name)
 	}
 	o.RowGroupRows = cmp.Or(o.RowGroupRows, DefaultRowGroupRows)
 	o.RowGroupBytes = cmp.Or(o.RowGroupBytes, DefaultRowGroupBytes)
