@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
@@ -27,6 +29,8 @@ const (
 	requestTimeout = 60 * time.Second
 	// checkTimeout bounds Check.
 	checkTimeout = 25 * time.Second
+	// checkBackoff bounds the waits between Check's three attempts.
+	checkBackoff = 500 * time.Millisecond
 	// idleConnections are kept for the shards that are polled in turn.
 	idleConnections = 64
 )
@@ -76,12 +80,12 @@ func newClient(ctx context.Context, o Options) (*kinesis.Client, func(), error) 
 			t.MaxIdleConnsPerHost = idleConnections
 		}).GetTransport()
 	client := kinesis.NewFromConfig(cfg, func(k *kinesis.Options) {
-		k.HTTPClient = &http.Client{
+		k.HTTPClient = plainBodies{&http.Client{
 			Transport: transport,
 			Timeout:   requestTimeout,
 			// A signed request is for one address; Kinesis sends nobody elsewhere.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		}
+		}}
 		// Calls that Close cut short are no news; all others are told as errors.
 		k.Logger = logging.Nop{}
 		if o.Endpoint != "" {
@@ -90,6 +94,25 @@ func newClient(ctx context.Context, o Options) (*kinesis.Client, func(), error) 
 	})
 	return client, transport.CloseIdleConnections, nil
 }
+
+// plainBodies keeps net/http from the request body's WriteTo. The SDK closes
+// the body when the answer's header is there, which may be before net/http has
+// looked whether the body ends where it should; a closed body's WriteTo then
+// returns io.EOF (smithy-go v1.28.8), which counts as a failure to write, and
+// the connection is closed under the answer that is being read. The call was
+// served and looks failed: records would be put twice. Read is right.
+type plainBodies struct{ client *http.Client }
+
+// Do sends the request, as http.Client does.
+func (p plainBodies) Do(r *http.Request) (*http.Response, error) {
+	if r.Body != nil && r.Body != http.NoBody {
+		r.Body = plainBody{r.Body}
+	}
+	return p.client.Do(r)
+}
+
+// plainBody has the two methods of its interface and no other.
+type plainBody struct{ io.ReadCloser }
 
 // instanceRegion asks the metadata service of an EC2 instance; elsewhere there
 // is none, and the region stays unknown.
@@ -116,13 +139,16 @@ func (o Options) Check(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
+	fewAttempts := func(k *kinesis.Options) {
+		k.Retryer = retry.AddWithMaxBackoffDelay(retry.NewStandard(), checkBackoff)
+	}
 	client, closeIdle, err := newClient(ctx, o)
 	if err != nil {
 		return err
 	}
 	defer closeIdle()
 	name, arn := o.target()
-	listed, err := client.ListShards(ctx, &kinesis.ListShardsInput{StreamName: name, StreamARN: arn, MaxResults: aws.Int32(1)})
+	listed, err := client.ListShards(ctx, &kinesis.ListShardsInput{StreamName: name, StreamARN: arn, MaxResults: aws.Int32(1)}, fewAttempts)
 	if err != nil {
 		return o.errorOf(client, "ListShards", "", err)
 	}
@@ -132,14 +158,14 @@ func (o Options) Check(ctx context.Context) error {
 	shard := aws.ToString(listed.Shards[0].ShardId)
 	iterator, err := client.GetShardIterator(ctx, &kinesis.GetShardIteratorInput{
 		StreamName: name, StreamARN: arn, ShardId: &shard, ShardIteratorType: types.ShardIteratorTypeLatest,
-	})
+	}, fewAttempts)
 	if err != nil && classify(ctx, err) != throttled {
 		return o.errorOf(client, "GetShardIterator", shard, err)
 	}
 	if err != nil {
 		return nil // there, allowed, and busy
 	}
-	_, err = client.GetRecords(ctx, &kinesis.GetRecordsInput{StreamARN: arn, ShardIterator: iterator.ShardIterator, Limit: aws.Int32(1)})
+	_, err = client.GetRecords(ctx, &kinesis.GetRecordsInput{StreamARN: arn, ShardIterator: iterator.ShardIterator, Limit: aws.Int32(1)}, fewAttempts)
 	if err != nil && classify(ctx, err) != throttled {
 		return o.errorOf(client, "GetRecords", shard, err)
 	}

@@ -27,7 +27,7 @@ type Error struct {
 	Err      error
 }
 
-// verbs says what the calls are for.
+// verb says what a call is for.
 func verb(op string) string {
 	switch op {
 	case "ListShards":

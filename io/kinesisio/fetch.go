@@ -56,7 +56,7 @@ func (r *Reader) fetch(ctx context.Context, s *shard) error {
 		stale = 0
 		chunks, end, stop := r.chunks(s.id, at, out.Records)
 		at = end
-		finished := out.NextShardIterator == nil && !stop
+		finished := aws.ToString(out.NextShardIterator) == "" && !stop
 		if finished {
 			children, err := ownedChildren(out.ChildShards, r.slot)
 			if err != nil {

@@ -124,6 +124,10 @@ func (s *stream) put(n, keys int, next map[int]int) {
 	if err := p.Close(s.t.Context()); err != nil {
 		s.t.Fatal(err)
 	}
+	// A call that was made again may have been served twice.
+	if s.fake != nil && p.Stats().Retries > 0 {
+		s.t.Errorf("%d records were put again without a fault", p.Stats().Retries)
+	}
 }
 
 func (s *stream) openShards() []types.Shard {

@@ -189,6 +189,30 @@ func TestStopTimestampEndsEachShard(t *testing.T) {
 	got.inOrder()
 }
 
+func TestStopTimestampHoldsForChildren(t *testing.T) {
+	var c clock
+	c.ahead(-2 * time.Hour)
+	s := newFake(t, 1, c.option())
+	next := map[int]int{}
+	s.put(20, 4, next)
+	s.opts.StopTimestamp = c.now().Add(time.Minute)
+	c.ahead(time.Hour)
+	later := map[int]int{0: next[0], 1: next[1], 2: next[2], 3: next[3]}
+	s.put(20, 4, later)
+	s.split(s.openShards()[0])
+	s.put(20, 4, later)
+	for _, count := range []int{1, 2} {
+		got := collect(t)
+		var readers []*Reader
+		for i := range count {
+			readers = append(readers, s.open(slots.Slot{Index: i, Count: count}, nil))
+		}
+		got.drain(20, readers...)
+		got.quiet(readers...)
+		got.once(next)
+	}
+}
+
 func TestExpiredIteratorsAreReplaced(t *testing.T) {
 	var c clock
 	s := newFake(t, 2, c.option())
@@ -574,9 +598,9 @@ func TestRecordsThatOnlyLookAggregatedArePassedAsTheyAre(t *testing.T) {
 func TestBufferIsBounded(t *testing.T) {
 	s := newFake(t, 4)
 	next := map[int]int{}
-	const payloads = 4000
+	const payloads = 2500
 	s.aggregates(payloads, 64, 10_000, 500_000, next)
-	s.opts.BufferBytes = 12 << 20 // 40 MB are there
+	s.opts.BufferBytes = 12 << 20 // 25 MB are there
 	s.opts.MaxRecordsPerCall = 5
 	r := s.open(one(), nil)
 	got := collect(t)

@@ -46,7 +46,7 @@ type found struct {
 	parents []string
 }
 
-// owned returns the shards of the answer that belong to the slot.
+// ownedShards returns the shards of the answer that belong to the slot.
 func ownedShards(shards []types.Shard, slot slots.Slot) ([]found, error) {
 	var out []found
 	for i := range shards {
@@ -178,8 +178,12 @@ func (r *Reader) merge(listed []found) {
 	defer r.mu.Unlock()
 	r.listed = true
 	r.learn(listed)
+	present := make(map[string]bool, len(listed))
+	for _, f := range listed {
+		present[f.id] = true
+	}
 	for id, s := range r.shards {
-		if slices.ContainsFunc(listed, func(f found) bool { return f.id == id }) {
+		if present[id] {
 			s.missed = 0
 			continue
 		}

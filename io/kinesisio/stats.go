@@ -55,11 +55,26 @@ func (r *Reader) Stats() Stats {
 			s.Open++
 		}
 		s.Lag = max(s.Lag, t.lag)
-		if len(t.queue) > 0 || !t.stopped && (!t.polled || t.lag > 0) {
+		if len(t.queue) > 0 || !r.beyondStop(t) && (!t.polled || t.lag > 0) {
 			s.CaughtUp = false
 		}
 	}
 	return s
+}
+
+// beyondStop reports that all which is left of the shard arrived after the
+// stop timestamp: a record that did was met in it, or in one that it waits
+// for. r.mu is held.
+func (r *Reader) beyondStop(s *shard) bool {
+	if s.stopped || s.started {
+		return s.stopped
+	}
+	for _, id := range s.parents {
+		if p := r.shards[id]; p != nil && !p.delivered.finished && r.beyondStop(p) {
+			return true
+		}
+	}
+	return false
 }
 
 // Lag returns how far the slot's furthest shard is behind its tip
