@@ -32,6 +32,8 @@ type recorder struct {
 	pushes  int
 	// onSend, if set, is called before an event is taken.
 	onSend func(n int) error
+	// onFlush, if set, is called before events count as delivered.
+	onFlush func()
 }
 
 func (r *recorder) Send(_ context.Context, key string, data []byte) error {
@@ -52,8 +54,14 @@ func (r *recorder) Push(context.Context) error {
 
 func (r *recorder) Flush(ctx context.Context) error {
 	r.flushes++
+	if r.onFlush != nil {
+		r.onFlush()
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	r.flushed = len(r.events)
-	return ctx.Err()
+	return nil
 }
 
 func (r *recorder) Stats() SenderStats { return SenderStats{Requests: int64(r.flushes), Retries: 7} }

@@ -3,7 +3,6 @@ package replay
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/streaming-etl/streaming-etl/io/kinesisio"
@@ -64,6 +63,10 @@ func (o KinesisOptions) Check(ctx context.Context) error {
 type Kinesis struct {
 	producer  *kinesisio.Producer
 	aggregate *kinesisio.Aggregator // nil: an event is a record
+	// pending are aggregates that the producer has not taken yet. They hold
+	// events that were sent long ago, so that a wait for the producer that is
+	// broken off must not lose them.
+	pending []kinesisio.Record
 }
 
 // OpenKinesis starts a sender; the caller closes it. It goes on when ctx ends,
@@ -90,11 +93,12 @@ func (k *Kinesis) Send(ctx context.Context, partitionKey string, data []byte) er
 	if k.aggregate == nil {
 		return k.producer.Put(ctx, kinesisio.Record{PartitionKey: partitionKey, Data: data})
 	}
-	full, err := k.aggregate.Add(partitionKey, "", data)
-	if err != nil {
+	if err := k.putPending(ctx); err != nil {
 		return err
 	}
-	return k.put(ctx, full)
+	full, err := k.aggregate.Add(partitionKey, "", data)
+	k.pending = append(k.pending, full...)
+	return err
 }
 
 // Push implements Sender: it sends aggregates that are not full.
@@ -102,15 +106,19 @@ func (k *Kinesis) Push(ctx context.Context) error {
 	if k.aggregate == nil {
 		return nil
 	}
-	return k.put(ctx, k.aggregate.Flush())
+	k.pending = append(k.pending, k.aggregate.Flush()...)
+	return k.putPending(ctx)
 }
 
-func (k *Kinesis) put(ctx context.Context, records []kinesisio.Record) error {
-	for i, r := range records {
-		if err := k.producer.Put(ctx, r); err != nil {
-			return fmt.Errorf("aggregate %d of %d: %w", i+1, len(records), err)
+func (k *Kinesis) putPending(ctx context.Context) error {
+	for len(k.pending) > 0 {
+		if err := k.producer.Put(ctx, k.pending[0]); err != nil {
+			return err
 		}
+		k.pending[0] = kinesisio.Record{}
+		k.pending = k.pending[1:]
 	}
+	k.pending = nil
 	return nil
 }
 

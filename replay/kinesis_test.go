@@ -3,6 +3,7 @@ package replay
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io/fs"
 	"maps"
 	"slices"
@@ -194,6 +195,54 @@ func TestStoppedReplayDeliversWhatItHasSent(t *testing.T) {
 		slices.Sort(want)
 		if slices.Sort(trips); !slices.Equal(trips, want) {
 			t.Errorf("shard %s has %d trips, want the first %d", shard, len(trips), len(want))
+		}
+	}
+}
+
+// A stop can come while the stream takes nothing more; the aggregates that wait
+// for it hold events that count as sent.
+func TestBrokenOffPushLosesNothing(t *testing.T) {
+	server := startKinesis(t, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	release := make(chan struct{})
+	server.Control("PutRecords", func(r *kinesisfake.Request) error {
+		cancel()
+		select {
+		case <-release:
+		case <-r.Context().Done():
+		}
+		return nil
+	})
+	aggregate, err := kinesisio.NewAggregator(aggregateLanes, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	producer, err := kinesisio.NewProducer(t.Context(), kinesisio.ProducerOptions{
+		Stream: "trips", Endpoint: server.URL(), EmulatorCredentials: true, MaxBytes: 1, // one record at a time
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := &Kinesis{producer: producer, aggregate: aggregate}
+	want := []string{"a", "b", "c", "d"}
+	for _, data := range want {
+		if err := k.Send(ctx, data, []byte(data)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := k.Push(ctx); !errors.Is(err, context.Canceled) {
+		t.Fatalf("push returned %v", err)
+	}
+	if err := k.Send(ctx, "e", []byte("e")); !errors.Is(err, context.Canceled) {
+		t.Errorf("an event is taken while the stream is stuck: %v", err)
+	}
+	close(release)
+	if err := errors.Join(k.Flush(t.Context()), k.Close(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	for _, got := range readStream(t, server.URL(), len(want)) {
+		if slices.Sort(got); !slices.Equal(got, want) {
+			t.Errorf("%q arrived, want %q", got, want)
 		}
 	}
 }

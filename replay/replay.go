@@ -42,8 +42,8 @@ type Sender interface {
 type SenderStats struct {
 	// Requests is the number of calls to the stream, repeated ones included.
 	Requests int64
-	// Retries is the number of events that were sent once more because the
-	// stream had refused them.
+	// Retries is the number of records (events, or aggregates of them) that
+	// were sent once more because the stream had refused them.
 	Retries int64
 }
 
@@ -53,12 +53,13 @@ const (
 	// as a fast one.
 	pushAfter = 200 * time.Millisecond
 	// lastFlush bounds how long a stopped replay delivers what it has sent.
-	lastFlush = 30 * time.Second
+	// A single shard takes half a minute for the 32 MiB that a sender holds.
+	lastFlush = 2 * time.Minute
 )
 
 // Run replays the source into to and returns when all events are delivered.
 //
-// When ctx ends it stops, delivers what was sent (for at most 30 s) and
+// When ctx ends it stops, delivers what was sent (for at most 2 min) and
 // returns what it did with Statistics.Stopped set and no error: to be stopped
 // is the usual end of a replay. Other errors are of the options, of a file
 // that cannot be read (it names file and line), of the Sender, or ErrNoEvents.
@@ -83,12 +84,23 @@ func Run(ctx context.Context, o Options, to Sender) (Statistics, error) {
 	}
 	// What was sent is delivered whatever ended the replay: a source that
 	// breaks in the middle must not take the events before it along.
-	flushCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastFlush)
-	defer cancel()
-	if flushErr := to.Flush(flushCtx); flushErr != nil && err == nil {
+	if flushErr := r.deliver(ctx); flushErr != nil && err == nil {
 		err = fmt.Errorf("deliver the last events: %w", flushErr)
 	}
 	return r.end(o.Clock.Now()), err
+}
+
+// deliver waits for the delivery of what was sent: as long as it takes, and
+// for lastFlush from when the replay is stopped.
+func (r *replay) deliver(ctx context.Context) error {
+	if ctx.Err() == nil {
+		if err := r.to.Flush(ctx); ctx.Err() == nil {
+			return err
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastFlush)
+	defer cancel()
+	return r.to.Flush(ctx)
 }
 
 // replay is one call of Run.

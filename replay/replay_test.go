@@ -460,6 +460,16 @@ func TestStopDeliversWhatWasSent(t *testing.T) {
 	}
 }
 
+func TestStopDuringTheLastDeliveryDoesNotCutItShort(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	clock := newFakeClock()
+	to := &recorder{clock: clock, onFlush: stop}
+	stats, err := Run(ctx, Options{Files: mapFS(map[string]string{"a": linesOf(0, 1)}), Clock: clock}, to)
+	if err != nil || stats.Stopped || to.flushed != 2 || to.flushes != 2 {
+		t.Errorf("error %v, statistics %+v, %d delivered by %d flushes", err, stats, to.flushed, to.flushes)
+	}
+}
+
 func TestSendersErrorEndsTheReplay(t *testing.T) {
 	broken := errors.New("stream gone")
 	clock := newFakeClock()
