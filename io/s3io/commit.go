@@ -54,14 +54,17 @@ func (s *Store) Commit(ctx context.Context, t Token) (Outcome, error) {
 	defer cancel()
 
 	out, err := s.complete(ctx, &t)
-	if err == nil && aws.ToString(out.ETag) != "" {
+	answered := err == nil && aws.ToString(out.ETag) != ""
+	if answered && aws.ToString(out.ChecksumCRC32) == formatCRC32(t.CRC32) {
 		return Committed, nil
 	}
 	if err != nil && !refused(err) {
 		return 0, s.fail("CompleteMultipartUpload", t.Bucket, t.Key, err)
 	}
-	// The upload is gone, or the server has another way of saying so to the
-	// second of two, or its answer says nothing: the object tells.
+	// The upload is gone, or the answer does not prove that this very upload
+	// is the object: some servers answer 200 to a second completion while the
+	// first still runs, and for any object of that key (versitygw 1.8.0), and
+	// some know no checksums. The object tells.
 	found, e := s.await(ctx, &t)
 	switch {
 	case e != nil && (err == nil || noSuchUpload(err)):
@@ -70,6 +73,8 @@ func (s *Store) Commit(ctx context.Context, t Token) (Outcome, error) {
 		return 0, s.fail("CompleteMultipartUpload", t.Bucket, t.Key, err)
 	case !found:
 		return 0, &UploadLostError{Bucket: t.Bucket, Key: t.Key, UploadID: t.UploadID, Size: t.Size, Rows: t.Rows}
+	case answered:
+		return Committed, nil
 	}
 	return AlreadyCommitted, nil
 }

@@ -215,6 +215,20 @@ func TestCommitDoesNotGuessWhenTheObjectCannotBeSeen(t *testing.T) {
 	}
 }
 
+func TestCommitBelievesNoAnswerWithoutTheObject(t *testing.T) {
+	srv, open := fake(t, s3fake.Options{Bucket: fakeBucket})
+	s := open(t)
+	tok := write(t, s, "claimed", content(100))
+	srv.Inject(first(always, "CompleteMultipartUpload",
+		say(`<CompleteMultipartUploadResult><Key>claimed</Key><ETag>"e-1"</ETag></CompleteMultipartUploadResult>`, 0)))
+	defer srv.Inject(nil)
+	got, err := s.Commit(t.Context(), tok)
+	var lost *UploadLostError
+	if !errors.As(err, &lost) {
+		t.Errorf("commit: %v, %v, want an UploadLostError", got, err)
+	}
+}
+
 func TestCommitRefusesATokenOfNoUpload(t *testing.T) {
 	_, open := fake(t, s3fake.Options{Bucket: fakeBucket})
 	if got, err := open(t).Commit(t.Context(), Token{Bucket: fakeBucket, Key: "k"}); err == nil {
