@@ -150,7 +150,7 @@ func (o Options) Check(ctx context.Context) error {
 	name, arn := o.target()
 	listed, err := client.ListShards(ctx, &kinesis.ListShardsInput{StreamName: name, StreamARN: arn, MaxResults: aws.Int32(1)}, fewAttempts)
 	if err != nil {
-		return o.errorOf(client, "ListShards", "", err)
+		return o.errorOf(client, "ListShards", "", 0, err)
 	}
 	if len(listed.Shards) == 0 {
 		return fmt.Errorf("stream %s has no shards", o.Stream)
@@ -160,19 +160,22 @@ func (o Options) Check(ctx context.Context) error {
 		StreamName: name, StreamARN: arn, ShardId: &shard, ShardIteratorType: types.ShardIteratorTypeLatest,
 	}, fewAttempts)
 	if err != nil && classify(ctx, err) != throttled {
-		return o.errorOf(client, "GetShardIterator", shard, err)
+		return o.errorOf(client, "GetShardIterator", shard, 0, err)
 	}
 	if err != nil {
 		return nil // there, allowed, and busy
 	}
 	_, err = client.GetRecords(ctx, &kinesis.GetRecordsInput{StreamARN: arn, ShardIterator: iterator.ShardIterator, Limit: aws.Int32(1)}, fewAttempts)
 	if err != nil && classify(ctx, err) != throttled {
-		return o.errorOf(client, "GetRecords", shard, err)
+		return o.errorOf(client, "GetRecords", shard, 0, err)
 	}
 	return nil
 }
 
-// errorOf wraps err with where and at what it happened.
-func (o Options) errorOf(client *kinesis.Client, op, shard string, err error) error {
-	return &Error{Op: op, Stream: o.Stream, Shard: shard, Region: client.Options().Region, Endpoint: o.Endpoint, Err: err}
+// errorOf wraps err with where and at what it happened; attempts is 0 if unknown.
+func (o Options) errorOf(client *kinesis.Client, op, shard string, attempts int, err error) error {
+	return &Error{
+		Op: op, Stream: o.Stream, Shard: shard, Attempts: attempts, Err: err,
+		Region: client.Options().Region, Endpoint: o.Endpoint,
+	}
 }

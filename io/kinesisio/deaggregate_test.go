@@ -69,6 +69,13 @@ func TestDeaggregate(t *testing.T) {
 		"hash index out of the table":  {sealed(key + "\x1a\x07\x08\x00\x10\x00\x1a\x01x"), nil, false},
 		"payload of another wire type": {sealed(key + "\x1a\x04\x08\x00\x18\x01"), nil, false},
 		"records of another wire type": {sealed(key + "\x18\x01"), nil, false},
+		"record without a length":      {sealed(key + "\x1a"), nil, false},
+		"no tag in a record":           {sealed(key + "\x1a\x01\xff"), nil, false},
+		"key index cut short":          {sealed(key + "\x1a\x02\x08\xff"), nil, false},
+		"key index of another type":    {sealed(key + "\x1a\x03\x0a\x01x"), nil, false},
+		"payload cut short":            {sealed(key + "\x1a\x03\x08\x00\x1a"), nil, false},
+		"broken tag of a payload":      {sealed(key + "\x1a\x03\x08\x00\x22"), nil, false},
+		"broken unknown field":         {sealed(key + "\x4a\x05x"), nil, false},
 		"broken after a good record":   {sealed(key + "\x1a\x05\x08\x00\x1a\x01x" + "\x1a\x01"), nil, false},
 	} {
 		t.Run(name, func(t *testing.T) {

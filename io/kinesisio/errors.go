@@ -174,6 +174,8 @@ func classifyCode(code string) class {
 		return throttled
 	// Credentials of a session are renewed by the SDK; the next call has new ones.
 	case "ExpiredTokenException", "ExpiredToken",
+		// The stream is still being made.
+		"ResourceInUseException",
 		"InternalFailure", "InternalFailureException", "InternalServerError", "InternalError", "ServiceUnavailable", "ServiceUnavailableException",
 		"RequestTimeout", "RequestTimeoutException":
 		return transient

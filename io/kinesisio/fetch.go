@@ -60,7 +60,7 @@ func (r *Reader) fetch(ctx context.Context, s *shard) error {
 		if finished {
 			children, err := ownedChildren(out.ChildShards, r.slot)
 			if err != nil {
-				return r.errorOf("GetRecords", s.id, 1, err)
+				return r.opts.errorOf(r.client, "GetRecords", s.id, 1, err)
 			}
 			chunks = append(chunks, chunk{after: position{finished: true}, children: children})
 		}

@@ -397,10 +397,7 @@ func (p *Producer) settle(call []*entry, failed []*failure) error {
 				p.counts.throttles.Add(1)
 			}
 			if f.class != throttled && f.class != transient || now.Sub(e.first) > p.where.RetryDeadline {
-				return &Error{
-					Op: "PutRecords", Stream: p.opts.Stream, Attempts: e.attempts, Err: f.err,
-					Region: p.client.Options().Region, Endpoint: p.opts.Endpoint,
-				}
+				return p.where.errorOf(p.client, "PutRecords", "", e.attempts, f.err)
 			}
 			p.counts.retries.Add(1)
 			continue

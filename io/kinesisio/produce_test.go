@@ -293,3 +293,15 @@ func TestErrorsKeepTheServicesType(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+func TestProducerOptionsAreChecked(t *testing.T) {
+	for name, o := range map[string]ProducerOptions{
+		"no stream":     {Endpoint: "http://127.0.0.1:1", EmulatorCredentials: true},
+		"negative size": {Stream: "t", Endpoint: "http://127.0.0.1:1", EmulatorCredentials: true, MaxBytes: -1},
+	} {
+		if p, err := NewProducer(t.Context(), o); err == nil {
+			t.Errorf("%s: no error", name)
+			_ = p.Close(t.Context())
+		}
+	}
+}

@@ -243,6 +243,7 @@ func TestPassingFaultsAreWaitedOut(t *testing.T) {
 		"dropped":           kinesisfake.ErrDrop,
 		"dropped after":     kinesisfake.ErrDropAfter,
 		"expired token":     &kinesisfake.Error{Type: "ExpiredTokenException"},
+		"being made":        &kinesisfake.Error{Type: "ResourceInUseException"},
 	}
 	for name, fault := range faults {
 		t.Run(name, func(t *testing.T) {
@@ -764,5 +765,84 @@ func TestStatsTellLagAndCounts(t *testing.T) {
 	stats := r.Stats()
 	if stats.Records != 30 || stats.Bytes == 0 || stats.Calls < 5 || stats.Shards != 1 || stats.Open != 1 || stats.Lag != 0 {
 		t.Errorf("stats %+v", stats)
+	}
+}
+
+func TestShardsDeletedByRetentionDoNotHoldTheirChildren(t *testing.T) {
+	var c clock
+	s := newFake(t, 1, c.option())
+	s.put(20, 4, map[int]int{})
+	s.opts.MaxRecordsPerCall = 5
+	r := s.open(one(), nil)
+	var at []byte
+	s.eventually("a first batch", func() bool {
+		batches, after, _, err := r.Drain(1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at = after
+		return len(batches) > 0
+	})
+	r.Close()
+	s.split(s.openShards()[0])
+	c.ahead(26 * time.Hour) // over the retention
+	next := map[int]int{}
+	s.put(20, 4, next)
+	r = s.open(one(), at)
+	got := collect(t)
+	got.drain(20, r)
+	got.quiet(r)
+	got.once(next)
+	if n := r.Stats().LostShards; n != 1 {
+		t.Errorf("%d shards counted as lost, want 1", n)
+	}
+}
+
+func TestDeletedStreamFailsTheReader(t *testing.T) {
+	s := newFake(t, 1)
+	next := map[int]int{}
+	s.put(10, 1, next)
+	r := s.open(one(), nil)
+	got := collect(t)
+	got.drain(10, r)
+	if _, err := s.client.DeleteStream(t.Context(), &kinesis.DeleteStreamInput{StreamName: &s.opts.Stream}); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	s.eventually("the reader fails", func() bool {
+		_, _, _, err = r.Drain(1)
+		return err != nil
+	})
+	var missing *types.ResourceNotFoundException
+	if !errors.As(err, &missing) {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestListingIsPagedAndBegunAnewWhenItsTokenExpires(t *testing.T) {
+	const shards = 1500 // a page has 1,000
+	s := newFake(t, shards)
+	var tokens atomic.Int64
+	s.fake.Control("ListShards", func(r *kinesisfake.Request) error {
+		if bytes.Contains(r.Body, []byte(`"NextToken"`)) && tokens.Add(1) == 1 {
+			return &kinesisfake.Error{Type: "ExpiredNextTokenException"}
+		}
+		return nil
+	})
+	if _, err := s.client.PutRecord(t.Context(), &kinesis.PutRecordInput{
+		StreamName: &s.opts.Stream, PartitionKey: aws.String("0"), ExplicitHashKey: aws.String(topHashKey), Data: []byte("0/0"),
+	}); err != nil {
+		t.Fatal(err)
+	}
+	r := s.open(slots.Slot{Index: shards - 1, Count: shards}, nil)
+	got := collect(t)
+	got.drain(1, r)
+	got.quiet(r)
+	got.once(map[int]int{0: 1})
+	if n := r.Stats().Shards; n != 1 {
+		t.Errorf("the slot has %d shards, want 1", n)
+	}
+	if tokens.Load() < 2 {
+		t.Errorf("%d pages were asked for by token", tokens.Load())
 	}
 }

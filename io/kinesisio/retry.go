@@ -27,23 +27,16 @@ func (r *Reader) retry(ctx context.Context, op, shard string, once func() error)
 		case c == throttled:
 			r.counts.throttles.Add(1)
 		case c != transient:
-			return r.errorOf(op, shard, attempt, err)
+			return r.opts.errorOf(r.client, op, shard, attempt, err)
 		}
 		wait := backoff(attempt, r.opts.RetryBackoff, r.opts.RetryBackoffMax)
 		if time.Since(first)+wait > r.opts.RetryDeadline {
-			return r.errorOf(op, shard, attempt, err)
+			return r.opts.errorOf(r.client, op, shard, attempt, err)
 		}
 		r.counts.retries.Add(1)
 		if err := sleep(ctx, wait); err != nil {
 			return err
 		}
-	}
-}
-
-func (r *Reader) errorOf(op, shard string, attempts int, err error) error {
-	return &Error{
-		Op: op, Stream: r.opts.Stream, Shard: shard, Attempts: attempts, Err: err,
-		Region: r.client.Options().Region, Endpoint: r.opts.Endpoint,
 	}
 }
 
