@@ -53,7 +53,7 @@ func properties() []Property {
 				"A restored job keeps the number it was started with.",
 		},
 		{
-			Name: "InputPollIntervalMs", Group: groupSource, Kind: Millis, Default: "1000", Min: 10, Max: 240_000,
+			Name: "InputPollIntervalMs", Group: groupSource, Kind: Millis, Default: "250", Min: 10, Max: 240_000,
 			Doc: "How long a shard that had nothing new is left alone before it is asked again; a shard that is behind is read without a pause. " +
 				"Less brings records sooner, but a shard answers 5 reads a second to all its readers together, so that less than 200 ms gains nothing.",
 		},
@@ -117,9 +117,9 @@ func properties() []Property {
 				"gzip is for readers that know nothing else.",
 		},
 		{
-			Name: "OutputFileTargetSizeMb", Group: groupS3, Kind: Megabytes, Default: "128", Min: 1, Max: 5120,
-			Doc: "The size at which a file is closed, estimated from the events it holds. " +
-				"Larger files suit queries; smaller ones need less state. OutputFileRollIntervalMs may close a file sooner.",
+			Name: "OutputFileTargetSizeMb", Group: groupS3, Kind: Megabytes, Default: "64", Min: 1, Max: 5120,
+			Doc: "The size at which a file is closed: that of its events as compressed blocks, of which a Parquet file is a third to two thirds. " +
+				"Larger files suit queries; smaller ones need less state, and less memory of the worker while a file is written. OutputFileRollIntervalMs may close a file sooner.",
 		},
 		{
 			Name: "OutputFileRollIntervalMs", Group: groupS3, Kind: Millis, Default: "60000", Min: 100, Max: 86_400_000,

@@ -1,0 +1,222 @@
+package pipeline
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/state"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/timers"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/streaming-etl/streaming-etl/io/s3io"
+	"github.com/streaming-etl/streaming-etl/transforms/block"
+	"github.com/streaming-etl/streaming-etl/transforms/file"
+	"github.com/streaming-etl/streaming-etl/transforms/route"
+)
+
+func init() {
+	register.DoFn6x1[context.Context, state.Provider, timers.Provider, string, []byte, func(s3io.Token), error](&assembleFn{})
+	register.Emitter1[s3io.Token]()
+}
+
+// uploadsAtOnce is how many files of a bundle are on their way at a time: an
+// upload is a few round trips, and a bundle may close hundreds of files.
+const uploadsAtOnce = 16
+
+// partitionAttribute is the token's attribute that holds the partition key.
+const partitionAttribute = "partition"
+
+// assembleFn keeps a partition's blocks until they are many or old enough,
+// then writes them into a file that is uploaded but not completed, and emits
+// the token with which the commit step completes it. It is keyed by partition.
+type assembleFn struct {
+	Config Config
+	Blocks state.Bag[[]byte]
+	Size   state.Value[int64]
+	Roll   timers.ProcessingTime
+
+	job     *process
+	formats map[route.Stream]file.Format
+	store   *s3io.Store
+	encode  chan struct{}
+	files   *files
+	metrics assembleMetrics
+}
+
+type assembleMetrics struct {
+	files, bytes beam.Counter
+}
+
+// files are the ones that a bundle has closed.
+type files struct {
+	group  *errgroup.Group
+	ctx    context.Context
+	mu     sync.Mutex
+	tokens []s3io.Token
+}
+
+func newAssembleFn(c Config) *assembleFn {
+	return &assembleFn{
+		Config: c,
+		Blocks: state.MakeBagState[[]byte]("blocks"),
+		Size:   state.MakeValueState[int64]("size"),
+		Roll:   timers.InProcessingTime("roll"),
+	}
+}
+
+func (f *assembleFn) Setup(ctx context.Context) error {
+	f.job = processFor(f.Config.JobID)
+	f.encode = make(chan struct{}, runtime.GOMAXPROCS(0))
+	f.metrics = assembleMetrics{files: beam.NewCounter("s3", "files_uploaded"), bytes: beam.NewCounter("s3", "bytes_uploaded")}
+	events, err := f.Config.format()
+	if err != nil {
+		return err
+	}
+	f.formats = map[route.Stream]file.Format{route.Events: events, route.DeadLetters: file.Lines()}
+	f.store, err = f.job.s3(ctx, f.Config.S3)
+	return err
+}
+
+func (f *assembleFn) StartBundle(ctx context.Context, _ func(s3io.Token)) {
+	group, gctx := errgroup.WithContext(ctx)
+	group.SetLimit(uploadsAtOnce)
+	f.files = &files{group: group, ctx: gctx}
+}
+
+func (f *assembleFn) ProcessElement(ctx context.Context, sp state.Provider, tp timers.Provider, key string, blk []byte, _ func(s3io.Token)) error {
+	kind, err := block.KindOf(blk)
+	if err != nil {
+		return fmt.Errorf("assemble %s: %w", key, err)
+	}
+	if kind == block.Flush {
+		f.Roll.Clear(tp)
+		return f.close(ctx, sp, key)
+	}
+	f.job.monitor.arrived(len(blk))
+	size, known, err := f.Size.Read(sp)
+	if err != nil {
+		return fmt.Errorf("read size of %s: %w", key, err)
+	}
+	if err := f.Blocks.Add(sp, blk); err != nil {
+		return fmt.Errorf("keep block of %s: %w", key, err)
+	}
+	size += int64(len(blk))
+	if size >= f.Config.TargetBytes {
+		f.Roll.Clear(tp)
+		return f.close(ctx, sp, key)
+	}
+	if !known || size == int64(len(blk)) {
+		f.Roll.Set(tp, time.Now().Add(f.Config.RollInterval))
+	}
+	return f.Size.Write(sp, size)
+}
+
+// OnTimer closes the file because of its age.
+func (f *assembleFn) OnTimer(ctx context.Context, sp state.Provider, _ timers.Provider, key string, _ timers.Context, _ func(s3io.Token)) error {
+	return f.close(ctx, sp, key)
+}
+
+// close takes the blocks out of the state and writes them in the background;
+// FinishBundle waits for it.
+func (f *assembleFn) close(ctx context.Context, sp state.Provider, key string) error {
+	blocks, ok, err := f.Blocks.Read(sp)
+	if err != nil {
+		return fmt.Errorf("read blocks of %s: %w", key, err)
+	}
+	if !ok || len(blocks) == 0 {
+		return nil
+	}
+	if err := f.Blocks.Clear(sp); err != nil {
+		return fmt.Errorf("clear blocks of %s: %w", key, err)
+	}
+	if err := f.Size.Clear(sp); err != nil {
+		return fmt.Errorf("clear size of %s: %w", key, err)
+	}
+	var weight int64
+	for _, b := range blocks {
+		weight += int64(len(b))
+	}
+	weight = min(weight, assembleBytes)
+	if err := f.job.memory.Acquire(ctx, weight); err != nil {
+		return err
+	}
+	out := f.files
+	out.group.Go(func() error {
+		defer f.job.memory.Release(weight)
+		t, err := f.write(out.ctx, key, blocks)
+		if err != nil {
+			return fmt.Errorf("write file of %s: %w", key, err)
+		}
+		f.job.monitor.written(key, len(blocks))
+		out.mu.Lock()
+		defer out.mu.Unlock()
+		out.tokens = append(out.tokens, t)
+		return nil
+	})
+	return nil
+}
+
+func (f *assembleFn) write(ctx context.Context, keyText string, blocks [][]byte) (_ s3io.Token, err error) {
+	key, err := route.ParseKey(keyText)
+	if err != nil {
+		return s3io.Token{}, err
+	}
+	format := f.formats[key.Stream]
+	name := f.Config.Prefix + key.Path + "/part-" + strings.ToLower(rand.Text()) + format.Extension()
+	var rows int
+	for _, b := range blocks {
+		n, err := block.RowsOf(b)
+		if err != nil {
+			return s3io.Token{}, err
+		}
+		rows += n
+	}
+	up, err := f.store.Create(ctx, name, format.ContentType(), map[string]string{"job": f.Config.JobName, "rows": strconv.Itoa(rows)})
+	if err != nil {
+		return s3io.Token{}, err
+	}
+	defer func() {
+		if err != nil {
+			// The bundle is done anew with another upload: this one is of no use.
+			_ = up.Abort(context.WithoutCancel(ctx))
+		}
+	}()
+	f.encode <- struct{}{}
+	written, err := format.Write(up, blocks, map[string]string{"job": f.Config.JobName, "partition": key.Path})
+	<-f.encode
+	if err != nil {
+		return s3io.Token{}, err
+	}
+	if written != int64(rows) {
+		return s3io.Token{}, fmt.Errorf("wrote %d rows of %d", written, rows)
+	}
+	t, err := up.Finish(ctx)
+	if err != nil {
+		return s3io.Token{}, err
+	}
+	t.Rows, t.Attributes = written, map[string]string{partitionAttribute: keyText}
+	return t, nil
+}
+
+// FinishBundle waits for the bundle's files and emits their tokens.
+func (f *assembleFn) FinishBundle(ctx context.Context, emit func(s3io.Token)) error {
+	out := f.files
+	if err := out.group.Wait(); err != nil {
+		return err
+	}
+	for _, t := range out.tokens {
+		f.metrics.files.Inc(ctx, 1)
+		f.metrics.bytes.Inc(ctx, t.Size)
+		emit(t)
+	}
+	out.tokens = nil
+	return nil
+}

@@ -1,0 +1,102 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/streaming-etl/streaming-etl/io/s3io"
+	"github.com/streaming-etl/streaming-etl/transforms/route"
+)
+
+func init() {
+	register.DoFn2x1[context.Context, s3io.Token, error](&commitFn{})
+}
+
+// commitFn completes uploads. On a cluster its input is stable: it sees a
+// token only after a checkpoint holds it, and sees it again after a restore.
+// Completing an upload twice is completing it once.
+type commitFn struct {
+	Config Config
+
+	job     *process
+	store   *s3io.Store
+	metrics commitMetrics
+	group   *errgroup.Group
+	ctx     context.Context
+	mu      sync.Mutex
+	done    []committed
+}
+
+// committed is one token and what its commit came to.
+type committed struct {
+	token   s3io.Token
+	key     route.Key
+	outcome s3io.Outcome
+}
+
+type commitMetrics struct {
+	files, bytes, rows, dead, repeated beam.Counter
+}
+
+func (f *commitFn) Setup(ctx context.Context) (err error) {
+	f.job = processFor(f.Config.JobID)
+	f.metrics = commitMetrics{
+		files:    beam.NewCounter("s3", "files_committed"),
+		bytes:    beam.NewCounter("s3", "bytes_committed"),
+		rows:     beam.NewCounter("s3", "rows_committed"),
+		dead:     beam.NewCounter("s3", "dead_letters_committed"),
+		repeated: beam.NewCounter("s3", "commits_repeated"),
+	}
+	f.store, err = f.job.s3(ctx, f.Config.S3)
+	return err
+}
+
+func (f *commitFn) StartBundle(ctx context.Context) {
+	f.group, f.ctx = errgroup.WithContext(ctx)
+	f.group.SetLimit(uploadsAtOnce)
+	f.done = f.done[:0]
+}
+
+func (f *commitFn) ProcessElement(_ context.Context, t s3io.Token) error {
+	key, err := route.ParseKey(t.Attributes[partitionAttribute])
+	if err != nil {
+		return fmt.Errorf("commit %s: %w", t.Key, err)
+	}
+	f.group.Go(func() error {
+		outcome, err := f.store.Commit(f.ctx, t)
+		if err != nil {
+			return err
+		}
+		f.job.monitor.committed(t, key, outcome)
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.done = append(f.done, committed{t, key, outcome})
+		return nil
+	})
+	return nil
+}
+
+// FinishBundle waits for the bundle's commits: what is not committed fails
+// the bundle. Metrics are counted here, since a bundle's belong to its thread.
+func (f *commitFn) FinishBundle(ctx context.Context) error {
+	err := f.group.Wait()
+	for _, c := range f.done {
+		if c.outcome == s3io.AlreadyCommitted {
+			f.metrics.repeated.Inc(ctx, 1)
+			continue
+		}
+		f.metrics.files.Inc(ctx, 1)
+		f.metrics.bytes.Inc(ctx, c.token.Size)
+		if c.key.Stream == route.DeadLetters {
+			f.metrics.dead.Inc(ctx, c.token.Rows)
+		} else {
+			f.metrics.rows.Inc(ctx, c.token.Rows)
+		}
+	}
+	return err
+}

@@ -1,0 +1,183 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/streaming-etl/streaming-etl/io/kinesisio"
+	"github.com/streaming-etl/streaming-etl/io/s3io"
+	"github.com/streaming-etl/streaming-etl/replay"
+	"github.com/streaming-etl/streaming-etl/runners/direct"
+	"github.com/streaming-etl/streaming-etl/testdata"
+)
+
+// DirectOptions are the direct runner's own.
+type DirectOptions struct {
+	// Out is the folder for the report and, with embedded servers, for the files.
+	Out string
+	// Progress is called several times a second while the job works; may be nil.
+	Progress func(Progress)
+	// Messages takes what is worth a line; may be nil.
+	Messages io.Writer
+}
+
+// startTimeout bounds how long it may take to find out that a source or sink
+// cannot be used.
+const startTimeout = 30 * time.Second
+
+// RunDirect runs the job in this process. An embedded job ends by itself when
+// every trip of the sample is delivered; any other one reads until ctx is
+// cancelled. Either way, what was read is delivered before it returns, unless
+// it fails.
+func RunDirect(ctx context.Context, c Config, o DirectOptions) (Summary, error) {
+	sum := Summary{Job: c.JobName, Started: time.Now()}
+	report := filepath.Join(o.Out, "report.html")
+	var input *sample
+	if c.Embedded {
+		e, err := StartEmbedded(o.Out)
+		if err != nil {
+			return sum, err
+		}
+		defer e.Close()
+		e.connect(&c)
+		input = &sample{}
+		sum.Look = append(sum.Look, o.Out+"/job_start=…/ (the files, in the folders of OutputPathTemplate)")
+	} else if err := Check(ctx, c); err != nil {
+		return sum, err
+	}
+	sum.Look = append(sum.Look, report)
+	sum.Source, sum.Sink = c.SourceName(), c.SinkName()
+	if c.Embedded {
+		sum.Sink = o.Out + " through an embedded S3 server"
+		sum.Source = "an embedded Kinesis stream"
+	}
+
+	monitor, detach := Attach(c.JobID)
+	defer detach()
+	if err := run(ctx, c, monitor, input, o); err != nil {
+		return sum, err
+	}
+	sum.Elapsed = time.Since(sum.Started)
+	sum.Progress, sum.Partitions, sum.Reasons = monitor.Progress(), monitor.Partitions(), monitor.Reasons()
+	if err := sum.WriteReport(report); err != nil {
+		return sum, err
+	}
+	return sum, nil
+}
+
+// Check finds out whether the job's source and sink can be used, within 30 s.
+func Check(ctx context.Context, c Config) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	// Both are asked, so that both mistakes are told.
+	errs := make([]error, 2)
+	var g errgroup.Group
+	g.Go(func() error {
+		if err := c.Kinesis.Check(ctx); err != nil {
+			errs[0] = fmt.Errorf("InputKinesisStream: %w", err)
+		}
+		return nil
+	})
+	if !c.Discard {
+		g.Go(func() error {
+			store, err := s3io.New(ctx, c.S3)
+			if err == nil {
+				err = store.Check(ctx)
+			}
+			if err != nil {
+				errs[1] = fmt.Errorf("OutputBucket: %w", err)
+			}
+			return nil
+		})
+	}
+	_ = g.Wait() // the functions tell their errors through errs
+	return errors.Join(errs...)
+}
+
+// sample feeds the sample trips into the embedded stream.
+type sample struct {
+	// sent is the number of trips in the stream once done is set.
+	sent atomic.Int64
+	done atomic.Bool
+}
+
+func (s *sample) feed(ctx context.Context, o kinesisio.Options) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("replay the sample: %w", err)
+		}
+	}()
+	sender, err := replay.OpenKinesis(ctx, replay.KinesisOptions{
+		Stream: o.Stream, Region: o.Region, Endpoint: o.Endpoint, EmulatorCredentials: o.EmulatorCredentials,
+	})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if cerr := sender.Close(ctx); err == nil {
+			err = cerr
+		}
+	}()
+	stats, err := replay.Run(ctx, replay.Options{Files: testdata.Trips()}, sender)
+	if err != nil {
+		return err
+	}
+	s.sent.Store(stats.Records)
+	s.done.Store(true)
+	return nil
+}
+
+// checkInterval is the time between two looks at the counters.
+const checkInterval = 100 * time.Millisecond
+
+func run(ctx context.Context, c Config, monitor *Monitor, input *sample, o DirectOptions) error {
+	p, s := beam.NewPipelineWithRoot()
+	Build(s, c)
+
+	// The job is ended by cancelling its context, once all is delivered.
+	jobCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	g, jobCtx := errgroup.WithContext(jobCtx)
+	g.Go(func() error { return direct.Run(jobCtx, p) })
+	if input != nil {
+		g.Go(func() error { return input.feed(jobCtx, c.Kinesis) })
+	}
+	g.Go(func() error {
+		tick := time.NewTicker(checkInterval)
+		defer tick.Stop()
+		interrupted := ctx.Done()
+		for {
+			select {
+			case <-jobCtx.Done():
+				return nil
+			case <-interrupted:
+				interrupted = nil
+				if o.Messages != nil {
+					fmt.Fprintln(o.Messages, "stopping: delivering what was read")
+				}
+				monitor.Drain()
+			case <-tick.C:
+			}
+			now := monitor.Progress()
+			if o.Progress != nil {
+				o.Progress(now)
+			}
+			if input != nil && input.done.Load() && now.Read >= input.sent.Load() {
+				monitor.Drain()
+			}
+			if monitor.Drained() {
+				stop()
+				return nil
+			}
+		}
+	})
+	return g.Wait()
+}

@@ -1,0 +1,72 @@
+package pipeline
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/streaming-etl/streaming-etl/io/kinesisio"
+	"github.com/streaming-etl/streaming-etl/io/kinesisio/kinesisfake"
+	"github.com/streaming-etl/streaming-etl/io/s3io/s3fake"
+	"github.com/streaming-etl/streaming-etl/pipeline/property"
+)
+
+// Names inside the embedded servers.
+const (
+	embeddedStream = "trips"
+	embeddedBucket = "out"
+	embeddedShards = 4
+)
+
+// Embedded are a Kinesis and an S3 server in this process, for a run that
+// needs nothing else.
+type Embedded struct {
+	kinesis *kinesisfake.Server
+	s3      *s3fake.Server
+}
+
+// StartEmbedded starts both on free ports of the loopback interface. Objects
+// are plain files under dir.
+func StartEmbedded(dir string) (*Embedded, error) {
+	k, err := kinesisfake.New(kinesisfake.SeedStream(embeddedStream, embeddedShards))
+	if err != nil {
+		return nil, fmt.Errorf("start embedded Kinesis server: %w", err)
+	}
+	s, err := s3fake.New(s3fake.Options{Bucket: embeddedBucket, Dir: dir})
+	if err != nil {
+		k.Close()
+		return nil, fmt.Errorf("start embedded S3 server: %w", err)
+	}
+	return &Embedded{kinesis: k, s3: s}, nil
+}
+
+// Close stops both.
+func (e *Embedded) Close() {
+	e.kinesis.Close()
+	_ = e.s3.Close() // its files are in place; nothing can be done about a late connection
+}
+
+// connect has the job read from and write to the embedded servers. The reader
+// polls faster than a real stream allows.
+func (e *Embedded) connect(c *Config) {
+	c.Kinesis.Stream = embeddedStream
+	c.Kinesis.Endpoint = e.kinesis.URL()
+	c.Kinesis.Region = kinesisfake.DefaultRegion
+	c.Kinesis.EmulatorCredentials = true
+	c.Kinesis.InitialPosition = kinesisio.TrimHorizon
+	c.Kinesis.PollInterval = 50 * time.Millisecond
+	c.Kinesis.CallInterval = 20 * time.Millisecond
+	c.S3.Bucket = embeddedBucket
+	c.S3.Endpoint = e.s3.URL()
+	c.S3.Anonymous = true
+}
+
+// NamesNoServers says that the properties name neither source nor sink, so
+// that a first try runs on embedded ones.
+func NamesNoServers(p *property.Set) bool {
+	for _, name := range []string{"InputKinesisStream", "OutputBucket", "OutputDiscarding"} {
+		if p.Given(name) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,252 @@
+package pipeline
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/streaming-etl/streaming-etl/io/s3io"
+	"github.com/streaming-etl/streaming-etl/transforms/route"
+)
+
+// Monitor sees a job's steps from the process that they run in: it is how the
+// direct runner's command counts, shows progress, holds the reader back (the
+// local runner has no back-pressure) and ends the job when all is delivered.
+// It is safe for concurrent use; the methods that steps call do nothing on a
+// nil Monitor, which is what they find on a cluster.
+type Monitor struct {
+	mu       sync.Mutex
+	progress Progress
+	// inFlight is the bytes of blocks between the router and the assembler.
+	inFlight int64
+	// unwritten counts a key's blocks between the router and a file.
+	unwritten  map[string]int
+	partitions map[string]*PartitionCount
+	reasons    map[string]int64
+	// firing counts the readers that are reading now.
+	firing  int
+	drain   bool
+	flushed time.Time
+}
+
+// Progress is how far a job has come. Read is Delivered + DeadLetters + what is under way.
+type Progress struct {
+	// Read counts records that the source gave, ReadBytes their payloads.
+	Read, ReadBytes int64
+	// Delivered counts rows in objects that are visible, DeadLetters records in visible dead-letter objects.
+	Delivered, DeadLetters int64
+	// Files and FileBytes count visible objects, those of dead letters included.
+	Files, FileBytes int64
+	// Repeated counts commits that turned out to be done already.
+	Repeated int64
+}
+
+// PartitionCount is what one partition got.
+type PartitionCount struct {
+	Path               string
+	Rows, Files, Bytes int64
+	Dead               bool
+}
+
+// Attach makes a monitor for the job in this process, before the job is run.
+// The function it returns is to be called when the job has ended.
+func Attach(jobID string) (*Monitor, func()) {
+	m := &Monitor{unwritten: map[string]int{}, partitions: map[string]*PartitionCount{}, reasons: map[string]int64{}}
+	processFor(jobID).monitor = m
+	return m, func() { endProcess(jobID) }
+}
+
+// Progress returns the counts as they are now.
+func (m *Monitor) Progress() Progress {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.progress
+}
+
+// Partitions returns the counts by partition, sorted by path.
+func (m *Monitor) Partitions() []PartitionCount {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	out := make([]PartitionCount, 0, len(m.partitions))
+	for _, p := range m.partitions {
+		out = append(out, *p)
+	}
+	slices.SortFunc(out, func(a, b PartitionCount) int { return cmp.Compare(a.Path, b.Path) })
+	return out
+}
+
+// Reasons returns the committed dead letters by reason.
+func (m *Monitor) Reasons() map[string]int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return maps.Clone(m.reasons)
+}
+
+// Drain stops reading and has all that was read written and committed.
+func (m *Monitor) Drain() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.drain = true
+}
+
+// Drained says that the job was told to drain and all that it read is delivered.
+func (m *Monitor) Drained() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p := &m.progress
+	return m.drain && m.firing == 0 && p.Read == p.Delivered+p.DeadLetters
+}
+
+// flushInterval is how often open files are asked to close while the job
+// drains: again and again, since the local runner may let the request
+// overtake a block.
+const flushInterval = 300 * time.Millisecond
+
+// turn is what a firing of a reader slot is to do.
+type turn int
+
+const (
+	// turnRead reads; the firing calls fired when it is done.
+	turnRead turn = iota
+	// turnIdle does nothing: the job drains.
+	turnIdle
+	// turnFlush sends the request to close open files.
+	turnFlush
+)
+
+// fire tells a firing what to do.
+func (m *Monitor) fire() turn {
+	if m == nil {
+		return turnRead
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.drain {
+		m.firing++
+		return turnRead
+	}
+	if now := time.Now(); now.Sub(m.flushed) >= flushInterval {
+		m.flushed = now
+		return turnFlush
+	}
+	return turnIdle
+}
+
+// fired ends a firing that was told to read.
+func (m *Monitor) fired() {
+	if m == nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.firing--
+}
+
+// maxInFlight bounds the compressed blocks that the local runner holds for us.
+const maxInFlight = 64 << 20
+
+// allowance returns how many bytes a firing may read, at most limit.
+func (m *Monitor) allowance(limit int) int {
+	if m == nil {
+		return limit
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return int(max(0, min(int64(limit), maxInFlight-m.inFlight)))
+}
+
+func (m *Monitor) read(records, bytes int64) {
+	if m == nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.progress.Read += records
+	m.progress.ReadBytes += bytes
+}
+
+// sent notes a block that left the router.
+func (m *Monitor) sent(key string, size int) {
+	if m == nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.inFlight += int64(size)
+	m.unwritten[key]++
+}
+
+// arrived notes a block that reached the assembler.
+func (m *Monitor) arrived(size int) {
+	if m == nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.inFlight -= int64(size)
+}
+
+// written notes blocks that went into a file.
+func (m *Monitor) written(key string, blocks int) {
+	if m == nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.unwritten[key] -= blocks; m.unwritten[key] == 0 {
+		delete(m.unwritten, key)
+	}
+}
+
+// openKeys returns the keys that have blocks in no file yet.
+func (m *Monitor) openKeys() []string {
+	if m == nil {
+		return nil
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Sorted(maps.Keys(m.unwritten))
+}
+
+// discarded counts records that a job without sinks dropped as delivered.
+func (m *Monitor) discarded(records int64) {
+	if m == nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.progress.Delivered += records
+}
+
+func (m *Monitor) committed(t s3io.Token, key route.Key, outcome s3io.Outcome) {
+	if m == nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	// The local runner sends each token once: one that was committed before is
+	// one whose answer got lost.
+	if outcome == s3io.AlreadyCommitted {
+		m.progress.Repeated++
+	}
+	m.progress.Files++
+	m.progress.FileBytes += t.Size
+	p := m.partitions[key.Path]
+	if p == nil {
+		p = &PartitionCount{Path: key.Path, Dead: key.Stream == route.DeadLetters}
+		m.partitions[key.Path] = p
+	}
+	p.Rows += t.Rows
+	p.Files++
+	p.Bytes += t.Size
+	if p.Dead {
+		m.progress.DeadLetters += t.Rows
+		_, reason, _ := strings.Cut(key.Path, "/reason=")
+		m.reasons[reason] += t.Rows
+	} else {
+		m.progress.Delivered += t.Rows
+	}
+}

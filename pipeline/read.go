@@ -1,0 +1,139 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/state"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/timers"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
+
+	"github.com/streaming-etl/streaming-etl/io/batch"
+	"github.com/streaming-etl/streaming-etl/io/slots"
+)
+
+func init() {
+	register.DoFn6x1[context.Context, state.Provider, timers.Provider, int64, []byte, func(batch.Batch), error](&readFn{})
+	register.Emitter1[batch.Batch]()
+}
+
+// idleInterval is the time from a firing that found nothing more to the next.
+const idleInterval = 100 * time.Millisecond
+
+// readFn is a source's reader, keyed by slot: the slot's positions are its
+// state, and a timer that re-arms itself fires it.
+type readFn struct {
+	Config    Config
+	Positions state.Value[[]byte]
+	Tick      timers.ProcessingTime
+
+	job     *process
+	metrics readMetrics
+}
+
+type readMetrics struct {
+	records, bytes beam.Counter
+}
+
+func newReadFn(c Config) *readFn {
+	return &readFn{Config: c, Positions: state.MakeValueState[[]byte]("positions"), Tick: timers.InProcessingTime("tick")}
+}
+
+func (f *readFn) Setup() {
+	f.job = processFor(f.Config.JobID)
+	f.metrics = readMetrics{records: beam.NewCounter("source", "records"), bytes: beam.NewCounter("source", "bytes")}
+}
+
+// ProcessElement takes a slot when it has no state yet: after a restore the
+// runner may send the slots again.
+func (f *readFn) ProcessElement(_ context.Context, sp state.Provider, tp timers.Provider, _ int64, slot []byte, _ func(batch.Batch)) error {
+	old, known, err := f.Positions.Read(sp)
+	if err != nil {
+		return fmt.Errorf("read slot state: %w", err)
+	}
+	if known {
+		if err := sameSlots(old, slot); err != nil {
+			return err
+		}
+	} else {
+		if err := f.Positions.Write(sp, slot); err != nil {
+			return fmt.Errorf("write slot state: %w", err)
+		}
+	}
+	f.Tick.Set(tp, time.Now())
+	return nil
+}
+
+// sameSlots refuses another number of slots than the state was made with:
+// shards would be read by two slots, or by none.
+func sameSlots(state, slot []byte) error {
+	was, err := slots.DecodeState(state)
+	if err != nil {
+		return err
+	}
+	is, err := slots.DecodeState(slot)
+	if err != nil {
+		return err
+	}
+	if was.Slot.Count != is.Slot.Count {
+		return fmt.Errorf("InputReaders is %d, but the job's saved state is of %d readers: it cannot change over a restore", is.Slot.Count, was.Slot.Count)
+	}
+	return nil
+}
+
+// OnTimer is one firing of the slot.
+func (f *readFn) OnTimer(ctx context.Context, sp state.Provider, tp timers.Provider, _ int64, _ timers.Context, emit func(batch.Batch)) error {
+	old, known, err := f.Positions.Read(sp)
+	if err != nil {
+		return fmt.Errorf("read slot state: %w", err)
+	}
+	if !known {
+		return fmt.Errorf("reader fired without a slot")
+	}
+	s, err := slots.DecodeState(old)
+	if err != nil {
+		return err
+	}
+	switch f.job.monitor.fire() {
+	case turnFlush:
+		emit(batch.Batch{Flush: true})
+		fallthrough
+	case turnIdle:
+		f.Tick.Set(tp, time.Now().Add(idleInterval))
+		return nil
+	}
+	defer f.job.monitor.fired()
+	limit := f.job.monitor.allowance(f.Config.ReadMaxBytes)
+	if limit == 0 {
+		f.Tick.Set(tp, time.Now().Add(idleInterval))
+		return nil
+	}
+	fired, err := f.job.readers.Fire(ctx, f.Config.source(), s, limit)
+	if err != nil {
+		return err
+	}
+	var records, bytes int64
+	for _, b := range fired.Batches {
+		records += int64(b.Len())
+		bytes += int64(len(b.Data))
+		emit(b)
+	}
+	if records > 0 {
+		f.metrics.records.Inc(ctx, records)
+		f.metrics.bytes.Inc(ctx, bytes)
+		f.job.monitor.read(records, bytes)
+	}
+	if next := fired.State.Encode(); string(next) != string(old) {
+		if err := f.Positions.Write(sp, next); err != nil {
+			return fmt.Errorf("write slot state: %w", err)
+		}
+	}
+	wait := idleInterval
+	if fired.More {
+		wait = 0
+	}
+	f.Tick.Set(tp, time.Now().Add(wait))
+	return nil
+}

@@ -1,0 +1,95 @@
+// Package direct runs a pipeline in this process, on Beam's local runner
+// prism: for tests and a first try. The old Go "direct" runner ignores
+// continuations and would lose what a source has to read after its first
+// firing, so it is not what this package uses.
+//
+// Prism keeps everything in memory and nothing across runs, has no
+// back-pressure, and opens its job port on all interfaces.
+package direct
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync/atomic"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/log"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/options/jobopts"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/runners/prism"
+)
+
+// ErrEnded is returned by Run when the pipeline came to an end by itself.
+var ErrEnded = errors.New("local runner: the job ended by itself")
+
+// Run runs a pipeline that never ends until it fails or ctx is cancelled,
+// which is how it is ended and not an error. beam.Init must have been called.
+// One pipeline runs at a time.
+func Run(ctx context.Context, p *beam.Pipeline) error {
+	// Prism complains of the bundles that a cancel interrupts: it is kept
+	// quiet before it is told.
+	inner, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	stopped := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		ending.Store(true)
+		close(stopped)
+		cancel()
+	})
+	ending.Store(false)
+	*jobopts.Experiments = noSplits
+	_, err := prism.Execute(inner, p)
+	if !stop() {
+		<-stopped
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("local runner: %w", err)
+	}
+	return ErrEnded
+}
+
+// noSplits turns the runner's bundle splits off. Prism (2.77.0) splits a
+// bundle that makes no progress for a tenth of a second, also one of a
+// stateful step, and frees the keys of the part that it gives back even when
+// elements of the same key are still at work in the other part: two bundles
+// then change the state of one key at once, and blocks are lost or doubled.
+const noSplits = "prism_disable_sdf_split"
+
+// ending says that the pipeline that runs is being ended.
+var ending atomic.Bool
+
+// Quiet keeps what the runner says below warnings from being printed, and all
+// that it says while a pipeline is being ended.
+func Quiet() {
+	log.SetLogger(beamLogger{to: &log.Standard{}})
+	// Prism's own messages go to the default structured logger.
+	slog.SetDefault(slog.New(prismHandler{slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})}))
+}
+
+type beamLogger struct{ to log.Logger }
+
+func (l beamLogger) Log(ctx context.Context, sev log.Severity, calldepth int, msg string) {
+	if sev >= log.SevWarn && !ending.Load() {
+		l.to.Log(ctx, sev, calldepth+1, msg)
+	}
+}
+
+type prismHandler struct{ slog.Handler }
+
+func (h prismHandler) Handle(ctx context.Context, r slog.Record) error {
+	if ending.Load() {
+		return nil
+	}
+	return h.Handler.Handle(ctx, r)
+}
+
+func (h prismHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return prismHandler{h.Handler.WithAttrs(attrs)}
+}
+
+func (h prismHandler) WithGroup(name string) slog.Handler {
+	return prismHandler{h.Handler.WithGroup(name)}
+}
