@@ -62,6 +62,7 @@ type call struct {
 	query       string   // encoded
 	body        any      // sent as JSON, unless it is an io.Reader
 	contentType string   // of an io.Reader
+	length      int64    // of an io.Reader
 	timeout     time.Duration
 }
 
@@ -122,6 +123,9 @@ func (c *Client) request(ctx context.Context, r call) (*http.Request, error) {
 	req, err := http.NewRequestWithContext(ctx, r.method, u.String(), body)
 	if err != nil {
 		return nil, err
+	}
+	if r.length > 0 {
+		req.ContentLength = r.length
 	}
 	req.Header.Set("Accept", "application/json")
 	if r.contentType != "" {

@@ -36,7 +36,35 @@ type Error struct {
 func (e *Error) Error() string { return e.Message }
 
 // Is makes a 404 an ErrNotFound.
-func (e *Error) Is(target error) bool { return target == ErrNotFound && e.Status == http.StatusNotFound }
+func (e *Error) Is(target error) bool {
+	return target == ErrNotFound && e.Status == http.StatusNotFound
+}
+
+// A JobEndedError is returned if a job ended before it was in the state that was waited for.
+type JobEndedError struct {
+	Job     Job
+	Failure Failure // why, if it failed and that is known
+}
+
+func (e *JobEndedError) Error() string {
+	if e.Failure.Message == "" {
+		return fmt.Sprintf("job %s has ended: it is %s", e.Job.ID, e.Job.State)
+	}
+	return fmt.Sprintf("job %s has ended: it is %s: %s", e.Job.ID, e.Job.State, e.Failure)
+}
+
+// A NotEnoughSlotsError is returned if a job has waited for slots for a while. It goes on waiting, and starts when there
+// are enough.
+type NotEnoughSlotsError struct {
+	JobID                    string
+	Needed, Total, Available int // slots; the job may hold some that are not available any more
+	TaskManagers             int
+}
+
+func (e *NotEnoughSlotsError) Error() string {
+	return fmt.Sprintf("job %s waits for slots: it needs %d, the cluster has %d in %d TaskManagers, and %d of them are free",
+		e.JobID, e.Needed, e.Total, e.TaskManagers, e.Available)
+}
 
 // answerError reads {"errors": ["…", …]}, where one of the texts is a stack trace with its causes.
 func answerError(status int, body []byte) error {
@@ -62,7 +90,7 @@ func firstLine(s string) string {
 	return line
 }
 
-// wrap says what was being done, and makes ErrNotFound say so too.
+// wrap says what was being done.
 func wrap(err error, doing string) error {
 	if err == nil {
 		return nil
