@@ -11,6 +11,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"github.com/streaming-etl/streaming-etl/runners/flink/cluster"
 )
 
 // javaSources is the Maven project of the base jar. It is part of the program, so that a program without its source
@@ -19,43 +21,34 @@ import (
 //go:embed java/pom.xml java/src/main
 var javaSources embed.FS
 
-// CacheDir returns the directory for what is built or fetched once: $STREAMING_ETL_CACHE, or streaming-etl in the
-// user's cache directory.
-func CacheDir() (string, error) {
-	if dir := os.Getenv("STREAMING_ETL_CACHE"); dir != "" {
-		return dir, nil
-	}
-	dir, err := os.UserCacheDir()
-	if err != nil {
-		return "", fmt.Errorf("find the cache directory: %w; set STREAMING_ETL_CACHE", err)
-	}
-	return filepath.Join(dir, "streaming-etl"), nil
-}
-
 // BaseJar returns the path of the base jar: Beam's Flink runner and our main class, without a worker. The first call
 // for the present Java sources builds it with Maven, in about half a minute when Maven has everything it needs; later
 // ones find it in the cache directory.
 func BaseJar(ctx context.Context) (string, error) {
-	cache, err := CacheDir()
+	jar, err := baseJarPath()
 	if err != nil {
 		return "", err
 	}
-	sources, err := fs.Sub(javaSources, "java")
-	if err != nil {
-		return "", err
-	}
-	key, err := hashFiles(sources)
-	if err != nil {
-		return "", err
-	}
-	jar := filepath.Join(cache, "base-jar", key+".jar")
 	if _, err := os.Stat(jar); err == nil {
 		return jar, nil
 	}
-	if err := buildBaseJar(ctx, sources, jar); err != nil {
+	if err := buildBaseJar(ctx, jar); err != nil {
 		return "", fmt.Errorf("build the base jar: %w", err)
 	}
 	return jar, nil
+}
+
+// baseJarPath returns where the base jar of the present Java sources is, or will be.
+func baseJarPath() (string, error) {
+	cache, err := cluster.CacheDir()
+	if err != nil {
+		return "", err
+	}
+	key, err := hashFiles(javaSources)
+	if err != nil {
+		return "", fmt.Errorf("hash the Java sources: %w", err)
+	}
+	return filepath.Join(cache, "base-jar", key+".jar"), nil
 }
 
 // hashFiles returns a short name for the content of all files.
@@ -75,9 +68,9 @@ func hashFiles(files fs.FS) (string, error) {
 	return fmt.Sprintf("%x", h.Sum(nil)[:8]), err
 }
 
-func buildBaseJar(ctx context.Context, sources fs.FS, jar string) error {
+func buildBaseJar(ctx context.Context, jar string) error {
 	if _, err := exec.LookPath("mvn"); err != nil {
-		return errors.New("Maven (mvn) and a JDK of version 11 or later are needed")
+		return errors.New("it needs Maven (mvn) and a JDK of version 11 or later")
 	}
 	if err := os.MkdirAll(filepath.Dir(jar), 0o755); err != nil {
 		return err
@@ -87,16 +80,16 @@ func buildBaseJar(ctx context.Context, sources fs.FS, jar string) error {
 		return err
 	}
 	defer os.RemoveAll(work)
-	if err := os.CopyFS(work, sources); err != nil {
+	if err := os.CopyFS(work, javaSources); err != nil {
 		return err
 	}
 	mvn := exec.CommandContext(ctx, "mvn", "-B", "-q", "package")
-	mvn.Dir = work
+	mvn.Dir = filepath.Join(work, "java")
 	if out, err := mvn.CombinedOutput(); err != nil {
 		return fmt.Errorf("mvn package: %w\n%s", err, lastLines(string(out), 30))
 	}
 	// Renamed only when it is complete: two builds at once do no harm.
-	return os.Rename(filepath.Join(work, "target", "base.jar"), jar)
+	return os.Rename(filepath.Join(mvn.Dir, "target", "base.jar"), jar)
 }
 
 func lastLines(s string, n int) string {

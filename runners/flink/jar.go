@@ -188,5 +188,6 @@ func addEntry(jar *zip.Writer, name string, content []byte) error {
 // byte for byte. (The field Modified would do so with an extension in each entry.)
 func setTime(header *zip.FileHeader) {
 	const day, month, year = 1, 1, 1980
+	//lint:ignore SA1019 deprecated for its lack of a time zone, which a fixed time does not need
 	header.ModifiedDate = day | month<<5 | (year-1980)<<9
 }

@@ -32,7 +32,7 @@ func logStart(ctx context.Context, id string, crashes crashFile) {
 	log.Infof(ctx, "worker %s started as process %d; should it crash, its stack trace is in %s on this machine",
 		id, os.Getpid(), crashes.path)
 	if crashes.reported {
-		log.Warnf(ctx, "an earlier worker crashed or could not start: see %s", crashes.path)
+		log.Warnf(ctx, "an earlier worker did not end well: see %s", crashes.path)
 	}
 }
 

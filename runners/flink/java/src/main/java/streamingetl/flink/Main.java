@@ -54,7 +54,7 @@ public final class Main {
     options.setFlinkMaster(FlinkPipelineOptions.AUTO);
     options.as(WorkerOptions.class).setStreamingEtlWorker(worker.toString());
 
-    OneCheckpointEnvironment.use();
+    JobEnvironment.use();
     LOG.info("Running {} with checkpoints every {} ms", job.getJobName(), options.getCheckpointingInterval());
     new FlinkPipelineRunner(options, null, Collections.emptyList())
         .run(

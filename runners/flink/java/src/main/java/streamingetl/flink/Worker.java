@@ -32,7 +32,7 @@ final class Worker {
   private static final String FILE = "streaming-etl-worker";
 
   /** Set on the JobManager, it replaces the Java temp directory, for example when that is mounted noexec. */
-  static final String DIRECTORY_VARIABLE = "STREAMING_ETL_WORKER_DIR";
+  static final String DIRECTORY_VARIABLE = "ETL_WORKER_DIR";
 
   /** Returns where this jar's worker belongs. The answer of the JobManager counts for the whole job. */
   static Path path() throws IOException {
