@@ -4,6 +4,7 @@
 //	go run . --runner=direct       the main job on real taxi trips, with embedded servers
 //	go run . check --Name=value    what a job would do
 //	go run . replay --stream=…     historic events into a stream
+//	go run . jar --out etl.jar     the job as one jar for any Flink cluster
 //	go run . --help                all properties
 package main
 
@@ -15,6 +16,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -25,6 +27,7 @@ import (
 	"github.com/streaming-etl/streaming-etl/pipeline/property"
 	"github.com/streaming-etl/streaming-etl/replay"
 	"github.com/streaming-etl/streaming-etl/runners/direct"
+	"github.com/streaming-etl/streaming-etl/runners/flink"
 )
 
 // Exit codes.
@@ -35,6 +38,12 @@ const (
 )
 
 func main() {
+	if handled, code := flink.WorkerMain(os.Args[1:]); handled {
+		os.Exit(code)
+	}
+	if handled, code := flink.EmitMain(os.Args[1:], flinkJob); handled {
+		os.Exit(code)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// A second signal ends the process at once.
 	context.AfterFunc(ctx, stop)
@@ -54,10 +63,12 @@ func command(ctx context.Context, args, env []string, stdout, stderr io.Writer) 
 		return check(args, env, stdout, stderr)
 	case "replay":
 		return replay.Main(ctx, args, stdout, stderr)
+	case "jar":
+		return jar(ctx, args, stdout, stderr)
 	case "help":
 		return help(stdout, stderr)
 	}
-	fmt.Fprintf(stderr, "%s is not a command; there are run (the default), check, replay and help\n", name)
+	fmt.Fprintf(stderr, "%s is not a command; there are run (the default), check, jar, replay and help\n", name)
 	return exitUsage
 }
 
@@ -135,6 +146,39 @@ func check(args, env []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "error:", err)
 		return exitFailure
 	}
+	return exitOK
+}
+
+// flinkJob builds the job for the jar's main class.
+func flinkJob(ctx context.Context, cluster flink.Cluster, args []string) (flink.Job, error) {
+	p, err := property.Load(property.Sources{File: property.DefaultFile, Env: os.Environ(), Args: args})
+	if errors.Is(err, property.ErrHelp) {
+		return flink.Job{}, errors.New("a job on Flink takes properties only; --help is for the command line")
+	}
+	return pipeline.FlinkJob(ctx, p, cluster)
+}
+
+// jar builds the job's jar.
+func jar(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	f := flag.NewFlagSet("jar", flag.ContinueOnError)
+	f.SetOutput(stderr)
+	out := f.String("out", "etl.jar", "the file to write")
+	arch := f.String("arch", runtime.GOARCH, "the cluster's processors: amd64, arm64 or both, separated by a comma")
+	switch err := f.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return exitOK
+	case err != nil:
+		return exitUsage
+	case f.NArg() > 0:
+		fmt.Fprintf(stderr, "jar takes no argument %q\n", f.Arg(0))
+		return exitUsage
+	}
+	sum, err := flink.BuildJar(ctx, *out, flink.JarOptions{Archs: strings.Split(*arch, ",")})
+	if err != nil {
+		fmt.Fprintln(stderr, "error:", err)
+		return exitFailure
+	}
+	fmt.Fprintf(stdout, "%s, sha256 %s\n", *out, sum)
 	return exitOK
 }
 

@@ -53,6 +53,10 @@ type Config struct {
 	RollInterval time.Duration
 }
 
+// defaultReaders is not the parallelism, since that may change over a restore
+// and the number of readers may not.
+const defaultReaders = 8
+
 // FromProperties builds the job's configuration from properties. Mistakes
 // between properties are added to those that the set already has; the error
 // is the set's, with all of them. An embedded job needs neither source nor sink.
@@ -74,7 +78,7 @@ func FromProperties(p *property.Set, embedded bool) (Config, error) {
 		c.Parallelism = runtime.GOMAXPROCS(0)
 	}
 	if c.Readers == 0 {
-		c.Readers = c.Parallelism
+		c.Readers = max(c.Parallelism, defaultReaders)
 	}
 	c.readFrom(p)
 	c.writeTo(p)

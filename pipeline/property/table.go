@@ -7,6 +7,7 @@ const (
 	groupS3      = "S3 sink"
 	groupDiscard = "Discarding sink"
 	groupJob     = "Job"
+	groupFlink   = "On Flink"
 	groupLater   = "Later"
 )
 
@@ -47,8 +48,8 @@ func properties() []Property {
 				"For reading a closed span of time again.",
 		},
 		{
-			Name: "InputReaders", Group: groupSource, Kind: Int, Default: "0", Max: 1024, DefaultNote: "Parallelism",
-			Doc: "How many reader slots share the shards; 0 takes the job's parallelism. " +
+			Name: "InputReaders", Group: groupSource, Kind: Int, Default: "0", Max: 1024, DefaultNote: "8, or Parallelism if that is more",
+			Doc: "How many reader slots share the shards; 0 takes 8, or the job's parallelism if that is more. " +
 				"More slots than shards idle; fewer than Parallelism leave workers without a source. " +
 				"A restored job keeps the number it was started with.",
 		},
@@ -156,7 +157,41 @@ func properties() []Property {
 		},
 		{
 			Name: "Parallelism", Group: groupJob, Kind: Int, Default: "0", Max: 128, DefaultNote: "the number of CPUs",
-			Doc: "How many instances of each step run at once. 0 is the number of CPUs with --runner=direct.",
+			Doc: "How many instances of each step run at once. 0 is the number of CPUs with --runner=direct, and what the submission or the cluster says on Flink.",
+		},
+
+		// On Flink
+		{
+			Name: "CheckpointInterval", Group: groupFlink, Kind: Millis, Default: "0", Max: 86_400_000, DefaultNote: "the cluster's, or 60000 where it has none",
+			Doc: "The time between two checkpoints, in milliseconds. Nothing is committed but by a checkpoint, so it is how long an event takes to be visible at the least.",
+		},
+		{
+			Name: "MinPauseBetweenCheckpoints", Group: groupFlink, Kind: Millis, Default: "0", Max: 3_600_000, DefaultNote: "the cluster's, at least 1000",
+			Doc: "The least time from the end of a checkpoint to the start of the next, in milliseconds. There is always one: exactness after a restart hangs on it.",
+		},
+		{
+			Name: "CheckpointTimeout", Group: groupFlink, Kind: Millis, Default: "0", Max: 86_400_000, DefaultNote: "the cluster's",
+			Doc: "How long a checkpoint may take, in milliseconds.",
+		},
+		{
+			Name: "CheckpointBuffers", Group: groupFlink, Kind: Int, Default: "16", Min: 8, Max: 1024,
+			Doc: "Between how many buffers the commit steps rotate, one per checkpoint. With fewer than 8 the runner mixes new elements into restored ones after a restart, and commits what no checkpoint holds.",
+		},
+		{
+			Name: "BundleTimeMs", Group: groupFlink, Kind: Millis, Default: "500", Min: 10, Max: 60_000,
+			Doc: "How long a bundle lasts: the cycle of the readers. Less brings records sooner, at more CPU per record.",
+		},
+		{
+			Name: "WorkerMemoryLimitMb", Group: groupFlink, Kind: Megabytes, Default: "0", Max: 1_048_576, DefaultNote: "none",
+			Doc: "The soft memory limit of the Go worker beside each TaskManager (GOMEMLIMIT), outside Flink's own memory. On Managed Service for Apache Flink take 400 for each unit of processing.",
+		},
+		{
+			Name: "WorkerMaxProcs", Group: groupFlink, Kind: Int, Default: "0", Max: 1024, DefaultNote: "all processors",
+			Doc: "How many processors the Go worker uses at a time (GOMAXPROCS).",
+		},
+		{
+			Name: "ObjectReuse", Group: groupFlink, Kind: Bool, Default: "true",
+			Doc: "Has Flink hand elements from operator to operator without copying them.",
 		},
 
 		// Known from the original application, for later versions.

@@ -1,0 +1,45 @@
+package pipeline
+
+import (
+	"context"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+
+	"github.com/streaming-etl/streaming-etl/pipeline/property"
+	"github.com/streaming-etl/streaming-etl/runners/flink"
+)
+
+// FlinkJob builds the job that the properties describe for a Flink cluster.
+// It is called where the jar's main class asks for the graph, so what is wrong
+// with the properties, the source or the sink is told as the text of a failed
+// submission.
+func FlinkJob(ctx context.Context, p *property.Set, cluster flink.Cluster) (flink.Job, error) {
+	c, err := FromProperties(p, false)
+	if err != nil {
+		return flink.Job{}, err
+	}
+	if n := p.Int("Parallelism"); n == 0 && cluster.Parallelism > 0 {
+		c.Parallelism = cluster.Parallelism
+		if p.Int("InputReaders") == 0 {
+			c.Readers = max(c.Parallelism, defaultReaders)
+		}
+	}
+	if err := Check(ctx, c); err != nil {
+		return flink.Job{}, err
+	}
+	o := flink.DefaultJobOptions()
+	o.Parallelism = p.Int("Parallelism")
+	o.MaxParallelism = maxParallelism
+	o.CheckpointInterval = p.Duration("CheckpointInterval")
+	o.MinPause = p.Duration("MinPauseBetweenCheckpoints")
+	o.CheckpointTimeout = p.Duration("CheckpointTimeout")
+	o.ConcurrentCheckpoints = p.Int("CheckpointBuffers")
+	o.BundleTime = p.Duration("BundleTimeMs")
+	o.MemoryLimit = p.Size("WorkerMemoryLimitMb")
+	o.MaxProcs = p.Int("WorkerMaxProcs")
+	o.ObjectReuse = p.Bool("ObjectReuse")
+
+	built, s := beam.NewPipelineWithRoot()
+	graph := Build(s, c)
+	return flink.Job{Name: c.JobName, Pipeline: built, StableInput: graph.StableInput, Options: o}, nil
+}
