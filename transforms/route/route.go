@@ -238,9 +238,10 @@ func (r *Router) addDead(b *batch.Batch, i int, payload []byte, err error, emit 
 	var te *template.Error
 	switch {
 	case errors.As(err, &de):
-		l.Reason, l.Field, l.Detail = string(de.Reason), de.Field, de.Error()
+		l.Reason, l.Field = string(de.Reason), de.Field
+		l.Detail = de.Detail + ", at byte " + strconv.Itoa(de.Offset)
 	case errors.As(err, &te):
-		l.Reason, l.Field, l.Detail = string(te.Reason), te.Field, te.Error()
+		l.Reason, l.Field, l.Detail = string(te.Reason), te.Field, te.Detail
 	default:
 		l.Reason, l.Detail = "undecodable", err.Error()
 	}

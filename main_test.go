@@ -1,0 +1,170 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/parquet-go/parquet-go"
+
+	"github.com/streaming-etl/streaming-etl/runners/flink"
+)
+
+// TestMain lets the test binary be the worker and the graph builder that it is as a program.
+func TestMain(m *testing.M) {
+	if handled, code := flink.WorkerMain(os.Args[1:]); handled {
+		os.Exit(code)
+	}
+	if handled, code := flink.EmitMain(os.Args[1:], flinkJob); handled {
+		os.Exit(code)
+	}
+	os.Exit(m.Run())
+}
+
+func runCommand(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code = command(t.Context(), args, []string{"AWS_EC2_METADATA_DISABLED=true"}, &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+func TestFirstCommandDeliversTheSample(t *testing.T) {
+	dir := t.TempDir()
+	code, stdout, stderr := runCommand(t, "--runner=direct", "--out="+dir)
+	if code != exitOK {
+		t.Fatalf("exit code %d: %s", code, stderr)
+	}
+	for _, want := range []string{
+		`read +20,000 records`, `delivered +20,000 records`, `dead letters +0\n`, `files +\d+,`, `partitions +254\n`, `seconds +\d`, `look at +\S`,
+	} {
+		if !regexp.MustCompile(want).MatchString(stdout) {
+			t.Errorf("the summary lacks %q:\n%s", want, stdout)
+		}
+	}
+	if !strings.Contains(stderr, "read ") {
+		t.Errorf("no progress was shown:\n%s", stderr)
+	}
+	rows, files := int64(0), 0
+	folder := regexp.MustCompile(`^job_start=\d{13}/pickup_location=\d{3}/year=\d{4}/month=\d{2}/part-[a-z0-9]+\.parquet$`)
+	err := fs.WalkDir(os.DirFS(dir), ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || name == "report.html" {
+			return err
+		}
+		if !folder.MatchString(name) {
+			t.Errorf("%s is not in the layout", name)
+		}
+		f, err := os.Open(filepath.Join(dir, name))
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		info, err := f.Stat()
+		if err != nil {
+			return err
+		}
+		p, err := parquet.OpenFile(f, info.Size())
+		if err != nil {
+			return err
+		}
+		rows += p.NumRows()
+		files++
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if rows != 20_000 || files < 254 {
+		t.Errorf("%d rows in %d files, want 20000 in 254 or a few more", rows, files)
+	}
+	report, err := os.ReadFile(filepath.Join(dir, "report.html"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Contains(report, []byte("20,000 records")) {
+		t.Error("the report does not tell the records")
+	}
+}
+
+func TestWrongPropertiesAreToldAllAtOnce(t *testing.T) {
+	code, _, stderr := runCommand(t, "--InputKinesisStrem=trips", "--OutputFileRollIntervalMs=soon", "--runner=spark")
+	if code != exitUsage {
+		t.Errorf("exit code %d, want %d", code, exitUsage)
+	}
+	for _, want := range []string{"did you mean InputKinesisStream?", `OutputFileRollIntervalMs = "soon"`, `runner = "spark"`} {
+		if !strings.Contains(stderr, want) {
+			t.Errorf("the message lacks %q:\n%s", want, stderr)
+		}
+	}
+}
+
+func TestCheckPrintsThePlanAndStartsNothing(t *testing.T) {
+	// Nothing listens there: check must not ask.
+	code, stdout, stderr := runCommand(t, "check", "--InputKinesisStream=trips", "--InputStreamEndpoint=http://127.0.0.1:1",
+		"--OutputBucket=s3://lake/raw/", "--OutputPrefix=v1/", "--Region=eu-west-1")
+	if code != exitOK {
+		t.Fatalf("exit code %d: %s", code, stderr)
+	}
+	for _, want := range []string{"Kinesis stream trips", "eu-west-1", "s3://lake/raw/v1/", "Parquet, snappy", "pickup_location=", "exactly once"} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("the plan lacks %q:\n%s", want, stdout)
+		}
+	}
+}
+
+func TestCheckRefusesAJobWithoutSourceAndSink(t *testing.T) {
+	code, _, stderr := runCommand(t, "check")
+	if code != exitUsage || !strings.Contains(stderr, "no source is named") || !strings.Contains(stderr, "no sink is named") {
+		t.Errorf("exit code %d, message:\n%s", code, stderr)
+	}
+}
+
+func TestUnreachableServersFailByPropertyAndEndpoint(t *testing.T) {
+	// A port that was free a moment ago refuses connections.
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	endpoint := "http://" + l.Addr().String()
+	l.Close()
+	t.Setenv("AWS_ACCESS_KEY_ID", "any")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "any")
+	code, _, stderr := runCommand(t, "--InputKinesisStream=trips", "--InputStreamEndpoint="+endpoint,
+		"--OutputBucket=lake", "--OutputBucketEndpoint="+endpoint, "--Region=us-east-1", "--out="+t.TempDir())
+	if code != exitFailure {
+		t.Errorf("exit code %d, want %d", code, exitFailure)
+	}
+	for _, want := range []string{"InputKinesisStream", "OutputBucket", "trips", "lake", endpoint} {
+		if !strings.Contains(stderr, want) {
+			t.Errorf("the message lacks %q:\n%s", want, stderr)
+		}
+	}
+}
+
+func TestUnknownCommandIsRefused(t *testing.T) {
+	code, _, stderr := runCommand(t, "chek")
+	if code != exitUsage || !strings.Contains(stderr, "chek is not a command") {
+		t.Errorf("exit code %d, message: %s", code, stderr)
+	}
+}
+
+func TestHelpListsPropertiesAndOptions(t *testing.T) {
+	for _, args := range [][]string{{"--help"}, {"help"}, {"check", "-h"}} {
+		code, stdout, _ := runCommand(t, args...)
+		if code != exitOK || !strings.Contains(stdout, "--InputKinesisStream") || !strings.Contains(stdout, "--runner") {
+			t.Errorf("%v: exit code %d, help:\n%s", args, code, stdout)
+		}
+	}
+}
+
+func TestGraphForFlinkTellsMistakesAsItsError(t *testing.T) {
+	_, err := flinkJob(context.Background(), flink.Cluster{}, []string{"--OutputBucket=lake", "--InputKinesisStrem=trips"})
+	if err == nil || !strings.Contains(err.Error(), "did you mean InputKinesisStream?") {
+		t.Errorf("error is %v", err)
+	}
+}
