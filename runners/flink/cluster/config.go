@@ -89,7 +89,7 @@ func (o Options) settings(l layout, rpcPort, restPort int) map[string]string {
 		"rest.port":                       strconv.Itoa(restPort),
 		"rest.bind-port":                  strconv.Itoa(restPort),
 		"web.upload.dir":                  l.uploads(),
-				"metrics.fetcher.update-interval": "1000",
+		"metrics.fetcher.update-interval": "1000",
 
 		"taskmanager.host":                      "127.0.0.1",
 		"taskmanager.bind-host":                 "127.0.0.1",

@@ -1,0 +1,48 @@
+package stack
+
+import (
+	"context"
+	"path/filepath"
+	"strconv"
+
+	"github.com/streaming-etl/streaming-etl/stack/process"
+)
+
+// kinesaliteServer runs kinesalite: its own command listens on all interfaces. The arguments are the module and the
+// port.
+const kinesaliteServer = `
+const [module, port] = process.argv.slice(1)
+require(module)({ shardLimit: 500, createStreamMs: 100, deleteStreamMs: 100, updateStreamMs: 100 })
+  .listen(Number(port), '127.0.0.1')
+`
+
+// RunKinesis starts a Kinesis server: Kinesalite or Ferrokinesis. The directory takes its log. The data is in memory:
+// streams are gone when the server is stopped.
+func RunKinesis(ctx context.Context, kind Tool, dir string) (*Server, error) {
+	path, err := kind.Path()
+	if err != nil {
+		return nil, err
+	}
+	if kind == Ferrokinesis {
+		// It listens on all interfaces, and cannot be told otherwise.
+		return startServer(ctx, string(kind), dir, "/_health/ready", func(port int) process.Spec {
+			return process.Spec{Args: []string{path, "--port", strconv.Itoa(port), "--aws-region", Region,
+				"--shard-limit", "500", "--create-stream-ms", "100", "--delete-stream-ms", "100", "--update-stream-ms", "100"}}
+		})
+	}
+	return startServer(ctx, string(kind), dir, "/", func(port int) process.Spec {
+		return process.Spec{
+			Args: []string{"node", "-e", kinesaliteServer, filepath.Dir(path), strconv.Itoa(port)},
+			Env:  []string{"AWS_REGION=" + Region},
+		}
+	})
+}
+
+// InstalledKinesis returns the Kinesis server that is installed: Ferrokinesis, or else Kinesalite, whether it is or
+// not.
+func InstalledKinesis() Tool {
+	if _, err := Ferrokinesis.Path(); err == nil {
+		return Ferrokinesis
+	}
+	return Kinesalite
+}

@@ -1,0 +1,105 @@
+package stack
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/streaming-etl/streaming-etl/stack/process"
+)
+
+const (
+	readyTimeout = time.Minute
+	stopGrace    = 5 * time.Second
+	portAttempts = 3
+)
+
+// A Server is a server process on a port of the loopback interface that it keeps over restarts. Its methods are safe
+// for concurrent use.
+type Server struct {
+	name   string
+	port   int
+	host   *process.Host
+	spec   process.Spec
+	health string // the path that is asked until the server is ready
+
+	mu      sync.Mutex
+	process *process.Process
+}
+
+// startServer starts a server on a free port. The function makes the process of a port.
+func startServer(ctx context.Context, name, dir, health string, make func(port int) process.Spec) (*Server, error) {
+	s := &Server{name: name, health: health, host: process.NewHost()}
+	var failure error
+	for range portAttempts { // somebody else may be faster to take the port
+		ports, err := process.FreePorts(1)
+		if err != nil {
+			s.host.Close()
+			return nil, err
+		}
+		s.port = ports[0]
+		s.spec = make(s.port)
+		s.spec.Name = name
+		s.spec.Dir = dir
+		s.spec.Output = filepath.Join(dir, name+".log")
+		if failure = s.Start(ctx); failure == nil {
+			return s, nil
+		}
+		if s.process == nil || s.process.Ended() == nil {
+			break
+		}
+	}
+	s.Stop()
+	s.host.Close()
+	return nil, failure
+}
+
+// Endpoint is the server's URL.
+func (s *Server) Endpoint() string { return "http://127.0.0.1:" + strconv.Itoa(s.port) }
+
+// Start starts the server again on its port after Stop or Kill, and waits until it is ready.
+func (s *Server) Start(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.process != nil && s.process.Ended() == nil {
+		return fmt.Errorf("start %s: it is running", s.name)
+	}
+	p, err := s.host.Start(s.spec)
+	if err != nil {
+		return err
+	}
+	s.process = p
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	if err := process.Await(ctx, s.name, process.Answers(s.Endpoint()+s.health), p); err != nil {
+		p.Kill()
+		return err
+	}
+	// Another server that has the port would answer too.
+	return p.Ended()
+}
+
+// Stop stops the server. It can be called again.
+func (s *Server) Stop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	process.StopAll(stopGrace, s.process)
+}
+
+// Kill ends the server by SIGKILL.
+func (s *Server) Kill() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.process != nil {
+		s.process.Kill()
+	}
+}
+
+// close stops the server for good.
+func (s *Server) close() {
+	s.Stop()
+	s.host.Close()
+}
