@@ -26,7 +26,7 @@ func RunKinesis(ctx context.Context, kind Tool, dir string) (*Server, error) {
 	if kind == Ferrokinesis {
 		// It listens on all interfaces, and cannot be told otherwise.
 		return startServer(ctx, string(kind), dir, "/_health/ready", func(port int) process.Spec {
-			return process.Spec{Args: []string{path, "--port", strconv.Itoa(port), "--aws-region", Region,
+			return process.Spec{Args: []string{path, "--port", strconv.Itoa(port), "--region", Region,
 				"--shard-limit", "500", "--create-stream-ms", "100", "--delete-stream-ms", "100", "--update-stream-ms", "100"}}
 		})
 	}
