@@ -65,7 +65,8 @@ func (r *Reader) fetch(ctx context.Context, s *shard) error {
 			chunks = append(chunks, chunk{after: position{finished: true}, children: children})
 		}
 		behind := time.Duration(aws.ToInt64(out.MillisBehindLatest)) * time.Millisecond
-		r.queue(s, chunks, behind, stop)
+		ended := !stop && behind == 0 && r.opts.pastStop(out.ResultMetadata)
+		r.queue(s, chunks, behind, stop, ended)
 		if finished {
 			r.askRelist() // emulators may name no children
 		}
@@ -158,7 +159,7 @@ func (r *Reader) lost(ctx context.Context, s *shard, err error) error {
 		return err
 	}
 	// The stream itself may be what is missing: then this fails.
-	shards, listErr := r.listShards(ctx)
+	shards, _, listErr := r.listShards(ctx)
 	if listErr != nil {
 		return listErr
 	}
@@ -250,7 +251,7 @@ func (r *Reader) chunks(shard string, at position, records []types.Record) (out 
 }
 
 // queue hands chunks to Drain and returns what the call reserved beyond them.
-func (r *Reader) queue(s *shard, chunks []chunk, behind time.Duration, stop bool) {
+func (r *Reader) queue(s *shard, chunks []chunk, behind time.Duration, stop, ended bool) {
 	rest := r.reserve
 	for i := range chunks {
 		size := int64(len(chunks[i].batch.Data) + recordOverhead*len(chunks[i].batch.Records))
@@ -261,5 +262,5 @@ func (r *Reader) queue(s *shard, chunks []chunk, behind time.Duration, stop bool
 	defer r.mu.Unlock()
 	r.budget.Release(rest)
 	s.queue = append(s.queue, chunks...)
-	s.lag, s.polled, s.stopped = behind, true, stop
+	s.lag, s.polled, s.stopped, s.ended = behind, true, stop, s.ended || ended
 }

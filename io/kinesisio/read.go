@@ -31,7 +31,7 @@ import (
 var ErrClosed = errors.New("kinesis: reader is closed")
 
 // Reader reads the shards of one slot. It satisfies slots.Reader: Drain is
-// for one goroutine at a time; Stats and Lag may be called by any.
+// for one goroutine at a time; Stats, Lag and Done may be called by any.
 type Reader struct {
 	opts   Options
 	client *kinesis.Client
@@ -58,10 +58,11 @@ type Reader struct {
 	turn int
 	// positions are what was delivered.
 	positions positions
-	// listed is set once the stream's shards are known.
-	listed bool
-	err    error
-	closed bool
+	// listed is set once the stream's shards are known, listedAll once they
+	// were listed after the stop timestamp: later ones have nothing to read.
+	listed, listedAll bool
+	err               error
+	closed            bool
 }
 
 // shard is what the reader knows of one of its shards; Reader.mu guards it.
@@ -76,8 +77,9 @@ type shard struct {
 	// lag is how far behind the tip the last answer was; polled says there was one.
 	lag    time.Duration
 	polled bool
-	// stopped is set when the stop timestamp was met.
-	stopped bool
+	// stopped is set when a record beyond the stop timestamp was met, ended
+	// when there was nothing left at the tip after that time.
+	stopped, ended bool
 	// missed counts listings in a row without the shard.
 	missed int
 }
@@ -95,6 +97,8 @@ type chunk struct {
 var (
 	_ slots.Reader = (*Reader)(nil)
 	_ slots.Source = Options{}
+
+	_ slots.Finisher = (*Reader)(nil)
 )
 
 // Open returns a reader of the slot's shards from the positions, which an

@@ -108,7 +108,7 @@ func (r *Reader) discover(ctx context.Context) error {
 		case <-timer.C:
 		case <-r.relist:
 		}
-		shards, err := r.listShards(ctx)
+		shards, all, err := r.listShards(ctx)
 		if err != nil {
 			return err
 		}
@@ -116,8 +116,7 @@ func (r *Reader) discover(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("list shards of stream %s: %w", r.opts.Stream, err)
 		}
-		r.merge(ours)
-		timer.Reset(r.opts.DiscoveryInterval)
+		timer.Reset(r.untilListing(r.merge(ours, all)))
 	}
 }
 
@@ -129,8 +128,9 @@ func (r *Reader) askRelist() {
 	}
 }
 
-// listShards returns all shards of the stream, open and closed ones.
-func (r *Reader) listShards(ctx context.Context) ([]types.Shard, error) {
+// listShards returns all shards of the stream, open and closed ones; all says
+// that no shard to come can have records up to the stop timestamp.
+func (r *Reader) listShards(ctx context.Context) (_ []types.Shard, all bool, _ error) {
 	var (
 		shards []types.Shard
 		token  *string
@@ -154,11 +154,14 @@ func (r *Reader) listShards(ctx context.Context) ([]types.Shard, error) {
 			continue
 		}
 		if err != nil {
-			return nil, err
+			return nil, false, err
+		}
+		if token == nil {
+			all = r.opts.pastStop(out.ResultMetadata) // the first page's time is the listing's
 		}
 		shards = append(shards, out.Shards...)
 		if token = out.NextToken; aws.ToString(token) == "" {
-			return shards, nil
+			return shards, all, nil
 		}
 	}
 }
@@ -172,11 +175,13 @@ const maxStale = 10
 // would be read once more from its beginning.
 const missesToForget = 3
 
-// merge takes over a complete listing of the slot's shards.
-func (r *Reader) merge(listed []found) {
+// merge takes over a complete listing of the slot's shards. It returns whether
+// the shards that have something to read are all known.
+func (r *Reader) merge(listed []found, all bool) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.listed = true
+	r.listedAll = r.listedAll || all
 	r.learn(listed)
 	present := make(map[string]bool, len(listed))
 	for _, f := range listed {
@@ -196,6 +201,7 @@ func (r *Reader) merge(listed []found) {
 		}
 	}
 	r.start()
+	return r.listedAll
 }
 
 // learn adds shards that were not known, and parents that were not. r.mu is held.

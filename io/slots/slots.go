@@ -43,6 +43,14 @@ type Reader interface {
 	Close()
 }
 
+// Finisher is what a Reader can be besides, if its source can have an end.
+type Finisher interface {
+	// Done says that Drain has returned all that the slot will ever have,
+	// because reading was to stop somewhere and did. It stays true. It may be
+	// called while another method runs.
+	Done() bool
+}
+
 // Source opens readers. Positions are what Drain returned, nil for a slot that was never read.
 type Source interface {
 	Open(ctx context.Context, slot Slot, positions []byte) (Reader, error)
@@ -156,6 +164,28 @@ func (p *Pool) Fire(ctx context.Context, src Source, s State, limit int) (Firing
 	e.positions = positions
 	s.Positions = positions
 	return Firing{Batches: batches, State: s, More: more}, nil
+}
+
+// Done says that the readers of all slots are open here, that each is a
+// Finisher, and that all are done. What their last firings returned may still
+// be on its way.
+func (p *Pool) Done(slots int) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := range slots {
+		e := p.open[i]
+		// One that is being fired is not done: there is no need to wait for it.
+		if e == nil || !e.mu.TryLock() {
+			return false
+		}
+		f, ok := e.reader.(Finisher)
+		done := ok && f.Done()
+		e.mu.Unlock()
+		if !done {
+			return false
+		}
+	}
+	return true
 }
 
 // entry returns the slot's entry and closes those that were not fired for long.

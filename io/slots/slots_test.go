@@ -166,3 +166,54 @@ func FuzzDecodeState(f *testing.F) {
 		}
 	})
 }
+
+// ending is a source whose slots are done when done says so.
+type ending struct {
+	counter
+	done map[int]bool
+}
+
+func (e *ending) Open(ctx context.Context, s Slot, positions []byte) (Reader, error) {
+	r, err := e.counter.Open(ctx, s, positions)
+	return endingReader{r, e, s.Index}, err
+}
+
+type endingReader struct {
+	Reader
+	e     *ending
+	index int
+}
+
+func (r endingReader) Done() bool { return r.e.done[r.index] }
+
+func TestDoneWhenAllSlotsAre(t *testing.T) {
+	p, e := NewPool(), &ending{done: map[int]bool{}}
+	if p.Done(2) {
+		t.Error("done before any slot was fired")
+	}
+	for i := range 2 {
+		e.done[i] = true
+		if _, err := p.Fire(t.Context(), e, State{Slot: Slot{Index: i, Count: 2}}, 100); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := p.Done(2), i == 1; got != want {
+			t.Errorf("%d slots fired: done is %v, want %v", i+1, got, want)
+		}
+	}
+	e.done[0] = false
+	if p.Done(2) {
+		t.Error("done though slot 0 is not")
+	}
+	p.Close()
+	if p.Done(2) {
+		t.Error("done when closed")
+	}
+}
+
+func TestASourceWithoutAnEndIsNeverDone(t *testing.T) {
+	p := NewPool()
+	fire(t, p, &counter{}, State{Slot: Slot{Count: 1}})
+	if p.Done(1) {
+		t.Error("done")
+	}
+}
