@@ -10,13 +10,14 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
-	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -65,45 +66,52 @@ func command(ctx context.Context, args, env []string, stdout, stderr io.Writer) 
 		return replay.Main(ctx, args, stdout, stderr)
 	case "jar":
 		return jar(ctx, args, stdout, stderr)
+	case "savepoint", "stop", "cancel", "status":
+		return control(ctx, name, args, stdout, stderr)
 	case "help":
 		return help(stdout, stderr)
 	}
-	fmt.Fprintf(stderr, "%s is not a command; there are run (the default), check, jar, replay and help\n", name)
+	fmt.Fprintf(stderr, "%s is not a command; there are run (the default), check, replay, jar, savepoint, stop, cancel, status and help\n", name)
 	return exitUsage
 }
 
 // options are the command's own flags.
 func options() []property.Property {
-	return []property.Property{
+	return append([]property.Property{
 		{
-			Name: "runner", Group: "Command", Kind: property.Enum, Default: "direct", Values: []string{"direct"},
-			Doc: "What the job runs on: direct is Beam's local runner in this process.",
+			Name: "runner", Group: groupCommand, Kind: property.Enum, Default: "direct", Values: []string{"direct", "flink"},
+			Doc: "What the job runs on: direct is Beam's local runner in this process, flink a Flink cluster.",
 		},
 		{
-			Name: "out", Group: "Command", Kind: property.Path, Default: "out",
+			Name: "out", Group: groupCommand, Kind: property.Path, Default: "out",
 			Doc: "The folder for the report and, where no source and sink are named, for the files.",
 		},
-	}
+	}, flinkOptions()...)
 }
 
-// load reads the properties; ok is false when the command is to end with code.
-func load(args, env []string, embedded bool, stdout, stderr io.Writer) (p *property.Set, c pipeline.Config, code int, ok bool) {
+const groupCommand = "Command line"
+
+// load reads the properties. The set is nil when help was asked for; wrong
+// values are told by pipeline.FromProperties, together with all else.
+func load(args, env []string) *property.Set {
 	p, err := property.Load(property.Sources{File: property.DefaultFile, Env: env, Args: args, Options: options()})
 	if errors.Is(err, property.ErrHelp) {
-		return nil, c, help(stdout, stderr), false
+		return nil
 	}
-	c, err = pipeline.FromProperties(p, embedded && pipeline.NamesNoServers(p))
-	if err != nil {
-		fmt.Fprintln(stderr, err)
-		return nil, c, exitUsage, false
-	}
-	return p, c, exitOK, true
+	return p
 }
 
 func run(ctx context.Context, args, env []string, stdout, stderr io.Writer) int {
-	p, c, code, ok := load(args, env, true, stdout, stderr)
-	if !ok {
-		return code
+	p := load(args, env)
+	if p == nil {
+		return help(stdout, stderr)
+	}
+	if p.Get("runner") == "flink" {
+		return runFlink(ctx, p, stdout, stderr)
+	}
+	c, err := pipeline.FromProperties(p, pipeline.NamesNoServers(p))
+	if err != nil {
+		return fail(stderr, err)
 	}
 	initBeam()
 	fmt.Fprintln(stderr, "streaming-etl: "+c.JobName+" on Beam's local runner, from "+from(c))
@@ -111,12 +119,10 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer) int 
 	sum, err := pipeline.RunDirect(ctx, c, pipeline.DirectOptions{Out: p.Get("out"), Progress: line.show, Messages: stderr})
 	line.end()
 	if err != nil {
-		fmt.Fprintln(stderr, "error:", err)
-		return exitFailure
+		return fail(stderr, err)
 	}
 	if err := sum.Print(stdout); err != nil {
-		fmt.Fprintln(stderr, "error:", err)
-		return exitFailure
+		return fail(stderr, err)
 	}
 	return exitOK
 }
@@ -138,56 +144,43 @@ func initBeam() {
 }
 
 func check(args, env []string, stdout, stderr io.Writer) int {
-	_, c, code, ok := load(args, env, false, stdout, stderr)
-	if !ok {
-		return code
+	p := load(args, env)
+	if p == nil {
+		return help(stdout, stderr)
+	}
+	c, err := pipeline.FromProperties(p, false)
+	if err != nil {
+		return fail(stderr, err)
 	}
 	if err := c.WritePlan(stdout); err != nil {
-		fmt.Fprintln(stderr, "error:", err)
-		return exitFailure
+		return fail(stderr, err)
 	}
-	return exitOK
-}
-
-// flinkJob builds the job for the jar's main class.
-func flinkJob(ctx context.Context, cluster flink.Cluster, args []string) (flink.Job, error) {
-	p, err := property.Load(property.Sources{File: property.DefaultFile, Env: os.Environ(), Args: args})
-	if errors.Is(err, property.ErrHelp) {
-		return flink.Job{}, errors.New("a job on Flink takes properties only; --help is for the command line")
-	}
-	return pipeline.FlinkJob(ctx, p, cluster)
-}
-
-// jar builds the job's jar.
-func jar(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	f := flag.NewFlagSet("jar", flag.ContinueOnError)
-	f.SetOutput(stderr)
-	out := f.String("out", "etl.jar", "the file to write")
-	arch := f.String("arch", runtime.GOARCH, "the cluster's processors: amd64, arm64 or both, separated by a comma")
-	switch err := f.Parse(args); {
-	case errors.Is(err, flag.ErrHelp):
-		return exitOK
-	case err != nil:
-		return exitUsage
-	case f.NArg() > 0:
-		fmt.Fprintf(stderr, "jar takes no argument %q\n", f.Arg(0))
-		return exitUsage
-	}
-	sum, err := flink.BuildJar(ctx, *out, flink.JarOptions{Archs: strings.Split(*arch, ",")})
-	if err != nil {
-		fmt.Fprintln(stderr, "error:", err)
-		return exitFailure
-	}
-	fmt.Fprintf(stdout, "%s, sha256 %s\n", *out, sum)
 	return exitOK
 }
 
 func help(stdout, stderr io.Writer) int {
 	if err := property.Help(stdout, options()...); err != nil {
-		fmt.Fprintln(stderr, "error:", err)
-		return exitFailure
+		return fail(stderr, err)
 	}
 	return exitOK
+}
+
+// programSum returns the SHA-256 of this program in hexadecimal.
+func programSum() (string, error) {
+	name, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
 // progressLine shows how far the job is: in place on a terminal, elsewhere

@@ -144,7 +144,9 @@ func (c *Config) writeTo(p *property.Set) {
 // mistake in a template is told at start.
 func (c *Config) events(p *property.Set) {
 	c.Route = route.Config{Path: p.Get("OutputPathTemplate"), Writers: p.Int("OutputWritersPerPartition")}
-	if name := p.Get("EventSchema"); name != "" {
+	if name := p.Get("EventSchema"); strings.HasPrefix(name, "{") {
+		c.Route.Schema = name
+	} else if name != "" {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			addFault(p, "EventSchema", err)

@@ -34,7 +34,8 @@ type DirectOptions struct {
 const startTimeout = 30 * time.Second
 
 // RunDirect runs the job in this process. An embedded job ends by itself when
-// every trip of the sample is delivered; any other one reads until ctx is
+// every trip of the sample is delivered, one with InputStreamStopTimestamp
+// when all that arrived up to it is; any other one reads until ctx is
 // cancelled. Either way, what was read is delivered before it returns, unless
 // it fails.
 func RunDirect(ctx context.Context, c Config, o DirectOptions) (Summary, error) {
@@ -105,8 +106,9 @@ func Check(ctx context.Context, c Config) error {
 // sample feeds the sample trips into the embedded stream.
 type sample struct {
 	// sent is the number of trips in the stream once done is set.
-	sent atomic.Int64
-	done atomic.Bool
+	sent  atomic.Int64
+	bytes atomic.Int64
+	done  atomic.Bool
 }
 
 func (s *sample) feed(ctx context.Context, o kinesisio.Options) (err error) {
@@ -131,6 +133,7 @@ func (s *sample) feed(ctx context.Context, o kinesisio.Options) (err error) {
 		return err
 	}
 	s.sent.Store(stats.Records)
+	s.bytes.Store(stats.Bytes)
 	s.done.Store(true)
 	return nil
 }
@@ -146,6 +149,7 @@ func run(ctx context.Context, c Config, monitor *Monitor, input *sample, o Direc
 	jobCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	g, jobCtx := errgroup.WithContext(jobCtx)
+	readers := processFor(c.JobID).readers
 	g.Go(func() error { return direct.Run(jobCtx, p) })
 	if input != nil {
 		g.Go(func() error { return input.feed(jobCtx, c.Kinesis) })
@@ -170,7 +174,8 @@ func run(ctx context.Context, c Config, monitor *Monitor, input *sample, o Direc
 			if o.Progress != nil {
 				o.Progress(now)
 			}
-			if input != nil && input.done.Load() && now.Read >= input.sent.Load() {
+			sampleRead := input != nil && input.done.Load() && now.Read >= input.sent.Load()
+			if sampleRead || readers.Done(c.Readers) {
 				monitor.Drain()
 			}
 			if monitor.Drained() {

@@ -31,6 +31,14 @@ const maxParallelism = 128
 // must give stable input.
 const commitName = "Commit/pipeline.commitFn"
 
+// Counters of a job by "namespace/name", as a cluster's metrics have them.
+const (
+	CounterRead      = "source/records"
+	CounterDelivered = "s3/rows_committed"
+	CounterDead      = "s3/dead_letters_committed"
+	CounterFiles     = "s3/files_committed"
+)
+
 // Graph tells a runner what it must know of a built pipeline.
 type Graph struct {
 	// StableInput names the steps that may see an element only once a checkpoint holds it.

@@ -74,8 +74,12 @@ func (m *Monitor) Partitions() []PartitionCount {
 	for _, p := range m.partitions {
 		out = append(out, *p)
 	}
-	slices.SortFunc(out, func(a, b PartitionCount) int { return cmp.Compare(a.Path, b.Path) })
+	sortPartitions(out)
 	return out
+}
+
+func sortPartitions(p []PartitionCount) {
+	slices.SortFunc(p, func(a, b PartitionCount) int { return cmp.Compare(a.Path, b.Path) })
 }
 
 // Reasons returns the committed dead letters by reason.

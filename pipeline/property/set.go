@@ -110,6 +110,19 @@ func (s *Set) Bucket(name string) (bucket, prefix string) {
 	return bucket, prefix
 }
 
+// Args returns the given properties as flags, so that a job that is started
+// elsewhere gets the values that were found here. Secrets are left out: they
+// are no flags.
+func (s *Set) Args() []string {
+	var args []string
+	for _, p := range s.table.list {
+		if v, ok := s.values[p.Name]; ok && !p.option && !p.Secret {
+			args = append(args, "--"+p.Name+"="+v.text)
+		}
+	}
+	return args
+}
+
 // Add adds a mistake that was found between properties, such as two sources,
 // to those of the values. Value and Source of a known Property that was given
 // are filled in where they are empty.

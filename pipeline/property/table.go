@@ -77,7 +77,7 @@ func properties() []Property {
 		// Event schema
 		{
 			Name: "EventSchema", Group: groupSchema, Kind: Path, DefaultNote: "built-in taxi trip", AllowEmpty: true,
-			Doc: "The path of an Avro schema file (.avsc) that names and types an event's fields: the JSON that is accepted and the columns of Parquet files. " +
+			Doc: "The path of an Avro schema file (.avsc), or the schema's text itself where it begins with {, that names and types an event's fields: the JSON that is accepted and the columns of Parquet files. " +
 				"Empty is the built-in taxi trip. Templates name fields of this schema.",
 		},
 

@@ -1,0 +1,330 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/streaming-etl/streaming-etl/pipeline"
+	"github.com/streaming-etl/streaming-etl/pipeline/property"
+	"github.com/streaming-etl/streaming-etl/runners/flink"
+	"github.com/streaming-etl/streaming-etl/runners/flink/cluster"
+	"github.com/streaming-etl/streaming-etl/runners/flink/rest"
+	"github.com/streaming-etl/streaming-etl/runners/flink/submit"
+)
+
+// flinkJob builds the job for the jar's main class.
+func flinkJob(ctx context.Context, on flink.Cluster, args []string) (flink.Job, error) {
+	p, err := property.Load(property.Sources{File: property.DefaultFile, Env: os.Environ(), Args: args})
+	if errors.Is(err, property.ErrHelp) {
+		return flink.Job{}, errors.New("a job on Flink takes properties only; --help is for the command line")
+	}
+	return pipeline.FlinkJob(ctx, p, on)
+}
+
+// flinkOptions are the flags of the runner flink.
+func flinkOptions() []property.Property {
+	return []property.Property{
+		{
+			Name: "flink-rest", Group: groupCommand, Kind: property.String, DefaultNote: "a local Flink",
+			Doc: "With --runner=flink: the address of the cluster's REST endpoint, host:port or a URL. Without it, a Flink of this machine is started from the cache and runs the sample.",
+		},
+		{
+			Name: "detached", Group: groupCommand, Kind: property.Bool, Default: "false",
+			Doc: "With --runner=flink: returns when the job is running. Otherwise the job is followed, and cancelled on SIGINT or SIGTERM.",
+		},
+		{
+			Name: "jar", Group: groupCommand, Kind: property.Path, DefaultNote: "built and cached",
+			Doc: "With --runner=flink: the jar to submit.",
+		},
+		{
+			Name: "savepoint-path", Group: groupCommand, Kind: property.String,
+			Doc: "With --runner=flink: the savepoint or retained checkpoint to start from.",
+		},
+		{
+			Name: "allow-non-restored-state", Group: groupCommand, Kind: property.Bool, Default: "false",
+			Doc: "With --savepoint-path: lets the job start though it has no place for some of the saved state.",
+		},
+	}
+}
+
+const restSetting = "--flink-rest"
+
+// runFlink runs the job on Flink.
+func runFlink(ctx context.Context, p *property.Set, stdout, stderr io.Writer) int {
+	local := p.Get("flink-rest") == ""
+	if !local || !pipeline.NamesNoServers(p) {
+		// What can be told here need not go to the cluster and back.
+		if _, err := pipeline.FromProperties(p, false); err != nil {
+			return fail(stderr, err)
+		}
+	}
+	if local && !pipeline.NamesNoServers(p) {
+		fmt.Fprintln(stderr, "error: --flink-rest is missing: the local Flink runs the sample only, with embedded servers")
+		return exitUsage
+	}
+	if local {
+		if _, err := cluster.Installed(""); err != nil {
+			return fail(stderr, err)
+		}
+	}
+	jarPath, err := jobJar(ctx, p.Get("jar"), stderr)
+	if err != nil {
+		return fail(stderr, err)
+	}
+	line := newProgressLine(stderr)
+	if local {
+		sum, err := pipeline.RunLocalFlink(ctx, p, pipeline.LocalFlinkOptions{
+			Out: p.Get("out"), Jar: jarPath, Progress: line.show, Messages: stderr,
+		})
+		line.end()
+		if err != nil {
+			return fail(stderr, err)
+		}
+		if err := sum.Print(stdout); err != nil {
+			return fail(stderr, err)
+		}
+		return exitOK
+	}
+	return submitFlink(ctx, p, jarPath, stdout, stderr)
+}
+
+func submitFlink(ctx context.Context, p *property.Set, jarPath string, stdout, stderr io.Writer) int {
+	client, err := rest.New(p.Get("flink-rest"), restSetting)
+	if err != nil {
+		return fail(stderr, err)
+	}
+	args, err := portableArgs(p)
+	if err != nil {
+		return fail(stderr, err)
+	}
+	jobID, err := submit.Run(ctx, client, submit.Options{
+		Jar: jarPath, Args: args, Parallelism: p.Int("Parallelism"),
+		SavepointPath: p.Get("savepoint-path"), AllowNonRestoredState: p.Bool("allow-non-restored-state"),
+		Report: func(s string) { fmt.Fprintln(stderr, s) },
+	})
+	detached := p.Bool("detached")
+	if ctx.Err() != nil && jobID != "" && !detached {
+		return cancelJob(client, jobID, stderr)
+	}
+	if err != nil {
+		return fail(stderr, err)
+	}
+	if detached {
+		fmt.Fprintln(stdout, jobID)
+		return exitOK
+	}
+	status := &statusLine{w: stderr}
+	last, err := submit.Follow(ctx, client, jobID, time.Second, status.show, counters...)
+	if err != nil {
+		return fail(stderr, err)
+	}
+	if ctx.Err() != nil {
+		return cancelJob(client, jobID, stderr)
+	}
+	fmt.Fprintf(stdout, "job %s is %s\n", jobID, last.Job.State)
+	return exitOK
+}
+
+// portableArgs are the given properties, with a schema file replaced by its
+// text: the file is here, the job is built there.
+func portableArgs(p *property.Set) ([]string, error) {
+	args := p.Args()
+	const schema = "--EventSchema="
+	for i, a := range args {
+		name, ok := strings.CutPrefix(a, schema)
+		if !ok || name == "" || strings.HasPrefix(name, "{") {
+			continue
+		}
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return nil, fmt.Errorf("EventSchema: %w", err)
+		}
+		var line bytes.Buffer // properties are single lines
+		if err := json.Compact(&line, text); err != nil {
+			return nil, fmt.Errorf("EventSchema %s: %w", name, err)
+		}
+		args[i] = schema + line.String()
+	}
+	return args, nil
+}
+
+// cancelTimeout is how long an interrupted command waits for the job's end.
+const cancelTimeout = 30 * time.Second
+
+func cancelJob(client *rest.Client, jobID string, stderr io.Writer) int {
+	ctx, cancel := context.WithTimeout(context.Background(), cancelTimeout)
+	defer cancel()
+	fmt.Fprintln(stderr, "cancelling job "+jobID+"; its last checkpoint is kept where the cluster keeps them")
+	if err := client.Cancel(ctx, jobID); err != nil {
+		return fail(stderr, err)
+	}
+	if _, err := client.WaitEnd(ctx, jobID, rest.WaitOptions{}); err != nil {
+		return fail(stderr, err)
+	}
+	return exitOK
+}
+
+// jobJar returns the path of the job's jar: the one named, or one built from
+// this program and kept in the cache by the program's content.
+func jobJar(ctx context.Context, named string, stderr io.Writer) (string, error) {
+	if named != "" {
+		if _, err := os.Stat(named); err != nil {
+			return "", fmt.Errorf("--jar: %w", err)
+		}
+		return named, nil
+	}
+	sum, err := programSum()
+	if err != nil {
+		return "", err
+	}
+	cache, err := cluster.CacheDir()
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(cache, "jars", sum[:16]+"-"+runtime.GOARCH+".jar")
+	if _, err := os.Stat(path); err == nil {
+		return path, nil
+	}
+	fmt.Fprintln(stderr, "building the job's jar, which takes a minute or more the first time")
+	_, err = flink.BuildJar(ctx, path, flink.JarOptions{})
+	return path, err
+}
+
+// jar is the subcommand that builds the job's jar.
+func jar(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	f := flag.NewFlagSet("jar", flag.ContinueOnError)
+	f.SetOutput(stderr)
+	out := f.String("out", "etl.jar", "the file to write")
+	arch := f.String("arch", runtime.GOARCH, "the cluster's processors: amd64, arm64 or both, separated by a comma")
+	if code, ok := parse(f, args, stderr); !ok {
+		return code
+	}
+	sum, err := flink.BuildJar(ctx, *out, flink.JarOptions{Archs: strings.Split(*arch, ",")})
+	if err != nil {
+		return fail(stderr, err)
+	}
+	fmt.Fprintf(stdout, "%s, sha256 %s\n", *out, sum)
+	return exitOK
+}
+
+// parse reads the flags of a subcommand; ok is false when the command is to end with code.
+func parse(f *flag.FlagSet, args []string, stderr io.Writer) (code int, ok bool) {
+	switch err := f.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return exitOK, false
+	case err != nil:
+		return exitUsage, false
+	case f.NArg() > 0:
+		fmt.Fprintf(stderr, "%s takes no argument %q\n", f.Name(), f.Arg(0))
+		return exitUsage, false
+	}
+	return exitOK, true
+}
+
+// control is a subcommand on a job that runs: savepoint, stop, cancel or status.
+func control(ctx context.Context, name string, args []string, stdout, stderr io.Writer) int {
+	f := flag.NewFlagSet(name, flag.ContinueOnError)
+	f.SetOutput(stderr)
+	address := f.String("flink-rest", "", "the address of the cluster's REST endpoint, host:port or a URL")
+	job := f.String("job", "", "the job's id or name; not needed where one job runs")
+	target := ""
+	if name == "savepoint" || name == "stop" {
+		f.StringVar(&target, "target", "", "the directory for the savepoint (default: the cluster's)")
+	}
+	if code, ok := parse(f, args, stderr); !ok {
+		return code
+	}
+	if *address == "" {
+		fmt.Fprintln(stderr, "--flink-rest is missing: the address of the cluster's REST endpoint")
+		return exitUsage
+	}
+	client, err := rest.New(*address, restSetting)
+	if err != nil {
+		return fail(stderr, err)
+	}
+	id, err := submit.Find(ctx, client, *job)
+	if err != nil {
+		return fail(stderr, err)
+	}
+	switch name {
+	case "savepoint", "stop":
+		take := client.Savepoint
+		if name == "stop" {
+			take = client.Stop
+		}
+		path, err := take(ctx, id, target)
+		if err != nil {
+			return fail(stderr, err)
+		}
+		if name == "stop" {
+			if _, err := client.WaitEnd(ctx, id, rest.WaitOptions{}); err != nil {
+				return fail(stderr, err)
+			}
+		}
+		fmt.Fprintln(stdout, path)
+	case "cancel":
+		return cancelJob(client, id, stderr)
+	case "status":
+		s, err := submit.Look(ctx, client, id, counters...)
+		if err != nil {
+			return fail(stderr, err)
+		}
+		fmt.Fprintln(stdout, statusText(s))
+	}
+	return exitOK
+}
+
+func fail(stderr io.Writer, err error) int {
+	var invalid *property.Invalid
+	if errors.As(err, &invalid) {
+		fmt.Fprintln(stderr, err)
+		return exitUsage
+	}
+	fmt.Fprintln(stderr, "error:", err)
+	return exitFailure
+}
+
+// counters are those that are shown of a job.
+var counters = []string{
+	pipeline.CounterRead, pipeline.CounterDelivered, pipeline.CounterDead, pipeline.CounterFiles,
+}
+
+func statusText(s submit.Status) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s, %s", s.Job.ID, s.Job.Name, s.Job.State)
+	if last := s.Checkpoints.Last; last != nil {
+		fmt.Fprintf(&b, ", checkpoint %d (%s, %.1f s)", last.ID, pipeline.Bytes(last.Size), last.Duration.Seconds())
+	} else {
+		b.WriteString(", no checkpoint yet")
+	}
+	fmt.Fprintf(&b, ", read %s, delivered %s, dead letters %s, files %s",
+		pipeline.Number(s.Counters[pipeline.CounterRead]), pipeline.Number(s.Counters[pipeline.CounterDelivered]),
+		pipeline.Number(s.Counters[pipeline.CounterDead]), pipeline.Number(s.Counters[pipeline.CounterFiles]))
+	if s.Restarts > 0 {
+		fmt.Fprintf(&b, ", %d restarts, the last for: %s", s.Restarts, s.Failure)
+	}
+	return b.String()
+}
+
+// statusLine prints a job's status when it has changed.
+type statusLine struct {
+	w    io.Writer
+	last string
+}
+
+func (l *statusLine) show(s submit.Status) {
+	if text := statusText(s); text != l.last {
+		l.last = text
+		fmt.Fprintln(l.w, text)
+	}
+}
