@@ -150,10 +150,10 @@ func (f *parquetFormat) Write(w io.Writer, blocks [][]byte, meta map[string]stri
 	return rows, nil
 }
 
-// newFile returns a writer of one file. A parquet.Writer is not used again by
+// newFile returns a writer of one file. A writer is not used again by
 // Reset: the columns of its second file have no path in the footer (issue 602
 // of parquet-go, in v0.32.0), and Spark and Athena refuse such a file.
-func (f *parquetFormat) newFile(w io.Writer, blocks [][]byte, meta map[string]string) (*parquet.Writer, error) {
+func (f *parquetFormat) newFile(w io.Writer, blocks [][]byte, meta map[string]string) (*parquet.GenericWriter[any], error) {
 	rows := 0
 	for i, blk := range blocks {
 		n, err := block.RowsOf(blk)
@@ -166,7 +166,7 @@ func (f *parquetFormat) newFile(w io.Writer, blocks [][]byte, meta map[string]st
 	for k, v := range meta {
 		options = append(options, parquet.KeyValueMetadata(k, v))
 	}
-	return parquet.NewWriter(w, options...), nil
+	return parquet.NewGenericWriter[any](w, options...), nil
 }
 
 // pageSize returns the size of the buffer that each column of a file has: a
@@ -181,7 +181,7 @@ type parquetWriter struct {
 	format  *parquetFormat
 	columns block.Columns
 	values  []parquet.Value
-	file    *parquet.Writer
+	file    *parquet.GenericWriter[any]
 	rows    int // of the file's current row group so far
 	bytes   int
 }

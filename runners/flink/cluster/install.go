@@ -28,7 +28,7 @@ const (
 )
 
 // ErrNotInstalled is what Installed returns if there is no Flink in the cache.
-var ErrNotInstalled = errors.New("Flink " + Version + " is not in the cache: run `make flink` " +
+var ErrNotInstalled = errors.New("no Flink " + Version + " is in the cache: run `make flink` " +
 	"(go run ./runners/flink/cluster/install)")
 
 // Directory returns where Flink is, or would be, in a cache directory. It has the subdirectories lib, bin and plugins.

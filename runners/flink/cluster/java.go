@@ -23,7 +23,7 @@ func findJava(ctx context.Context) (string, error) {
 	if os.Getenv("JAVA_HOME") == "" {
 		found, err := exec.LookPath("java")
 		if err != nil {
-			return "", fmt.Errorf("Flink %s needs Java 11 or 17, and there is no java on PATH, nor is JAVA_HOME set", Version)
+			return "", fmt.Errorf("there is no java on PATH, nor is JAVA_HOME set: Flink %s needs Java 11 or 17", Version)
 		}
 		java = found
 	}
@@ -36,7 +36,7 @@ func findJava(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("ask %s for its version: %w", java, err)
 	}
 	if version < oldestJava || version > newestJava {
-		return "", fmt.Errorf("Flink %s needs Java 11 or 17, and %s is Java %d: set JAVA_HOME", Version, java, version)
+		return "", fmt.Errorf("%s is Java %d: Flink %s needs Java 11 or 17: set JAVA_HOME", java, version, Version)
 	}
 	return java, nil
 }
