@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"time"
@@ -18,6 +17,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 	"github.com/aws/smithy-go/logging"
+
+	"github.com/streaming-etl/streaming-etl/io/internal/plainbody"
 )
 
 // Timeouts of the client. Three attempts to connect stay under 30 s.
@@ -80,7 +81,7 @@ func newClient(ctx context.Context, o Options) (*kinesis.Client, func(), error) 
 			t.MaxIdleConnsPerHost = idleConnections
 		}).GetTransport()
 	client := kinesis.NewFromConfig(cfg, func(k *kinesis.Options) {
-		k.HTTPClient = plainBodies{&http.Client{
+		k.HTTPClient = plainbody.Client{Doer: &http.Client{
 			Transport: transport,
 			Timeout:   requestTimeout,
 			// A signed request is for one address; Kinesis sends nobody elsewhere.
@@ -94,25 +95,6 @@ func newClient(ctx context.Context, o Options) (*kinesis.Client, func(), error) 
 	})
 	return client, transport.CloseIdleConnections, nil
 }
-
-// plainBodies keeps net/http from the request body's WriteTo. The SDK closes
-// the body when the answer's header is there, which may be before net/http has
-// looked whether the body ends where it should; a closed body's WriteTo then
-// returns io.EOF (smithy-go v1.28.8), which counts as a failure to write, and
-// the connection is closed under the answer that is being read. The call was
-// served and looks failed: records would be put twice. Read is right.
-type plainBodies struct{ client *http.Client }
-
-// Do sends the request, as http.Client does.
-func (p plainBodies) Do(r *http.Request) (*http.Response, error) {
-	if r.Body != nil && r.Body != http.NoBody {
-		r.Body = plainBody{r.Body}
-	}
-	return p.client.Do(r)
-}
-
-// plainBody has the two methods of its interface and no other.
-type plainBody struct{ io.ReadCloser }
 
 // instanceRegion asks the metadata service of an EC2 instance; elsewhere there
 // is none, and the region stays unknown.

@@ -16,6 +16,8 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/streaming-etl/streaming-etl/io/internal/plainbody"
 )
 
 // Store uploads and commits files of one bucket. It is safe for use by many
@@ -75,6 +77,7 @@ func New(ctx context.Context, o Options, fns ...func(*s3.Options)) (*Store, erro
 			so.BaseEndpoint = aws.String(o.Endpoint)
 		}
 		so.UsePathStyle = o.PathStyle || o.Endpoint != ""
+		so.HTTPClient = plainbody.Client{Doer: so.HTTPClient}
 		so.Retryer = newRetryer(o.MaxAttempts, maxBackoff)
 		so.DisableLogOutputChecksumValidationSkipped = true
 	}}, fns...)...)

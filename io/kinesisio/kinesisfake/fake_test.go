@@ -3,7 +3,6 @@ package kinesisfake_test
 import (
 	"errors"
 	"fmt"
-	"io"
 	"math/big"
 	"net/http"
 	"strings"
@@ -17,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 	"github.com/aws/smithy-go"
 
+	"github.com/streaming-etl/streaming-etl/io/internal/plainbody"
 	"github.com/streaming-etl/streaming-etl/io/kinesisio/kinesisfake"
 )
 
@@ -41,24 +41,8 @@ func clientOf(url string) *kinesis.Client {
 		Region:       "us-east-1",
 		Credentials:  credentials.NewStaticCredentialsProvider("any", "any", ""),
 		Retryer:      aws.NopRetryer{},
-		HTTPClient:   &http.Client{Transport: plainBody{http.DefaultTransport.(*http.Transport).Clone()}},
+		HTTPClient:   plainbody.Client{Doer: &http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone()}},
 	})
-}
-
-// plainBody hides from net/http that request bodies have a WriteTo. In
-// smithy-go 1.28.8 that method returns io.EOF once the client has closed the
-// body, which it does on the answer's first line; net/http, when it comes late
-// to look for surplus bytes, takes that for a failed write and cuts the
-// connection while the answer is read. Only a server as near as this one is
-// quick enough for it. Clients that retry do not notice.
-type plainBody struct{ *http.Transport }
-
-func (p plainBody) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.Body != nil && r.Body != http.NoBody {
-		r = r.Clone(r.Context())
-		r.Body = struct{ io.ReadCloser }{r.Body}
-	}
-	return p.Transport.RoundTrip(r)
 }
 
 func iteratorOf(t testing.TB, client *kinesis.Client, in kinesis.GetShardIteratorInput) string {
