@@ -305,6 +305,11 @@ func (c *Cluster) awaitTaskManagers(ctx context.Context) error {
 				return fmt.Errorf("%s has not registered", id)
 			}
 		}
-		return nil
+		// A TaskManager tells of its slots after it has registered.
+		o, err := c.client.Overview(ctx)
+		if want := len(ids) * c.options.Slots; err == nil && o.SlotsTotal < want {
+			return fmt.Errorf("%d of %d slots have registered", o.SlotsTotal, want)
+		}
+		return err
 	}, processes...)
 }

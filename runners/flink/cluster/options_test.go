@@ -97,7 +97,7 @@ func TestMissingOrWrongJavaIsTold(t *testing.T) {
 	writeScript(t, home, "bin/java", `echo 'openjdk version "21.0.1"' >&2`)
 	t.Setenv("JAVA_HOME", home)
 	t.Setenv("PATH", "/usr/bin:/bin")
-	if _, err := findJava(t.Context()); err == nil || !strings.Contains(err.Error(), "is Java 21: set JAVA_HOME") {
+	if _, err := findJava(t.Context()); err == nil || !strings.Contains(err.Error(), "is Java 21") || !strings.Contains(err.Error(), "set JAVA_HOME") {
 		t.Errorf("error %v with Java 21", err)
 	}
 	writeScript(t, home, "bin/java", `echo 'openjdk version "11.0.1"' >&2`)
