@@ -39,6 +39,14 @@ func flinkOptions() []property.Property {
 			Doc: "With --runner=flink: the address of the cluster's REST endpoint, host:port or a URL. Without it, a Flink of this machine is started from the cache and runs the sample.",
 		},
 		{
+			Name: "endpoint", Group: groupCommand, Kind: property.String,
+			Doc: "With --runner=flink: the job endpoint, host:port, of a Beam job server to submit to instead of a cluster's REST endpoint. This program must be at --worker-path on the TaskManagers.",
+		},
+		{
+			Name: "worker-path", Group: groupCommand, Kind: property.Path, DefaultNote: "this program's own path",
+			Doc: "With --endpoint: where this program is on the TaskManagers, built with CGO_ENABLED=0 for their system.",
+		},
+		{
 			Name: "detached", Group: groupCommand, Kind: property.Bool, Default: "false",
 			Doc: "With --runner=flink: returns when the job is running. Otherwise the job is followed, and cancelled on SIGINT or SIGTERM.",
 		},
@@ -61,6 +69,9 @@ const restSetting = "--flink-rest"
 
 // runFlink runs the job on Flink.
 func runFlink(ctx context.Context, p *property.Set, stdout, stderr io.Writer) int {
+	if p.Get("endpoint") != "" {
+		return runJobServer(ctx, p, stdout, stderr)
+	}
 	local := p.Get("flink-rest") == ""
 	if !local || !pipeline.NamesNoServers(p) {
 		// What can be told here need not go to the cluster and back.
@@ -132,6 +143,51 @@ func submitFlink(ctx context.Context, p *property.Set, jarPath string, stdout, s
 		return cancelJob(client, jobID, stderr)
 	}
 	fmt.Fprintf(stdout, "job %s is %s\n", jobID, last.Job.State)
+	return exitOK
+}
+
+// runJobServer submits the job to a Beam job server.
+func runJobServer(ctx context.Context, p *property.Set, stdout, stderr io.Writer) int {
+	if p.Get("flink-rest") != "" {
+		fmt.Fprintln(stderr, "error: --flink-rest and --endpoint are two ways to submit: give one")
+		return exitUsage
+	}
+	initBeam()
+	job, err := pipeline.FlinkJob(ctx, p, flink.Cluster{})
+	if err != nil {
+		return fail(stderr, err)
+	}
+	job.Options.SavepointPath = p.Get("savepoint-path")
+	job.Options.AllowNonRestoredState = p.Bool("allow-non-restored-state")
+	worker := p.Get("worker-path")
+	if worker == "" {
+		if worker, err = os.Executable(); err != nil {
+			return fail(stderr, err)
+		}
+	}
+	server, err := flink.DialJobServer(ctx, p.Get("endpoint"))
+	if err != nil {
+		return fail(stderr, fmt.Errorf("--endpoint: %w", err))
+	}
+	defer server.Close()
+	id, err := server.Submit(ctx, job, worker)
+	if err != nil {
+		return fail(stderr, fmt.Errorf("--endpoint: %w", err))
+	}
+	if p.Bool("detached") {
+		fmt.Fprintln(stdout, id)
+		return exitOK
+	}
+	if err := server.Follow(ctx, id, func(line string) { fmt.Fprintln(stderr, line) }); err != nil {
+		return fail(stderr, err)
+	}
+	if ctx.Err() != nil {
+		cctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cancelTimeout)
+		defer cancel()
+		if err := server.Cancel(cctx, id); err != nil {
+			return fail(stderr, err)
+		}
+	}
 	return exitOK
 }
 

@@ -210,6 +210,10 @@ func (f *assembleFn) write(ctx context.Context, keyText string, blocks [][]byte)
 func (f *assembleFn) FinishBundle(ctx context.Context, emit func(s3io.Token)) error {
 	out := f.files
 	if err := out.group.Wait(); err != nil {
+		// The bundle is done anew, with other uploads: nobody will commit these.
+		for _, t := range out.tokens {
+			_ = f.store.AbortUpload(context.WithoutCancel(ctx), t.Key, t.UploadID)
+		}
 		return err
 	}
 	for _, t := range out.tokens {
