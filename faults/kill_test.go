@@ -1,0 +1,112 @@
+//go:build linux
+
+package faults
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// spread is the time within which a damage is done, at a random moment: two checkpoints.
+const spread = 6 * time.Second
+
+func TestKillTaskManager(t *testing.T) {
+	random := randomness(t)
+	r := newRun(t)
+	r.submit(t, r.lab.jar, taskManagers*slotsEach, "")
+	r.steady(t)
+	for range rounds(t) {
+		before := r.status(t).Restarts
+		time.Sleep(within(random, spread))
+		victim := random.IntN(taskManagers)
+		r.damaged = time.Now()
+		next := r.feed.sent.Load()
+		if err := r.lab.cluster.KillTaskManager(victim); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.lab.cluster.StartTaskManager(t.Context(), victim); err != nil {
+			t.Fatal(err)
+		}
+		replaced := time.Since(r.damaged)
+		r.restarted(t, before)
+		r.recovered(t, "kill -9 of TaskManager "+strconv.Itoa(victim)+", replaced after "+seconds(replaced), next)
+	}
+	r.finish(t)
+}
+
+func TestKillWorker(t *testing.T) {
+	random := randomness(t)
+	r := newRun(t)
+	r.submit(t, r.lab.jar, taskManagers*slotsEach, "")
+	r.steady(t)
+	for range rounds(t) + 1 {
+		before := r.status(t).Restarts
+		time.Sleep(within(random, spread))
+		workers := r.lab.cluster.WorkerPIDs()
+		if len(workers) != taskManagers {
+			t.Errorf("there are %d workers, want one for each TaskManager", len(workers))
+		}
+		victim := workers[random.IntN(len(workers))]
+		r.damaged = time.Now()
+		next := r.feed.sent.Load()
+		if err := syscall.Kill(victim, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		r.restarted(t, before)
+		r.recovered(t, "kill -9 of a worker", next)
+	}
+	r.finish(t)
+}
+
+func TestKillJobManager(t *testing.T) {
+	random := randomness(t)
+	r := newRun(t)
+	r.submit(t, r.lab.jar, taskManagers, "")
+	r.steady(t)
+	for range rounds(t) {
+		time.Sleep(within(random, spread))
+		r.damaged = time.Now()
+		next := r.feed.sent.Load()
+		r.lab.cluster.KillJobManager()
+		if err := r.lab.cluster.StartJobManager(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		checkpoint := newestCheckpoint(t, r.lab, r.jobID)
+		r.submit(t, r.lab.jar, taskManagers, checkpoint)
+		r.recovered(t, "kill -9 of the JobManager and a start from "+filepath.Base(checkpoint), next)
+	}
+	r.finish(t)
+}
+
+// recovered waits until a trip that was sent after the damage is in the bucket.
+func (r *run) recovered(t *testing.T, from string, next int64) {
+	t.Helper()
+	r.await(t, "recovery from "+from, func() bool { return r.watch.tally().newest >= next })
+	t.Logf("%s: a trip sent after it is in the bucket after %s", from, seconds(time.Since(r.damaged)))
+}
+
+// newestCheckpoint returns the path of the last checkpoint that a job has completed. It is looked for on disk: what the
+// JobManager said last of it may be older, and a job started from an older one would deliver again what was committed since.
+func newestCheckpoint(t *testing.T, l *lab, jobID string) string {
+	t.Helper()
+	newest, path := -1, ""
+	for _, metadata := range glob(t, filepath.Join(l.cluster.Dir(), "checkpoints", jobID, "chk-*", "_metadata")) {
+		dir := filepath.Dir(metadata)
+		n, err := strconv.Atoi(strings.TrimPrefix(filepath.Base(dir), "chk-"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info, err := os.Stat(metadata); err == nil && info.Size() > 0 && n > newest {
+			newest, path = n, dir
+		}
+	}
+	if path == "" {
+		t.Fatalf("job %s has no checkpoint", jobID)
+	}
+	return path
+}

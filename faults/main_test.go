@@ -1,0 +1,74 @@
+//go:build linux
+
+package faults
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+)
+
+// The environment variables of the tests.
+const (
+	gateVariable   = "ETL_FLINK_TESTS"
+	roundsVariable = "ETL_CHAOS_ROUNDS"
+	seedVariable   = "ETL_CHAOS_SEED"
+	rateVariable   = "ETL_CHAOS_RATE"
+)
+
+const (
+	defaultRounds = 2
+	defaultRate   = 5000 // records a second
+)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	closeLab()
+	os.Exit(code)
+}
+
+// theLab returns the cluster and servers that all tests share. They are started by the first test.
+func theLab(t *testing.T) *lab {
+	t.Helper()
+	if os.Getenv(gateVariable) == "" {
+		t.Skipf("needs Flink, versitygw, kinesalite and a quarter of an hour: runs with %s=1", gateVariable)
+	}
+	l, err := sharedLab()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func number(t *testing.T, variable string, otherwise int) int {
+	t.Helper()
+	text := os.Getenv(variable)
+	if text == "" {
+		return otherwise
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		t.Fatalf("%s=%s is not a number of at least 1", variable, text)
+	}
+	return n
+}
+
+func rounds(t *testing.T) int { return number(t, roundsVariable, defaultRounds) }
+
+// randomness returns the source of a test's random moments, whose seed is printed.
+func randomness(t *testing.T) *rand.Rand {
+	t.Helper()
+	seed := number(t, seedVariable, int(time.Now().UnixNano()&0xffffff)+1)
+	t.Logf("%s=%d", seedVariable, seed)
+	return rand.New(rand.NewPCG(uint64(seed), 0))
+}
+
+// within returns a random duration below d.
+func within(r *rand.Rand, d time.Duration) time.Duration {
+	return time.Duration(r.Int64N(int64(d)))
+}
+
+func seconds(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }

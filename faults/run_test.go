@@ -1,0 +1,267 @@
+//go:build linux
+
+package faults
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/streaming-etl/streaming-etl/io/kinesisio/kinesisfake"
+	flinkrest "github.com/streaming-etl/streaming-etl/runners/flink/rest"
+	"github.com/streaming-etl/streaming-etl/runners/flink/submit"
+	"github.com/streaming-etl/streaming-etl/stack"
+)
+
+// patience ends a wait for what does not come.
+const patience = 3 * time.Minute
+
+// A run is a job under test, from its stream to its part of the bucket.
+type run struct {
+	lab      *lab
+	endpoint string // of Kinesis
+	fake     *kinesisfake.Server
+	prefix   string
+	feed     *feed
+	watch    *watch
+	jobID    string
+	damaged  time.Time // when the last damage was done
+}
+
+// newRun starts a stream, what feeds it, and what watches the bucket.
+func newRun(t *testing.T) *run {
+	t.Helper()
+	l := theLab(t)
+	fake, err := kinesisfake.New(kinesisfake.SeedStream(streamName, shards))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = fake.Close() })
+	r := newRunOn(t, l, fake.URL())
+	r.fake = fake
+	return r
+}
+
+func newRunOn(t *testing.T, l *lab, endpoint string) *run {
+	t.Helper()
+	r := &run{lab: l, endpoint: endpoint, prefix: t.Name() + "/"}
+	r.feed = startFeed(t, l.trips, endpoint, number(t, rateVariable, defaultRate))
+	r.watch = startWatch(t, l, r.prefix, r.feed)
+	t.Cleanup(func() {
+		if t.Failed() {
+			r.tellWhy(t)
+		}
+		r.cancel(t)
+	})
+	return r
+}
+
+// pathTemplate makes some dozen folders, so that the S3 server has a few files a second to take.
+const pathTemplate = "job_start={job_start}/vendor={vendor_id}/passengers={passenger_count}"
+
+func folderOf(row *trip, jobStart string) string {
+	return fmt.Sprintf("job_start=%s/vendor=%d/passengers=%d/", jobStart, row.VendorID, row.PassengerCount)
+}
+
+func (r *run) flags(parallelism int) []string {
+	return []string{
+		"--JobName=faults", fmt.Sprintf("--Parallelism=%d", parallelism),
+		"--InputKinesisStream=" + streamName, "--InputStreamEndpoint=" + r.endpoint, "--InputStreamInitialPosition=TRIM_HORIZON",
+		"--OutputBucket=" + bucketName, "--OutputPrefix=" + r.prefix, "--OutputBucketEndpoint=" + r.lab.s3.Endpoint(),
+		"--Region=" + stack.Region, "--OutputPathTemplate=" + pathTemplate,
+		"--CheckpointInterval=3000", "--OutputFileRollIntervalMs=2000",
+	}
+}
+
+// submit starts the job, from a savepoint or checkpoint if one is named.
+func (r *run) submit(t *testing.T, jar string, parallelism int, from string) {
+	t.Helper()
+	began := time.Now()
+	id, err := submit.Run(t.Context(), r.lab.cluster.REST(), submit.Options{
+		Jar: jar, Args: r.flags(parallelism), SavepointPath: from,
+	})
+	r.jobID = id
+	if err != nil {
+		t.Fatalf("submit the job: %v", err)
+	}
+	t.Logf("job %s runs at parallelism %d, %s after its submission", id, parallelism, seconds(time.Since(began)))
+}
+
+func (r *run) status(t *testing.T) submit.Status {
+	t.Helper()
+	s, err := submit.Look(t.Context(), r.lab.cluster.REST(), r.jobID)
+	if err != nil {
+		t.Fatalf("look at the job: %v", err)
+	}
+	return s
+}
+
+// await waits until something is so.
+func (r *run) await(t *testing.T, what string, so func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for !so() {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within %s: %s", patience, what)
+		}
+		select {
+		case <-t.Context().Done():
+			t.Fatal("the test was ended")
+		case <-time.After(lookInterval / 3):
+		}
+	}
+}
+
+// flows waits until a trip that is yet to be sent is in the bucket, and returns how long that took.
+func (r *run) flows(t *testing.T) time.Duration {
+	t.Helper()
+	next, began := r.feed.sent.Load(), time.Now()
+	r.await(t, fmt.Sprintf("trip %d in the bucket", next), func() bool { return r.watch.tally().newest >= next })
+	return time.Since(began)
+}
+
+// steady waits until the job delivers and has completed checkpoints.
+func (r *run) steady(t *testing.T) {
+	t.Helper()
+	r.flows(t)
+	t.Logf("a trip is in the bucket %s after it was sent", seconds(r.flows(t)))
+}
+
+// restarted waits until the job's tasks have been started again more often than before.
+func (r *run) restarted(t *testing.T, before int) {
+	t.Helper()
+	r.await(t, "a restart of the job's tasks", func() bool { return r.status(t).Restarts > before })
+}
+
+// finish sends no more, waits until all is delivered, ends the job and compares.
+func (r *run) finish(t *testing.T) {
+	t.Helper()
+	sent := r.feed.end(t)
+	began := time.Now()
+	r.await(t, fmt.Sprintf("all %d trips in the bucket", sent), func() bool { return r.watch.tally().delivered >= sent })
+	t.Logf("%d trips sent in %s, the last of them in the bucket %s later", sent, seconds(began.Sub(r.feed.began)), seconds(time.Since(began)))
+
+	// What would come twice may be on its way: it is rolled into a file, and two checkpoints later it is committed.
+	last := r.status(t).Checkpoints.Completed
+	r.await(t, "three more checkpoints", func() bool { return r.status(t).Checkpoints.Completed >= last+3 })
+	s := r.status(t)
+	if c := s.Checkpoints.Last; c != nil {
+		t.Logf("%d checkpoints completed, %d failed, the last one took %d ms and has %d bytes; %d restarts",
+			s.Checkpoints.Completed, s.Checkpoints.Failed, c.Duration.Milliseconds(), c.Size, s.Restarts)
+	}
+	r.cancel(t)
+	r.watch.report(t)
+	r.clean(t)
+}
+
+// cancel ends the job, if it is running.
+func (r *run) cancel(t *testing.T) {
+	t.Helper()
+	if r.jobID == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	rest := r.lab.cluster.REST()
+	if j, err := rest.Job(ctx, r.jobID); err == nil && j.State.Ended() {
+		return
+	}
+	if err := rest.Cancel(ctx, r.jobID); err != nil {
+		t.Errorf("%v", err)
+		return
+	}
+	// The test's own context may be over.
+	if _, err := rest.WaitEnd(ctx, r.jobID, flinkrest.WaitOptions{}); err != nil {
+		t.Error(err)
+	}
+	r.jobID = ""
+}
+
+// clean checks that the job has left nothing behind.
+func (r *run) clean(t *testing.T) {
+	t.Helper()
+	r.await(t, "the end of the workers", func() bool { return len(r.lab.cluster.WorkerPIDs()) == 0 })
+	checkTemp(t, r.lab)
+	var old int
+	for _, u := range r.watch.uploads(t) {
+		if u.Initiated == nil || u.Initiated.After(r.damaged.Add(time.Minute)) {
+			t.Errorf("upload of %s was begun at %v, long after the last damage at %v, and not completed", *u.Key, u.Initiated, r.damaged)
+		}
+		old++
+	}
+	// The README tells that the bucket's lifecycle rule takes them away.
+	t.Logf("%d incomplete uploads were left by what was killed", old)
+}
+
+// flinkOwn are how names begin of what Flink and Java keep in their temp directory, or leave there when they are killed.
+var flinkOwn = []string{"flink-", "blobStore-", "executionGraphStore-", "jaas-", "jm_", "tm_", "localState", "hsperfdata_", "snappy-"}
+
+// checkTemp checks that the workers have left nothing in the temp directories but themselves.
+func checkTemp(t *testing.T, l *lab) {
+	t.Helper()
+	if left := glob(t, filepath.Join(l.temp, "*")); len(left) > 0 {
+		t.Errorf("the workers left %q", left)
+	}
+next:
+	for _, path := range glob(t, filepath.Join(l.cluster.TempDir(), "*")) {
+		name := filepath.Base(path)
+		for _, own := range flinkOwn {
+			if strings.HasPrefix(name, own) {
+				continue next
+			}
+		}
+		if !strings.HasPrefix(name, "streaming-etl-") {
+			t.Errorf("somebody left %s", path)
+			continue
+		}
+		for _, file := range glob(t, filepath.Join(path, "*")) {
+			switch filepath.Base(file) {
+			case "streaming-etl-worker":
+			case "crash.log":
+				if text, err := os.ReadFile(file); err == nil && strings.Contains(string(text), "goroutine ") {
+					t.Errorf("a worker has crashed:\n%s", text)
+				}
+			default:
+				t.Errorf("a worker left %s", file)
+			}
+		}
+	}
+}
+
+func glob(t *testing.T, pattern string) []string {
+	t.Helper()
+	names, err := filepath.Glob(pattern)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
+
+// tellWhy logs what the cluster knows when a test has failed.
+func (r *run) tellWhy(t *testing.T) {
+	got := r.watch.tally()
+	t.Logf("sent %d, in the bucket %d in %d objects", r.feed.sent.Load(), got.delivered, got.objects)
+	if r.jobID == "" {
+		return
+	}
+	rest := r.lab.cluster.REST()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	s, err := submit.Look(ctx, rest, r.jobID)
+	if err != nil {
+		t.Log(err)
+		return
+	}
+	t.Logf("job %s is %s, %d restarts, checkpoints %+v", r.jobID, s.Job.State, s.Restarts, s.Checkpoints)
+	failures, err := rest.Failures(ctx, r.jobID)
+	if err != nil {
+		t.Log(err)
+	}
+	for _, f := range failures {
+		t.Logf("%s %s", f.Time.Format(time.TimeOnly), f)
+	}
+}

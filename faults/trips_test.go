@@ -1,0 +1,147 @@
+//go:build linux
+
+package faults
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/parquet-go/parquet-go"
+	"github.com/pierrec/lz4/v4"
+
+	"github.com/streaming-etl/streaming-etl/testdata"
+)
+
+// largeSample is the folder of a larger sample, where there is one.
+const largeSample = "../../shared/taxi"
+
+// trip is a row as the tests read it, with nothing of the job's own schema.
+type trip struct {
+	VendorID             int32   `parquet:"vendor_id" json:"vendor_id"`
+	PickupDatetime       instant `parquet:"pickup_datetime,timestamp(millisecond)" json:"pickup_datetime"`
+	DropoffDatetime      instant `parquet:"dropoff_datetime,timestamp(millisecond)" json:"dropoff_datetime"`
+	PassengerCount       int32   `parquet:"passenger_count" json:"passenger_count"`
+	TripDistance         float64 `parquet:"trip_distance" json:"trip_distance"`
+	RatecodeID           int32   `parquet:"ratecode_id" json:"ratecode_id"`
+	StoreAndFwdFlag      string  `parquet:"store_and_fwd_flag" json:"store_and_fwd_flag"`
+	PickupLocationID     int32   `parquet:"pickup_location_id" json:"pickup_location_id"`
+	DropoffLocationID    int32   `parquet:"dropoff_location_id" json:"dropoff_location_id"`
+	PaymentType          int32   `parquet:"payment_type" json:"payment_type"`
+	FareAmount           float64 `parquet:"fare_amount" json:"fare_amount"`
+	Extra                float64 `parquet:"extra" json:"extra"`
+	MtaTax               float64 `parquet:"mta_tax" json:"mta_tax"`
+	TipAmount            float64 `parquet:"tip_amount" json:"tip_amount"`
+	TollsAmount          float64 `parquet:"tolls_amount" json:"tolls_amount"`
+	ImprovementSurcharge float64 `parquet:"improvement_surcharge" json:"improvement_surcharge"`
+	TotalAmount          float64 `parquet:"total_amount" json:"total_amount"`
+	TripID               int64   `parquet:"trip_id" json:"trip_id"`
+	Type                 string  `parquet:"type" json:"type"`
+	Padding              string  `parquet:"padding" json:"padding"`
+}
+
+// instant is a time in milliseconds since 1970; in JSON it is text.
+type instant int64
+
+func (i *instant) UnmarshalJSON(text []byte) error {
+	var t time.Time
+	err := t.UnmarshalJSON(text)
+	*i = instant(t.UnixMilli())
+	return err
+}
+
+// trips are real trips, which are sent over and over, each time with fresh numbers.
+type trips struct {
+	before, after [][]byte // a trip's line without the number
+	rows          []trip
+}
+
+// line returns the line of the trip with a number.
+func (s *trips) line(id int64) []byte {
+	i := id % int64(len(s.rows))
+	line := make([]byte, 0, len(s.before[i])+len(s.after[i])+20)
+	line = append(line, s.before[i]...)
+	line = strconv.AppendInt(line, id, 10)
+	return append(line, s.after[i]...)
+}
+
+// row returns what is to come of it.
+func (s *trips) row(id int64) trip {
+	row := s.rows[id%int64(len(s.rows))]
+	row.TripID = id
+	return row
+}
+
+// loadTrips loads the large sample where the machine has it, else the small one.
+func loadTrips() (*trips, error) {
+	files := testdata.Trips()
+	if _, err := os.Stat(largeSample); err == nil {
+		files = os.DirFS(largeSample)
+	}
+	s := new(trips)
+	err := fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || filepath.Ext(name) != ".lz4" {
+			return err
+		}
+		f, err := files.Open(name)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		in := bufio.NewScanner(lz4.NewReader(f))
+		for in.Scan() {
+			if err := s.add(in.Bytes()); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+		}
+		return in.Err()
+	})
+	if err == nil && len(s.rows) == 0 {
+		err = errors.New("there are none")
+	}
+	return s, err
+}
+
+func (s *trips) add(line []byte) error {
+	var row trip
+	d := json.NewDecoder(bytes.NewReader(line))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&row); err != nil {
+		return fmt.Errorf("%s: %w", line, err)
+	}
+	before, rest, ok := bytes.Cut(line, []byte(`"trip_id":`))
+	end := bytes.IndexAny(rest, ",}")
+	if !ok || end < 0 {
+		return fmt.Errorf("%s: no trip_id", line)
+	}
+	s.before = append(s.before, append(bytes.Clone(before), `"trip_id":`...))
+	s.after = append(s.after, bytes.Clone(rest[end:]))
+	s.rows = append(s.rows, row)
+	return nil
+}
+
+// readParquet returns the rows of a file.
+func readParquet(body []byte) ([]trip, error) {
+	f, err := parquet.OpenFile(bytes.NewReader(body), int64(len(body)))
+	if err != nil {
+		return nil, err
+	}
+	r := parquet.NewGenericReader[trip](f)
+	rows := make([]trip, f.NumRows())
+	n, err := r.Read(rows)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	if n != len(rows) {
+		return nil, fmt.Errorf("%d rows read of %d", n, len(rows))
+	}
+	return rows, r.Close()
+}
