@@ -37,6 +37,27 @@ fuzz: ## runs each fuzz target for FUZZTIME (default 20s)
 		done; \
 	done
 
+.PHONY: jar
+jar: ## builds the job's jar for Flink, etl.jar
+	go run . jar --out etl.jar
+
+.PHONY: flink
+flink: ## installs Flink into the cache
+	go run ./runners/flink/cluster/install
+
+.PHONY: stack
+stack: ## starts Flink, an S3 and a Kinesis server in the background and prints their environment
+	@go run ./stack/cmd up
+
+.PHONY: stack-down
+stack-down: ## stops them
+	@go run ./stack/cmd down
+
+.PHONY: test-flink
+test-flink: ## runs the tests on real servers: Flink, versitygw, a Kinesis server (installs them first)
+	go run ./stack/cmd install
+	ETL_STACK=require ETL_FLINK_TESTS=1 go test -p 1 -count=1 -timeout 40m ./stack/... ./runners/flink/... ./faults
+
 .PHONY: readme
 readme: ## writes the README's property table anew
 	go test ./pipeline -run TestReadmeListsEveryProperty -update

@@ -36,6 +36,8 @@ type Config struct {
 	// ReadMaxBytes is how much a slot reads in a firing.
 	ReadMaxBytes int
 	Kinesis      kinesisio.Options
+	// Generate is the number of records to make in place of reading a stream; 0 reads.
+	Generate int64
 
 	Route route.Config
 
@@ -104,6 +106,12 @@ func (c *Config) readFrom(p *property.Set) {
 	if c.Embedded {
 		return
 	}
+	if c.Generate = int64(p.Int("InputGeneratedRecords")); c.Generate > 0 {
+		if p.Given("InputKinesisStream") {
+			p.Add(property.Mistake{Property: "InputGeneratedRecords", Problem: "is a second source beside InputKinesisStream", Allowed: "one of them"})
+		}
+		return
+	}
 	if !p.Given("InputKinesisStream") {
 		p.Add(property.Mistake{Property: "InputKinesisStream", Problem: "no source is named", Allowed: "a stream's name or its ARN"})
 		return
@@ -143,7 +151,7 @@ func (c *Config) writeTo(p *property.Set) {
 // events reads the schema file and compiles what depends on it, so that a
 // mistake in a template is told at start.
 func (c *Config) events(p *property.Set) {
-	c.Route = route.Config{Path: p.Get("OutputPathTemplate"), Writers: p.Int("OutputWritersPerPartition")}
+	c.Route = route.Config{Path: p.Get("OutputPathTemplate"), Writers: p.Int("OutputWritersPerPartition"), BlockBytes: p.Int("OutputBlockKb") << 10}
 	if name := p.Get("EventSchema"); strings.HasPrefix(name, "{") {
 		c.Route.Schema = name
 	} else if name != "" {
@@ -198,10 +206,20 @@ func (c Config) format() (file.Format, error) {
 }
 
 // source returns the job's source.
-func (c Config) source() slots.Source { return c.Kinesis }
+func (c Config) source() slots.Source {
+	if c.Generate > 0 {
+		return generated{Records: c.Generate}
+	}
+	return c.Kinesis
+}
 
 // SourceName names what is read, for people.
-func (c Config) SourceName() string { return "Kinesis stream " + c.Kinesis.StreamName() }
+func (c Config) SourceName() string {
+	if c.Generate > 0 {
+		return Number(c.Generate) + " generated records"
+	}
+	return "Kinesis stream " + c.Kinesis.StreamName()
+}
 
 // SinkName names what is written to, for people.
 func (c Config) SinkName() string {

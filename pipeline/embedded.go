@@ -63,7 +63,7 @@ func (e *Embedded) connect(c *Config) {
 // NamesNoServers says that the properties name neither source nor sink, so
 // that a first try runs on embedded ones.
 func NamesNoServers(p *property.Set) bool {
-	for _, name := range []string{"InputKinesisStream", "OutputBucket", "OutputDiscarding"} {
+	for _, name := range []string{"InputKinesisStream", "InputGeneratedRecords", "OutputBucket", "OutputDiscarding"} {
 		if p.Given(name) {
 			return false
 		}

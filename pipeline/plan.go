@@ -23,7 +23,9 @@ func (c Config) WritePlan(w io.Writer) error {
 
 	line("job", "%s, parallelism %d", c.JobName, c.Parallelism)
 	line("source", "%s%s, in %s", c.SourceName(), where(c.Kinesis.Endpoint, c.Kinesis.Region), plural(c.Readers, "reader slot"))
-	line("  from", "%s", c.startsAt())
+	if c.Generate == 0 {
+		line("  from", "%s", c.startsAt())
+	}
 	if !c.Kinesis.StopTimestamp.IsZero() {
 		line("  up to", "what arrived before %s", c.Kinesis.StopTimestamp.Format(time.RFC3339))
 	}

@@ -74,6 +74,12 @@ func properties() []Property {
 				"It is the ceiling of the rate: this much per slot and cycle; on Flink it is held in the TaskManager's heap until the cycle ends.",
 		},
 
+		{
+			Name: "InputGeneratedRecords", Group: groupSource, Kind: Int, Default: "0", Max: 1_000_000_000_000, DefaultNote: "none",
+			Doc: "Instead of a stream: makes so many records in the workers, of the sample's taxi trips again and again, to measure what comes behind a source. " +
+				"With --runner=direct the command ends when they are delivered.",
+		},
+
 		// Event schema
 		{
 			Name: "EventSchema", Group: groupSchema, Kind: Path, DefaultNote: "built-in taxi trip", AllowEmpty: true,
@@ -136,6 +142,12 @@ func properties() []Property {
 			Name: "OutputPartSizeMb", Group: groupS3, Kind: Megabytes, Default: "8", Min: 5, Max: 512,
 			Doc: "The size of the parts of a multipart upload, and so of a writer's buffers. " +
 				"S3 takes at least 5 MB and at most 10,000 parts; larger parts are fewer requests and more memory.",
+		},
+
+		{
+			Name: "OutputBlockKb", Group: groupS3, Kind: Int, Default: "1024", Min: 16, Max: 1024,
+			Doc: "The size, in units of 1,024 bytes before compression, at which rows of one folder are passed on to its writer; the end of a bundle passes on what there is. " +
+				"Smaller blocks cost a round trip to the runner's state each.",
 		},
 
 		// Discarding sink

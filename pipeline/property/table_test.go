@@ -63,7 +63,7 @@ func TestTableIsConsistent(t *testing.T) {
 func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 	want := map[string]string{
 		"InputKinesisStream": "", "InputStreamRegion": "", "InputStreamEndpoint": "", "InputStreamInitialPosition": "LATEST",
-		"InputStreamInitialTimestamp": "", "InputStreamStopTimestamp": "", "InputReaders": "0", "InputPollIntervalMs": "250",
+		"InputGeneratedRecords": "0", "OutputBlockKb": "1024", "InputStreamInitialTimestamp": "", "InputStreamStopTimestamp": "", "InputReaders": "0", "InputPollIntervalMs": "250",
 		"InputDiscoveryIntervalMs": "10000", "InputBufferMb": "64", "InputReadMaxMb": "64", "EventSchema": "", "OutputBucket": "",
 		"OutputPrefix": "", "OutputBucketRegion": "", "OutputBucketEndpoint": "",
 		"OutputPathTemplate": "job_start={job_start}/pickup_location={pickup_location_id:%03d}/year={pickup_datetime:2006}/month={pickup_datetime:01}",

@@ -26,7 +26,7 @@ const (
 	// DefaultBlockBytes is the raw size at which a partition's block is passed
 	// on. Smaller blocks cost a state round trip each (4.6 KB blocks 5 CPU
 	// seconds per million records), larger ones strain the runner's flow control.
-	DefaultBlockBytes = 512 << 10
+	DefaultBlockBytes = block.TargetSize
 	// DefaultOpenBytes bounds the rows held in unfinished blocks of all partitions.
 	DefaultOpenBytes = 32 << 20
 )
