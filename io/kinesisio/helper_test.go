@@ -20,7 +20,7 @@ import (
 
 // endpointVariable names a running server for the contract tests to use
 // instead of the fake one.
-const endpointVariable = "STREAMING_ETL_KINESIS_ENDPOINT"
+const endpointVariable = "TEST_KINESIS_ENDPOINT"
 
 // patience ends a test that waits for something that does not come.
 const patience = 60 * time.Second

@@ -41,9 +41,9 @@ func TestContractFakeFolder(t *testing.T) {
 // TestContractServer runs it against the server that the environment names,
 // with credentials from there, if it names one.
 func TestContractServer(t *testing.T) {
-	endpoint, bucket := os.Getenv("STREAMING_ETL_S3_ENDPOINT"), os.Getenv("STREAMING_ETL_S3_BUCKET")
+	endpoint, bucket := os.Getenv("TEST_S3_ENDPOINT"), os.Getenv("TEST_S3_BUCKET")
 	if endpoint == "" || bucket == "" {
-		t.Skip("STREAMING_ETL_S3_ENDPOINT and STREAMING_ETL_S3_BUCKET name no server")
+		t.Skip("TEST_S3_ENDPOINT and TEST_S3_BUCKET name no server")
 	}
 	testContract(t, func(t *testing.T, change ...func(*Options)) *Store {
 		return store(t, append([]func(*Options){func(o *Options) { o.Endpoint, o.Bucket, o.Anonymous = endpoint, bucket, false }}, change...)...)
