@@ -85,7 +85,9 @@ type Router struct {
 	// touched lists the partitions with rows since the last Flush, in that order.
 	touched []*partition
 	dead    map[string]*letters
-	open    int
+	// open is the bytes of rows in unfinished blocks, held about what all
+	// builders could take again without asking for memory.
+	open, held int
 }
 
 // partition collects the rows of one folder.
@@ -94,6 +96,7 @@ type partition struct {
 	next    int
 	rows    *block.Builder
 	size    int
+	largest int
 	touched bool
 }
 
@@ -135,11 +138,15 @@ func New(c Config) (*Router, error) {
 	return r, nil
 }
 
-// Reset forgets all unfinished blocks: those of a bundle that failed.
+// Reset forgets all unfinished blocks: those of a bundle that failed. After a
+// Flush it does nothing.
 func (r *Router) Reset() {
+	if r.open == 0 {
+		return
+	}
 	clear(r.partitions)
 	clear(r.dead)
-	r.touched, r.open = nil, 0
+	r.touched, r.open, r.held = nil, 0, 0
 }
 
 // maxPartitions bounds the empty builders that are kept for partitions that
@@ -156,6 +163,7 @@ func (r *Router) Add(b *batch.Batch, emit Emit) Counts {
 		r.Flush(emit)
 		clear(r.partitions)
 		clear(r.dead)
+		r.held = 0
 		r.jobStart, r.vars[0] = b.JobStart, strconv.FormatInt(b.JobStart, 10)
 	}
 	var counts Counts
@@ -200,6 +208,7 @@ func (r *Router) newPartition(path string) *partition {
 		for k, p := range r.partitions {
 			if !p.touched {
 				delete(r.partitions, k)
+				r.held -= p.largest
 			}
 		}
 	}
@@ -219,6 +228,10 @@ func (r *Router) finish(p *partition, emit Emit) {
 	p.next = (p.next + 1) % len(p.keys)
 	emit(key, p.rows.Encode(nil))
 	r.open -= p.size
+	if p.size > p.largest {
+		r.held += p.size - p.largest
+		p.largest = p.size
+	}
 	p.size = 0
 }
 
@@ -280,7 +293,16 @@ func (r *Router) Flush(emit Emit) {
 	for _, reason := range sortedReasons(r.dead) {
 		r.finishDead(r.dead[reason], emit)
 	}
+	// Builders keep their memory. Where partitions take turns at being busy, all
+	// would come to hold a full block's, so now and then it is given back.
+	if r.held > heldFactor*r.openBytes {
+		clear(r.partitions)
+		r.held = 0
+	}
 }
+
+// heldFactor times the bound of open blocks is what builders may hold.
+const heldFactor = 2
 
 func sortedReasons(m map[string]*letters) []string {
 	out := make([]string, 0, len(m))
