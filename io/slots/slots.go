@@ -109,9 +109,10 @@ const idleClose = time.Minute
 // slot from any of its threads, so readers cannot live in a step's instance.
 // It is safe for concurrent use; a slot is fired by one goroutine at a time.
 type Pool struct {
-	mu   sync.Mutex
-	open map[int]*entry
-	now  func() time.Time
+	mu     sync.Mutex
+	open   map[int]*entry
+	closed bool
+	now    func() time.Time
 }
 
 type entry struct {
@@ -120,6 +121,7 @@ type entry struct {
 	// positions is what the reader's last Drain returned.
 	positions []byte
 	fired     time.Time
+	closed    bool
 }
 
 // NewPool returns a pool without readers.
@@ -140,6 +142,9 @@ func (p *Pool) Fire(ctx context.Context, src Source, s State, limit int) (Firing
 	e := p.entry(s.Slot.Index)
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.closed {
+		return Firing{}, ErrClosed
+	}
 	e.fired = p.now()
 	if e.reader != nil && !bytes.Equal(e.positions, s.Positions) {
 		e.reader.Close()
@@ -188,6 +193,9 @@ func (p *Pool) Done(slots int) bool {
 	return true
 }
 
+// ErrClosed is returned by Fire after Close: the job has ended here.
+var ErrClosed = errors.New("slots: the readers are closed")
+
 // entry returns the slot's entry and closes those that were not fired for long.
 func (p *Pool) entry(index int) *entry {
 	p.mu.Lock()
@@ -204,18 +212,21 @@ func (p *Pool) entry(index int) *entry {
 	}
 	e := p.open[index]
 	if e == nil {
-		e = &entry{}
+		e = &entry{closed: p.closed}
 		p.open[index] = e
 	}
 	return e
 }
 
-// Close closes all readers and waits for their fetchers.
+// Close closes all readers for good and waits for their fetchers. A runner may
+// still fire a slot of a job that it was told to end; that opens no reader.
 func (p *Pool) Close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.closed = true
 	for i, e := range p.open {
 		e.mu.Lock()
+		e.closed = true
 		if e.reader != nil {
 			e.reader.Close()
 			e.reader = nil

@@ -217,3 +217,15 @@ func TestASourceWithoutAnEndIsNeverDone(t *testing.T) {
 		t.Error("done")
 	}
 }
+
+func TestAClosedPoolOpensNoReader(t *testing.T) {
+	p, c := NewPool(), &counter{}
+	f := fire(t, p, c, State{Slot: Slot{Count: 1}})
+	p.Close()
+	if _, err := p.Fire(t.Context(), c, f.State, 100); !errors.Is(err, ErrClosed) {
+		t.Errorf("error is %v, want ErrClosed", err)
+	}
+	if len(c.opened) != 1 || c.closed != 1 {
+		t.Errorf("%d readers opened and %d closed, want 1 and 1", len(c.opened), c.closed)
+	}
+}

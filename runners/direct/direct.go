@@ -13,12 +13,17 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync"
 	"sync/atomic"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/runtime/graphx"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/log"
+	jobpb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/jobmanagement_v1"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/options/jobopts"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/runners/prism"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/runners/universal/extworker"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/runners/universal/runnerlib"
 )
 
 // ErrEnded is returned by Run when the pipeline came to an end by itself.
@@ -27,20 +32,38 @@ var ErrEnded = errors.New("local runner: the job ended by itself")
 // Run runs a pipeline that never ends until it fails or ctx is cancelled,
 // which is how it is ended and not an error. beam.Init must have been called.
 // One pipeline runs at a time.
+//
+// After a failure prism may go on spinning a core: the process should end.
 func Run(ctx context.Context, p *beam.Pipeline) error {
-	// Prism complains of the bundles that a cancel interrupts: it is kept
-	// quiet before it is told.
-	inner, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	defer cancel()
+	ending.Store(false)
+	client, err := server()
+	if err != nil {
+		return fmt.Errorf("local runner: %w", err)
+	}
+	// The job is cancelled, not the calls about it: prism goes on with a job
+	// whose client is gone, and the steps of two jobs would run side by side.
+	calls := context.WithoutCancel(ctx)
+	workers, err := extworker.StartLoopback(calls, 0)
+	if err != nil {
+		return fmt.Errorf("local runner: start worker: %w", err)
+	}
+	defer func() { _ = workers.Stop(calls) }() // it ends in any case
+	id, err := submit(calls, client, p, workers)
+	if err != nil {
+		return fmt.Errorf("local runner: %w", err)
+	}
 	stopped := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
+		defer close(stopped)
+		// Prism complains of the bundles that a cancel interrupts: it is kept
+		// quiet before it is told.
 		ending.Store(true)
-		close(stopped)
-		cancel()
+		_, err := client.Cancel(calls, &jobpb.CancelJobRequest{JobId: id})
+		if err != nil {
+			slog.Error("local runner: cancel the job", "error", err)
+		}
 	})
-	ending.Store(false)
-	*jobopts.Experiments = noSplits
-	_, err := prism.Execute(inner, p)
+	err = runnerlib.WaitForCompletion(calls, client, id)
 	if !stop() {
 		<-stopped
 		return nil
@@ -49,6 +72,36 @@ func Run(ctx context.Context, p *beam.Pipeline) error {
 		return fmt.Errorf("local runner: %w", err)
 	}
 	return ErrEnded
+}
+
+// server is the process's one prism; it lives as long as the process.
+var server = sync.OnceValues(func() (jobpb.JobServiceClient, error) {
+	return prism.CreateJobServer(context.Background(), prism.Options{})
+})
+
+// submit starts the pipeline, whose steps are to run in this process, and
+// returns the job's id.
+func submit(ctx context.Context, client jobpb.JobServiceClient, p *beam.Pipeline, workers *extworker.Loopback) (string, error) {
+	edges, _, err := p.Build()
+	if err != nil {
+		return "", fmt.Errorf("build the graph: %w", err)
+	}
+	environment, err := graphx.CreateEnvironment(ctx, graphx.URNEnvExternal, workers.EnvironmentConfig)
+	if err != nil {
+		return "", fmt.Errorf("build the graph: %w", err)
+	}
+	environment.Dependencies = nil // nothing is staged: the worker is here
+	pipeline, err := graphx.Marshal(edges, &graphx.Options{Environment: environment})
+	if err != nil {
+		return "", fmt.Errorf("build the graph: %w", err)
+	}
+	prepared, _, token, err := runnerlib.Prepare(ctx, client, pipeline, &runnerlib.JobOptions{
+		Name: jobopts.GetJobName(), Experiments: []string{noSplits}, Loopback: true,
+	})
+	if err != nil {
+		return "", err
+	}
+	return runnerlib.Submit(ctx, client, prepared, token)
 }
 
 // noSplits turns the runner's bundle splits off. Prism (2.77.0) splits a
