@@ -9,6 +9,9 @@ import (
 // so tell more than whatever caused them.
 const ownPackage = "streamingetl."
 
+// filePackage begins the names of Java's file exceptions, such as AccessDeniedException.
+const filePackage = "java.nio.file."
+
 var (
 	thrown = regexp.MustCompile(`^((?:[\w$]+\.)+[\w$]+)(?:: |$)`)
 	frame  = regexp.MustCompile(`^\s+(?:at \S|\.\.\. \d+ )`)
@@ -17,13 +20,22 @@ var (
 )
 
 // rootCause returns the message at the bottom of a Java stack trace: of our own exception if there is one, else of the
-// last cause that has a message. A message may have several lines.
+// last cause that has a message. A message may have several lines. One of Java's file exceptions is a path and no more:
+// it comes with the exception's name, after the message of what it caused.
 func rootCause(trace string) string {
 	best, own := "", false
 	for _, t := range causes(trace) {
-		if isOwn := strings.HasPrefix(t.class, ownPackage); t.message != "" && (isOwn || !own) {
+		isOwn := strings.HasPrefix(t.class, ownPackage)
+		switch {
+		case t.message != "" && !own && strings.HasPrefix(t.class, filePackage):
+			best = strings.TrimSuffix(best, ".")
+			if best != "" {
+				best += ": "
+			}
+			best += strings.TrimPrefix(t.class, filePackage) + ": " + t.message
+		case t.message != "" && (isOwn || !own):
 			best, own = t.message, isOwn
-		} else if best == "" {
+		case best == "":
 			best = t.class
 		}
 	}

@@ -35,6 +35,18 @@ func TestRootCauseIsWhatWasThrownFirst(t *testing.T) {
 			root: "no bucket", last: "failed: no bucket",
 		},
 		{
+			name: "a path is no message",
+			trace: "a.XException: Failed to create storage.\n\tat a.B.c(B.java:1)\n" +
+				"Caused by: java.nio.file.AccessDeniedException: /checkpoints\n\t... 1 more\n",
+			root: "Failed to create storage: AccessDeniedException: /checkpoints",
+			last: "Failed to create storage: AccessDeniedException: /checkpoints",
+		},
+		{
+			name:  "a path alone",
+			trace: "java.nio.file.NoSuchFileException: /checkpoints\n\tat a.B.c(B.java:1)\n",
+			root:  "NoSuchFileException: /checkpoints", last: "NoSuchFileException: /checkpoints",
+		},
+		{
 			name:  "cause without a message",
 			trace: "a.XException: failed\n\tat a.B.c(B.java:1)\nCaused by: java.lang.NullPointerException\n\t... 1 more\n",
 			root:  "failed", last: "failed",

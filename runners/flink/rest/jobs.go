@@ -244,7 +244,7 @@ func lastCauses(trace string) string {
 			before = t.message
 		}
 	}
-	if before == "" || strings.Contains(last, before) || strings.Contains(before, last) {
+	if before == "" || strings.Contains(last, strings.TrimSuffix(before, ".")) || strings.Contains(before, last) {
 		return last
 	}
 	return before + ": " + last

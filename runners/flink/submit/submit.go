@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/streaming-etl/streaming-etl/runners/flink/rest"
@@ -29,7 +30,7 @@ type Options struct {
 // Run uploads the jar, unless the cluster has it, runs it and waits until all
 // tasks are running. When the job was submitted its id is returned also with
 // an error: a job that waits for slots (a *rest.NotEnoughSlotsError) goes on
-// waiting.
+// waiting, and one that was being submitted at the end of ctx goes on starting.
 func Run(ctx context.Context, c *rest.Client, o Options) (jobID string, err error) {
 	report := o.Report
 	if report == nil {
@@ -42,10 +43,7 @@ func Run(ctx context.Context, c *rest.Client, o Options) (jobID string, err erro
 	}
 	report(fmt.Sprintf("jar %s is on the cluster, %.1f s", jar, time.Since(start).Seconds()))
 	start = time.Now()
-	jobID, err = c.RunJar(ctx, jar, rest.RunOptions{
-		Args: o.Args, Parallelism: o.Parallelism, SavepointPath: o.SavepointPath, AllowNonRestoredState: o.AllowNonRestoredState,
-	})
-	if err != nil {
+	if jobID, err = runJar(ctx, c, jar, o); err != nil {
 		return "", err
 	}
 	report(fmt.Sprintf("job %s is submitted, %.1f s", jobID, time.Since(start).Seconds()))
@@ -56,6 +54,37 @@ func Run(ctx context.Context, c *rest.Client, o Options) (jobID string, err erro
 	report(fmt.Sprintf("all tasks are running, %.1f s", time.Since(start).Seconds()))
 	return jobID, nil
 }
+
+// answerGrace is how much longer the answer to a submission is waited for when
+// the context has ended.
+const answerGrace = time.Minute
+
+// runJar runs the jar. A cluster that has begun with that does not stop when
+// its answer is no longer waited for, and the job would run with nobody knowing
+// its id. So the end of the context ends this call later.
+func runJar(ctx context.Context, c *rest.Client, jar string, o Options) (jobID string, err error) {
+	patient, giveUp := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer giveUp(nil)
+	defer context.AfterFunc(ctx, func() {
+		select {
+		case <-patient.Done():
+		case <-time.After(answerGrace):
+			giveUp(fmt.Errorf("%w, and no answer of the cluster in %s: the job may start all the same", context.Cause(ctx), answerGrace))
+		}
+	})()
+	jobID, err = c.RunJar(patient, jar, rest.RunOptions{
+		Args: o.Args, Parallelism: o.Parallelism, SavepointPath: o.SavepointPath, AllowNonRestoredState: o.AllowNonRestoredState,
+	})
+	var refused *rest.Error
+	if errors.As(err, &refused) && strings.Contains(refused.Message, unmappedState) {
+		return "", fmt.Errorf("start from %s: it was saved by a job of another graph, and this one has no place for some of its state "+
+			"(--allow-non-restored-state would drop that): %w", o.SavepointPath, err)
+	}
+	return jobID, err
+}
+
+// unmappedState is how Flink refuses state that no step of the job would take.
+const unmappedState = "Cannot map checkpoint/savepoint state"
 
 // Status is what one look at a job has found.
 type Status struct {
