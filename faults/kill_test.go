@@ -44,6 +44,7 @@ func TestKillWorker(t *testing.T) {
 	r := newRun(t)
 	r.submit(t, r.lab.jar, taskManagers*slotsEach, "")
 	r.steady(t)
+	r.checkSpread(t)
 	for range rounds(t) + 1 {
 		before := r.status(t).Restarts
 		time.Sleep(within(random, spread))

@@ -41,15 +41,16 @@ func newRun(t *testing.T) *run {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = fake.Close() })
-	r := newRunOn(t, l, fake.URL())
+	r := newRunOn(t, l, fake.URL(), number(t, rateVariable, defaultRate))
 	r.fake = fake
 	return r
 }
 
-func newRunOn(t *testing.T, l *lab, endpoint string) *run {
+// newRunOn is newRun for a stream that exists.
+func newRunOn(t *testing.T, l *lab, endpoint string, rate int) *run {
 	t.Helper()
 	r := &run{lab: l, endpoint: endpoint, prefix: t.Name() + "/"}
-	r.feed = startFeed(t, l.trips, endpoint, number(t, rateVariable, defaultRate))
+	r.feed = startFeed(t, l.trips, endpoint, rate)
 	r.watch = startWatch(t, l, r.prefix, r.feed)
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -57,6 +58,20 @@ func newRunOn(t *testing.T, l *lab, endpoint string) *run {
 		}
 		r.cancel(t)
 	})
+	return r
+}
+
+// newIdleRun is a run that nothing is sent to.
+func newIdleRun(t *testing.T) *run {
+	t.Helper()
+	l := theLab(t)
+	fake, err := kinesisfake.New(kinesisfake.SeedStream(streamName, shards))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = fake.Close() })
+	r := &run{lab: l, endpoint: fake.URL(), fake: fake, prefix: t.Name() + "/"}
+	t.Cleanup(func() { r.cancel(t) })
 	return r
 }
 

@@ -1,0 +1,73 @@
+//go:build linux
+
+package faults
+
+import (
+	"context"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestStopAndResume(t *testing.T) {
+	random := randomness(t)
+	r := newRun(t)
+
+	// The same program with another build id: another worker, another jar.
+	type built struct {
+		jar string
+		err error
+	}
+	rebuilt := make(chan built, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), setupTimeout)
+		defer cancel()
+		jar, err := r.lab.build(ctx, filepath.Join(r.lab.dir, "rebuilt"), "rebuilt")
+		rebuilt <- built{jar, err}
+	}()
+
+	r.submit(t, r.lab.jar, 2, "")
+	r.steady(t)
+	for _, parallelism := range []int{2, 1, 3, 2} {
+		r.resume(t, r.lab.jar, parallelism, within(random, spread))
+	}
+	b := <-rebuilt
+	if b.err != nil {
+		t.Fatal(b.err)
+	}
+	before := r.lab.workersOf(t)
+	r.resume(t, b.jar, 2, within(random, spread))
+	if after := r.lab.workersOf(t); len(after) != len(before)+1 {
+		t.Errorf("workers %q unpacked with the rebuilt program, %q before: it is the same", after, before)
+	}
+	r.finish(t)
+}
+
+// workersOf returns the directories of the workers that were unpacked.
+func (l *lab) workersOf(t *testing.T) []string {
+	t.Helper()
+	return glob(t, filepath.Join(l.cluster.TempDir(), "streaming-etl-*"))
+}
+
+// resume stops the job with a savepoint after a while and starts it from there.
+func (r *run) resume(t *testing.T, jar string, parallelism int, after time.Duration) {
+	t.Helper()
+	time.Sleep(after)
+	next := r.feed.sent.Load()
+	r.damaged = time.Now()
+	savepoint := r.stop(t)
+	stopped := time.Since(r.damaged)
+	r.submit(t, jar, parallelism, savepoint)
+	r.recovered(t, "a stop with savepoint of "+seconds(stopped)+" and a start of "+filepath.Base(jar), next)
+}
+
+// stop stops the job by the command and returns the savepoint's path.
+func (r *run) stop(t *testing.T) string {
+	t.Helper()
+	out, errs, err := runCommand(t.Context(), r.lab, "stop", "--flink-rest="+r.lab.cluster.URL(), "--job="+r.jobID)
+	if err != nil {
+		t.Fatalf("stop: %v\n%s", err, errs)
+	}
+	return strings.TrimSpace(out)
+}
