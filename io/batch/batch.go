@@ -11,6 +11,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
+
+	"github.com/streaming-etl/streaming-etl/io/internal/wire"
 )
 
 // Record tells where one record's payload ends and where it was read.
@@ -80,8 +83,8 @@ var ErrCorrupt = errors.New("batch: corrupt or newer encoding")
 func Encode(b Batch) []byte {
 	out := make([]byte, 0, len(b.Data)+8*len(b.Records)+64*len(b.Seqs)+128)
 	out = append(out, version)
-	out = appendString(out, b.Source)
-	out = appendString(out, b.Shard)
+	out = wire.AppendString(out, b.Source)
+	out = wire.AppendString(out, b.Shard)
 	out = binary.AppendVarint(out, b.JobStart)
 	flush := byte(0)
 	if b.Flush {
@@ -90,7 +93,7 @@ func Encode(b Batch) []byte {
 	out = append(out, flush)
 	out = binary.AppendUvarint(out, uint64(len(b.Seqs)))
 	for _, s := range b.Seqs {
-		out = appendString(out, s)
+		out = wire.AppendString(out, s)
 	}
 	out = binary.AppendUvarint(out, uint64(len(b.Records)))
 	var prev Record
@@ -108,104 +111,42 @@ func Encode(b Batch) []byte {
 // Decode reads what Encode wrote and refuses anything else with ErrCorrupt.
 // The batch's Data is a slice of in.
 func Decode(in []byte) (Batch, error) {
-	r := reader{in: in}
-	if v := r.byte(); v != version {
+	r := wire.NewReader(in)
+	if v := r.Byte(); v != version {
 		return Batch{}, fmt.Errorf("%w: version %d, this program knows %d", ErrCorrupt, v, version)
 	}
-	b := Batch{Source: r.string(), Shard: r.string(), JobStart: r.varint()}
-	switch r.byte() {
+	b := Batch{Source: r.String(), Shard: r.String(), JobStart: r.Varint()}
+	switch r.Byte() {
 	case 0:
 	case 1:
 		b.Flush = true
 	default:
-		r.fail()
+		r.Fail()
 	}
-	n := r.count(1)
+	n := r.Count(1, len(in))
 	for range n {
-		b.Seqs = append(b.Seqs, r.string())
+		b.Seqs = append(b.Seqs, r.String())
 	}
-	n = r.count(4)
+	n = r.Count(4, len(in))
 	var prev Record
 	for range n {
-		end := uint64(prev.End) + r.uvarint()
-		rec := Record{End: uint32(end), Seq: uint32(r.uvarint()), Sub: uint32(r.uvarint()), Arrival: prev.Arrival + r.varint()}
-		if end > uint64(len(in)) || int(rec.Seq) >= len(b.Seqs) {
-			r.fail()
+		rec := Record{
+			End: prev.End + uint32(r.Uvarint(uint64(len(in)))), Seq: uint32(r.Uvarint(math.MaxUint32)),
+			Sub: uint32(r.Uvarint(math.MaxUint32)), Arrival: prev.Arrival + r.Varint(),
 		}
-		if r.bad {
+		if uint64(rec.End) > uint64(len(in)) || rec.End < prev.End || int(rec.Seq) >= len(b.Seqs) {
+			r.Fail()
+		}
+		if r.Bad() {
 			break
 		}
 		b.Records = append(b.Records, rec)
 		prev = rec
 	}
-	size := r.uvarint()
-	if r.bad || size != uint64(len(r.in)) || size != uint64(prev.End) {
+	size := r.Uvarint(math.MaxUint32)
+	if r.Bad() || size != uint64(len(r.Rest())) || size != uint64(prev.End) {
 		return Batch{}, ErrCorrupt
 	}
-	b.Data = r.in
+	b.Data = r.Rest()
 	return b, nil
-}
-
-func appendString(out []byte, s string) []byte {
-	return append(binary.AppendUvarint(out, uint64(len(s))), s...)
-}
-
-// reader takes values off the front of in; after the first bad one all are zero.
-type reader struct {
-	in  []byte
-	bad bool
-}
-
-func (r *reader) fail() { r.bad, r.in = true, nil }
-
-func (r *reader) byte() byte {
-	if len(r.in) == 0 {
-		r.fail()
-		return 0
-	}
-	v := r.in[0]
-	r.in = r.in[1:]
-	return v
-}
-
-func (r *reader) uvarint() uint64 {
-	v, n := binary.Uvarint(r.in)
-	if n <= 0 {
-		r.fail()
-		return 0
-	}
-	r.in = r.in[n:]
-	return v
-}
-
-func (r *reader) varint() int64 {
-	v, n := binary.Varint(r.in)
-	if n <= 0 {
-		r.fail()
-		return 0
-	}
-	r.in = r.in[n:]
-	return v
-}
-
-// count reads a number of items of at least size bytes each: a count that the
-// rest of the input cannot hold is refused before anything is allocated for it.
-func (r *reader) count(size int) int {
-	n := r.uvarint()
-	if n > uint64(len(r.in)/size) {
-		r.fail()
-		return 0
-	}
-	return int(n)
-}
-
-func (r *reader) string() string {
-	n := r.uvarint()
-	if n > uint64(len(r.in)) {
-		r.fail()
-		return ""
-	}
-	s := string(r.in[:n])
-	r.in = r.in[n:]
-	return s
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/streaming-etl/streaming-etl/io/internal/wire"
 )
 
 // positionsVersion is the first byte of encoded positions; they live in savepoints.
@@ -78,7 +80,7 @@ const (
 func (p *positions) encode() []byte {
 	out := make([]byte, 0, 32+len(p.stream)+96*len(p.shards))
 	out = append(out, positionsVersion)
-	out = appendText(out, p.stream)
+	out = wire.AppendString(out, p.stream)
 	out = binary.AppendUvarint(out, uint64(p.index))
 	out = binary.AppendUvarint(out, uint64(p.count))
 	out = binary.AppendVarint(out, p.from)
@@ -89,14 +91,14 @@ func (p *positions) encode() []byte {
 	slices.Sort(ids)
 	out = binary.AppendUvarint(out, uint64(len(ids)))
 	for _, id := range ids {
-		out = appendText(out, id)
+		out = wire.AppendString(out, id)
 		s := p.shards[id]
 		if s.finished {
 			out = append(out, flagFinished)
 			continue
 		}
 		out = append(out, flagReading)
-		out = appendText(out, s.seq)
+		out = wire.AppendString(out, s.seq)
 		out = binary.AppendUvarint(out, uint64(s.next))
 	}
 	return out
@@ -104,87 +106,35 @@ func (p *positions) encode() []byte {
 
 // decodePositions reads what encode wrote, and nothing else.
 func decodePositions(in []byte) (positions, error) {
-	r := textReader{in: in}
-	if v := r.byte(); v != positionsVersion {
+	r := wire.NewReader(in)
+	if v := r.Byte(); v != positionsVersion {
 		return positions{}, fmt.Errorf("%w: version %d, this program knows %d", ErrCorruptPositions, v, positionsVersion)
 	}
-	p := positions{stream: r.text(), index: int(r.number(1 << 30)), count: int(r.number(1 << 30)), from: r.signed()}
-	n := r.number(uint64(len(r.in)))
+	p := positions{stream: r.String(), index: int(r.Uvarint(1 << 30)), count: int(r.Uvarint(1 << 30)), from: r.Varint()}
+	n := r.Count(2, len(in))
 	p.shards = make(map[string]position, n)
 	last := ""
 	for range n {
-		id := r.text()
-		if r.bad || strings.Compare(id, last) <= 0 {
+		id := r.String()
+		if r.Bad() || strings.Compare(id, last) <= 0 {
 			return positions{}, ErrCorruptPositions
 		}
 		last = id
-		switch r.byte() {
+		switch r.Byte() {
 		case flagFinished:
 			p.shards[id] = position{finished: true}
 		case flagReading:
-			s := position{seq: r.text(), next: uint32(r.number(1<<32 - 1))}
+			s := position{seq: r.String(), next: uint32(r.Uvarint(1<<32 - 1))}
 			if s.seq == "" {
-				r.bad = true
+				r.Fail()
 			}
 			p.shards[id] = s
 		default:
-			r.bad = true
+			r.Fail()
 		}
 	}
-	if r.bad || len(r.in) > 0 || p.index >= p.count || p.from < allFrom {
+	if !r.Done() || p.index >= p.count || p.from < allFrom {
 		return positions{}, ErrCorruptPositions
 	}
 	return p, nil
-}
-
-func appendText(out []byte, s string) []byte {
-	return append(binary.AppendUvarint(out, uint64(len(s))), s...)
-}
-
-// textReader takes values off the front of in; bad is set by the first that is none.
-type textReader struct {
-	in  []byte
-	bad bool
-}
-
-func (r *textReader) byte() byte {
-	if len(r.in) == 0 {
-		r.bad = true
-		return 0
-	}
-	b := r.in[0]
-	r.in = r.in[1:]
-	return b
-}
-
-func (r *textReader) number(most uint64) uint64 {
-	v, n := binary.Uvarint(r.in)
-	// A number in more bytes than it needs would make two encodings of one value.
-	if n <= 0 || v > most || (n > 1 && r.in[n-1] == 0) {
-		r.bad, r.in = true, nil
-		return 0
-	}
-	r.in = r.in[n:]
-	return v
-}
-
-func (r *textReader) signed() int64 {
-	v, n := binary.Varint(r.in)
-	if n <= 0 || (n > 1 && r.in[n-1] == 0) {
-		r.bad, r.in = true, nil
-		return 0
-	}
-	r.in = r.in[n:]
-	return v
-}
-
-func (r *textReader) text() string {
-	n := r.number(uint64(len(r.in)))
-	if n > uint64(len(r.in)) {
-		r.bad, r.in = true, nil
-		return ""
-	}
-	s := string(r.in[:n])
-	r.in = r.in[n:]
-	return s
 }

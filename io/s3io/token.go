@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
+
+	"github.com/streaming-etl/streaming-etl/io/internal/wire"
 )
 
 // Token is all that is needed to make a finished upload visible, in any
@@ -54,12 +57,12 @@ var ErrCorruptToken = errors.New("s3io: corrupt or newer token")
 func EncodeToken(t Token) []byte {
 	out := make([]byte, 0, 64+len(t.Bucket)+len(t.Key)+len(t.UploadID)+48*len(t.Parts))
 	out = append(out, tokenVersion)
-	out = appendString(out, t.Bucket)
-	out = appendString(out, t.Key)
-	out = appendString(out, t.UploadID)
+	out = wire.AppendString(out, t.Bucket)
+	out = wire.AppendString(out, t.Key)
+	out = wire.AppendString(out, t.UploadID)
 	out = binary.AppendUvarint(out, uint64(len(t.Parts)))
 	for _, p := range t.Parts {
-		out = appendString(out, p.ETag)
+		out = wire.AppendString(out, p.ETag)
 		out = binary.BigEndian.AppendUint32(out, p.CRC32)
 		out = binary.AppendUvarint(out, uint64(p.Size))
 	}
@@ -67,8 +70,8 @@ func EncodeToken(t Token) []byte {
 	out = binary.AppendUvarint(out, uint64(t.Rows))
 	out = binary.AppendUvarint(out, uint64(len(t.Attributes)))
 	for _, name := range slices.Sorted(maps.Keys(t.Attributes)) {
-		out = appendString(out, name)
-		out = appendString(out, t.Attributes[name])
+		out = wire.AppendString(out, name)
+		out = wire.AppendString(out, t.Attributes[name])
 	}
 	return out
 }
@@ -76,105 +79,35 @@ func EncodeToken(t Token) []byte {
 // DecodeToken reads what EncodeToken wrote and refuses anything else with
 // ErrCorruptToken.
 func DecodeToken(in []byte) (Token, error) {
-	r := reader{in: in}
-	if v := r.byte(); v != tokenVersion {
+	r := wire.NewReader(in)
+	if v := r.Byte(); v != tokenVersion {
 		return Token{}, fmt.Errorf("%w: version %d, this program knows %d", ErrCorruptToken, v, tokenVersion)
 	}
-	t := Token{Bucket: r.string(), Key: r.string(), UploadID: r.string()}
-	n := r.count(6, MaxParts)
+	t := Token{Bucket: r.String(), Key: r.String(), UploadID: r.String()}
+	n := r.Count(6, MaxParts)
 	if n > 0 {
 		t.Parts = make([]Part, n)
 	}
 	for i := range t.Parts {
-		t.Parts[i] = Part{ETag: r.string(), CRC32: r.uint32(), Size: r.size(MaxPartSize)}
+		t.Parts[i] = Part{ETag: r.String(), CRC32: r.Uint32(), Size: int64(r.Uvarint(MaxPartSize))}
 		t.Size += t.Parts[i].Size
 	}
-	t.CRC32 = r.uint32()
-	t.Rows = r.size(1<<63 - 1)
-	n = r.count(2, len(in))
+	t.CRC32 = r.Uint32()
+	t.Rows = int64(r.Uvarint(math.MaxInt64))
+	n = r.Count(2, len(in))
 	if n > 0 {
 		t.Attributes = make(map[string]string, n)
 	}
 	last := ""
 	for i := range n {
-		name := r.string()
+		name := r.String()
 		if i > 0 && name <= last {
-			r.fail()
+			r.Fail()
 		}
-		t.Attributes[name], last = r.string(), name
+		t.Attributes[name], last = r.String(), name
 	}
-	if r.bad || len(r.in) > 0 {
+	if !r.Done() {
 		return Token{}, ErrCorruptToken
 	}
 	return t, nil
 }
-
-func appendString(out []byte, s string) []byte {
-	return append(binary.AppendUvarint(out, uint64(len(s))), s...)
-}
-
-// reader takes values off the front of in; after the first bad one all are zero.
-type reader struct {
-	in  []byte
-	bad bool
-}
-
-func (r *reader) fail() { r.bad, r.in = true, nil }
-
-// take returns the next n bytes, or nil.
-func (r *reader) take(n uint64) []byte {
-	if n > uint64(len(r.in)) {
-		r.fail()
-		return nil
-	}
-	out := r.in[:n]
-	r.in = r.in[n:]
-	return out
-}
-
-func (r *reader) byte() byte {
-	if b := r.take(1); len(b) == 1 {
-		return b[0]
-	}
-	return 0
-}
-
-func (r *reader) uint32() uint32 {
-	if b := r.take(4); len(b) == 4 {
-		return binary.BigEndian.Uint32(b)
-	}
-	return 0
-}
-
-// uvarint refuses encodings longer than needed: a token has one form.
-func (r *reader) uvarint() uint64 {
-	v, n := binary.Uvarint(r.in)
-	if n <= 0 || n > 1 && r.in[n-1] == 0 {
-		r.fail()
-		return 0
-	}
-	r.in = r.in[n:]
-	return v
-}
-
-// count reads a number of items of at least size bytes each: a count that the
-// rest of the input cannot hold is refused before anything is allocated for it.
-func (r *reader) count(size, most int) int {
-	n := r.uvarint()
-	if n > uint64(len(r.in)/size) || n > uint64(most) {
-		r.fail()
-		return 0
-	}
-	return int(n)
-}
-
-func (r *reader) size(most int64) int64 {
-	n := r.uvarint()
-	if n > uint64(most) {
-		r.fail()
-		return 0
-	}
-	return int64(n)
-}
-
-func (r *reader) string() string { return string(r.take(r.uvarint())) }

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/streaming-etl/streaming-etl/io/batch"
+	"github.com/streaming-etl/streaming-etl/io/internal/wire"
 )
 
 // Slot names one of a source's slots.
@@ -63,7 +64,10 @@ type State struct {
 	Positions []byte
 }
 
-const stateVersion = 1
+const (
+	stateVersion = 1
+	maxSlots     = 1 << 20
+)
 
 // ErrCorrupt is returned by DecodeState for bytes that Encode did not make.
 var ErrCorrupt = errors.New("slots: corrupt or newer state")
@@ -82,20 +86,13 @@ func DecodeState(in []byte) (State, error) {
 	if len(in) == 0 || in[0] != stateVersion {
 		return State{}, ErrCorrupt
 	}
-	index, n1 := binary.Uvarint(in[1:])
-	if n1 <= 0 {
+	r := wire.NewReader(in[1:])
+	index, count := r.Uvarint(maxSlots), r.Uvarint(maxSlots)
+	s := State{Slot: Slot{Index: int(index), Count: int(count), JobStart: r.Varint()}}
+	if r.Bad() || index >= count {
 		return State{}, ErrCorrupt
 	}
-	count, n2 := binary.Uvarint(in[1+n1:])
-	if n2 <= 0 || index >= count || count > 1<<20 {
-		return State{}, ErrCorrupt
-	}
-	start, n3 := binary.Varint(in[1+n1+n2:])
-	if n3 <= 0 {
-		return State{}, ErrCorrupt
-	}
-	s := State{Slot: Slot{Index: int(index), Count: int(count), JobStart: start}}
-	if rest := in[1+n1+n2+n3:]; len(rest) > 0 {
+	if rest := r.Rest(); len(rest) > 0 {
 		s.Positions = bytes.Clone(rest)
 	}
 	return s, nil
