@@ -9,8 +9,11 @@
 //	ETL_FLINK_TESTS=1 go test -timeout 30m ./faults
 //
 // and fail then when a part is missing. ETL_CHAOS_ROUNDS is how often a test
-// does its damage (default: 2), ETL_CHAOS_SEED the seed of the random moments,
-// which each test prints, ETL_CHAOS_RATE the records sent per second.
+// does its damage (default: 2; more than that adds kills during recoveries),
+// ETL_CHAOS_SEED the seed of the random moments, which each test prints,
+// ETL_CHAOS_RATE the records sent per second (default: 5000; all of a test stay
+// in memory). ETL_CHAOS_KEEP=1 keeps the logs and objects, and prints where;
+// ETL_CHAOS_PROGRAM names a static build of the command instead of a new one.
 //
 // As data walks it: feed_test.go sends numbered trips into a stream; a job
 // under test (run_test.go) brings them to a bucket; watch_test.go reads each

@@ -3,6 +3,7 @@
 package faults
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -64,12 +65,51 @@ func TestKillWorker(t *testing.T) {
 	r.finish(t)
 }
 
+// TestKillDuringRecovery does not wait for a recovery before the next kill, so checkpoints fail in a row and a restored
+// job is restored again. It is for the long variant.
+func TestKillDuringRecovery(t *testing.T) {
+	l := theLab(t)
+	n := rounds(t)
+	if n <= defaultRounds {
+		t.Skipf("is for more than %s=%d", roundsVariable, defaultRounds)
+	}
+	random := randomness(t)
+	r := newRun(t)
+	r.submit(t, l.jar, taskManagers*slotsEach, "")
+	r.steady(t)
+	var next int64
+	for range 2 * n {
+		time.Sleep(within(random, 2*spread))
+		r.damaged = time.Now()
+		next = r.feed.sent.Load()
+		workers := l.cluster.WorkerPIDs()
+		if random.IntN(2) == 0 && len(workers) > 0 {
+			victim := workers[random.IntN(len(workers))]
+			t.Logf("kill -9 of worker %d", victim)
+			if err := syscall.Kill(victim, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+				t.Fatal(err)
+			}
+			continue
+		}
+		victim := random.IntN(taskManagers)
+		t.Logf("kill -9 of TaskManager %d", victim)
+		if err := l.cluster.KillTaskManager(victim); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.cluster.StartTaskManager(t.Context(), victim); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.recovered(t, "the last of "+strconv.Itoa(2*n)+" kills", next)
+	r.finish(t)
+}
+
 func TestKillJobManager(t *testing.T) {
 	random := randomness(t)
 	r := newRun(t)
 	r.submit(t, r.lab.jar, taskManagers, "")
 	r.steady(t)
-	for range rounds(t) {
+	for range max(1, rounds(t)-1) { // a round takes longest here
 		time.Sleep(within(random, spread))
 		r.damaged = time.Now()
 		next := r.feed.sent.Load()

@@ -27,9 +27,13 @@ func TestStopAndResume(t *testing.T) {
 		rebuilt <- built{jar, err}
 	}()
 
-	r.submit(t, r.lab.jar, 2, "")
+	r.submit(t, r.lab.jar, 1, "")
 	r.steady(t)
-	for _, parallelism := range []int{2, 1, 3, 2} {
+	parallelisms := []int{3, 2}
+	for range rounds(t) - defaultRounds {
+		parallelisms = append(parallelisms, 1+random.IntN(taskManagers*slotsEach))
+	}
+	for _, parallelism := range parallelisms {
 		r.resume(t, r.lab.jar, parallelism, within(random, spread))
 	}
 	b := <-rebuilt

@@ -37,22 +37,24 @@ func TestS3Outage(t *testing.T) {
 	r := newRunOn(t, l, server.Endpoint(), min(most, number(t, rateVariable, defaultRate)))
 	r.submit(t, l.jar, taskManagers, "")
 	r.steady(t)
-	time.Sleep(within(random, spread))
-	before := r.status(t).Restarts
-	if random.IntN(2) == 0 {
-		t.Log("S3 is stopped")
-		l.s3.Stop()
-	} else {
-		t.Log("S3 is killed")
-		l.s3.Kill()
+	for range max(1, rounds(t)-1) {
+		time.Sleep(within(random, spread))
+		before := r.status(t).Restarts
+		if random.IntN(2) == 0 {
+			t.Log("S3 is stopped")
+			l.s3.Stop()
+		} else {
+			t.Log("S3 is killed")
+			l.s3.Kill()
+		}
+		time.Sleep(outage)
+		if err := l.s3.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		r.damaged = time.Now()
+		r.recovered(t, "20 s without S3", r.feed.sent.Load())
+		t.Logf("%d restarts for it", r.status(t).Restarts-before)
 	}
-	time.Sleep(outage)
-	if err := l.s3.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	r.damaged = time.Now()
-	r.recovered(t, "20 s without S3", r.feed.sent.Load())
-	t.Logf("%d restarts for it", r.status(t).Restarts-before)
 	r.finish(t)
 }
 
@@ -82,14 +84,16 @@ func TestKinesisOutage(t *testing.T) {
 	r := newRun(t)
 	r.submit(t, r.lab.jar, taskManagers, "")
 	r.steady(t)
-	time.Sleep(within(random, spread))
-	before := r.status(t).Restarts
-	restore := refuseReads(r.fake, random)
-	time.Sleep(outage)
-	restore()
-	r.damaged = time.Now()
-	r.recovered(t, "20 s of faults from Kinesis", r.feed.sent.Load())
-	t.Logf("%d restarts for it", r.status(t).Restarts-before)
+	for range max(1, rounds(t)-1) {
+		time.Sleep(within(random, spread))
+		before := r.status(t).Restarts
+		restore := refuseReads(r.fake, random)
+		time.Sleep(outage)
+		restore()
+		r.damaged = time.Now()
+		r.recovered(t, "20 s of faults from Kinesis", r.feed.sent.Load())
+		t.Logf("%d restarts for it", r.status(t).Restarts-before)
+	}
 	r.finish(t)
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -164,28 +165,35 @@ func (w *watch) fault(format string, args ...any) {
 	w.faults = append(w.faults, fmt.Sprintf(format, args...))
 }
 
-// report tells all that was wrong when all has been sent and the job is over.
+// report tells all that is wrong when all has been sent and the job is over.
 func (w *watch) report(t *testing.T) {
 	t.Helper()
 	if err := w.look(t.Context()); err != nil {
 		t.Fatalf("read the bucket: %v", err)
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, f := range w.faults {
+	for _, f := range w.verdict() {
 		t.Error(f)
 	}
+	got := w.tally()
+	t.Logf("%d trips in %d objects", got.delivered, got.objects)
+}
+
+// verdict returns all that is wrong when nothing is to come any more.
+func (w *watch) verdict() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	faults := slices.Clone(w.faults)
 	if w.faultMore > 0 {
-		t.Errorf("and %d more like these", w.faultMore)
+		faults = append(faults, fmt.Sprintf("and %d more like these", w.faultMore))
 	}
 	if sent := w.feed.sent.Load(); w.delivered != sent {
-		first := int64(0)
-		for int(first) < len(w.seen) && w.seen[first] {
-			first++
+		first := slices.Index(w.seen, false)
+		if first < 0 {
+			first = len(w.seen)
 		}
-		t.Errorf("%d of %d trips are in no object, the first of them is %d", sent-w.delivered, sent, first)
+		faults = append(faults, fmt.Sprintf("%d of %d trips are in no object, the first of them is %d", sent-w.delivered, sent, first))
 	}
-	t.Logf("%d trips in %d objects", w.delivered, len(w.etags))
+	return faults
 }
 
 // uploads returns the uploads that were neither completed nor aborted.
