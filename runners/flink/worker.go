@@ -48,8 +48,10 @@ func WorkerMain(args []string) (handled bool, exitCode int) {
 	id, _ := argument(args, "id")
 
 	crashes := openCrashFile()
-	go exitWithParent()
-	go exitOnSignal()
+	stopProfile := startProfile(crashes)
+	defer stopProfile()
+	go exitWithParent(stopProfile)
+	go exitOnSignal(stopProfile)
 	go keepFresh()
 
 	// Beam's own start of a worker hangs in beam.Init, if a flag says so; ours does not, since that one sleeps for
@@ -108,19 +110,21 @@ func provision(ctx context.Context, endpoint string) (*fnpb.ProvisionInfo, error
 
 // exitWithParent ends the process when the TaskManager is gone, which does not end the control stream if user code
 // holds it up. The kernel's own signal for this comes too early: at the end of the thread that started the process.
-func exitWithParent() {
+func exitWithParent(before func()) {
 	parent := os.Getppid()
 	for range time.Tick(parentInterval) {
 		if os.Getppid() != parent {
+			before()
 			os.Exit(exitOrphan)
 		}
 	}
 }
 
-func exitOnSignal() {
+func exitOnSignal(before func()) {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	<-signals
+	before()
 	os.Exit(exitInterrupted)
 }
 

@@ -1,0 +1,171 @@
+// Command bench measures the job on a real Flink cluster of this machine and
+// writes the figures as Markdown: submission, throughput and CPU time, latency,
+// recovery and the size of state over idle minutes.
+//
+//	go run ./bench                          everything, into docs/flink-figures.md
+//	go run ./bench -quick -only throughput  a tenth of the records, to standard output only
+//
+// It needs Linux, Java, and the Flink and versitygw of the stack (go run
+// ./stack/cmd install). What is measured is the job's own jar, submitted by REST
+// as a user's would be. The Kinesis server is a process of its own, so that its
+// CPU time is nobody's. Nothing of it is left running, whatever way it ends.
+//
+// As a measurement walks it: lab.go starts the servers; kinesis.go fills
+// streams; job.go submits a job and looks at it; usage.go reads CPU times and
+// memory from /proc; objects.go reads what is in the bucket. The parts are
+// throughput.go, latency.go, recovery.go and idle.go; report.go writes the tables.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+func main() {
+	if slices.Equal(os.Args[1:], []string{serveArgument}) {
+		os.Exit(serveKinesis(os.Stdin, os.Stdout, os.Stderr))
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// A second signal ends the process at once, and the kernel its children with it.
+	context.AfterFunc(ctx, stop)
+	os.Exit(command(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// options are the command's flags.
+type options struct {
+	only      []string
+	generated int64
+	streamed  int64
+	latency   time.Duration
+	idle      time.Duration
+	jar       string
+	out       string
+	profiles  string
+}
+
+// figuresFile is where the figures of a complete run go.
+const figuresFile = "docs/flink-figures.md"
+
+// quickRecords are the records of a throughput run with -quick.
+const quickRecords = 200_000
+
+// parts are what can be measured, in the order of the report.
+var parts = []struct {
+	name string
+	run  func(context.Context, *lab, options) ([]table, error)
+}{
+	{"throughput", throughput},
+	{"latency", latency},
+	{"recovery", recovery},
+	{"idle", idle},
+}
+
+func parse(args []string, stderr io.Writer) (options, error) {
+	var o options
+	f := flag.NewFlagSet("bench", flag.ContinueOnError)
+	f.SetOutput(stderr)
+	only := f.String("only", "", "the parts to measure, separated by commas: throughput, latency, recovery, idle (default all)")
+	f.Int64Var(&o.generated, "records", 2_000_000, "records of a run with generated records")
+	f.Int64Var(&o.streamed, "stream-records", 1_000_000, "records of a run with a Kinesis stream")
+	f.DurationVar(&o.latency, "latency", time.Minute, "how long records are sent to measure latency")
+	f.DurationVar(&o.idle, "idle", 3*time.Minute, "how long a job idles to see its state grow")
+	quick := f.Bool("quick", false, fmt.Sprintf("to try it out: %d records a run, half a minute for latency and idling", quickRecords))
+	f.StringVar(&o.jar, "jar", "", "the job's jar (default: it is built)")
+	f.StringVar(&o.out, "out", "", "the file for the figures (default "+figuresFile+" for a complete run, none with -quick or -only)")
+	f.StringVar(&o.profiles, "profiles", "", "a folder for CPU profiles of the workers (default none)")
+	if err := f.Parse(args); err != nil {
+		return o, err
+	}
+	if f.NArg() > 0 {
+		return o, fmt.Errorf("no argument %q is taken", f.Arg(0))
+	}
+	for _, p := range parts {
+		o.only = append(o.only, p.name)
+	}
+	if *only != "" {
+		known := o.only
+		o.only = strings.Split(*only, ",")
+		for _, name := range o.only {
+			if !slices.Contains(known, name) {
+				return o, fmt.Errorf("-only: there is no part %q, but %s", name, strings.Join(known, ", "))
+			}
+		}
+	}
+	if *quick {
+		o.generated, o.streamed = quickRecords, quickRecords
+		o.latency, o.idle = 30*time.Second, 30*time.Second
+	}
+	if o.generated < 1 || o.streamed < 1 {
+		return o, errors.New("-records and -stream-records: at least 1")
+	}
+	if o.latency <= warmUp {
+		return o, fmt.Errorf("-latency: more than the %s that are left out", warmUp)
+	}
+	if o.out == "" && *only == "" && !*quick {
+		o.out = figuresFile
+	}
+	return o, nil
+}
+
+func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	o, err := parse(args, stderr)
+	if errors.Is(err, flag.ErrHelp) {
+		return 0
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "bench:", err)
+		return 2
+	}
+	if runtime.GOOS != "linux" {
+		fmt.Fprintln(stderr, "bench: CPU times are read from /proc: this needs Linux")
+		return 1
+	}
+	if err := measure(ctx, o, stdout, stderr); err != nil {
+		fmt.Fprintln(stderr, "bench:", err)
+		return 1
+	}
+	return 0
+}
+
+// measure writes what was measured even if a part has failed, but into the file only if none has.
+func measure(ctx context.Context, o options, stdout, stderr io.Writer) error {
+	l, err := openLab(ctx, o, stderr)
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	r := newReport(ctx, "go run ./bench "+strings.Join(os.Args[1:], " "))
+	var faults []error
+	for _, p := range parts {
+		if !slices.Contains(o.only, p.name) {
+			continue
+		}
+		tables, err := p.run(ctx, l, o)
+		r.tables = append(r.tables, tables...)
+		if ctx.Err() != nil {
+			return errors.New("interrupted")
+		}
+		if err != nil {
+			faults = append(faults, fmt.Errorf("%s: %w", p.name, err))
+			l.say("%s: %v", p.name, err)
+		}
+	}
+	r.tables = append([]table{l.submissions()}, r.tables...)
+	if _, err := io.WriteString(stdout, r.String()); err != nil {
+		return err
+	}
+	if len(faults) > 0 || o.out == "" {
+		return errors.Join(faults...)
+	}
+	return os.WriteFile(o.out, []byte(r.String()), 0o644)
+}

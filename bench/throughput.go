@@ -1,0 +1,188 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/streaming-etl/streaming-etl/pipeline"
+	"github.com/streaming-etl/streaming-etl/runners/flink/submit"
+)
+
+// The folders that files are spread over.
+const (
+	manyFolders = "" // the job's default: of the sample, 254
+	fewFolders  = "month={pickup_datetime:2006-01}"
+)
+
+// A load is what a throughput run is given.
+type load struct {
+	source      string
+	stream      string // "" generates
+	records     int64
+	parallelism int
+	blockKb     int // 0 is the job's default
+	template    string
+}
+
+func (o load) properties(prefix string) []string {
+	p := []string{
+		fmt.Sprintf("--Parallelism=%d", o.parallelism), "--OutputPrefix=" + prefix,
+		"--CheckpointInterval=5000", "--OutputFileRollIntervalMs=5000",
+	}
+	if o.stream == "" {
+		p = append(p, fmt.Sprintf("--InputGeneratedRecords=%d", o.records))
+	} else {
+		p = append(p, "--InputKinesisStream="+o.stream, "--InputStreamInitialPosition=TRIM_HORIZON")
+	}
+	if o.blockKb > 0 {
+		p = append(p, fmt.Sprintf("--OutputBlockKb=%d", o.blockKb))
+	}
+	if o.template != "" {
+		p = append(p, "--OutputPathTemplate="+o.template)
+	}
+	return p
+}
+
+// A measured is what came of a load.
+type measured struct {
+	load
+	read, committed  time.Duration // since all tasks were running
+	used             usage
+	others           float64
+	workerRSS, tmRSS int64
+	checkpoints      sizes
+	content          content
+	folders          int
+}
+
+func throughput(ctx context.Context, l *lab, o options) ([]table, error) {
+	var runs []load
+	for _, template := range []string{fewFolders, manyFolders} {
+		for _, parallelism := range []int{1, 2} {
+			for _, kb := range []int{64, 256, 1024} {
+				runs = append(runs, load{source: "generated", records: o.generated, parallelism: parallelism, blockKb: kb, template: template})
+			}
+		}
+	}
+	for _, stream := range []string{aggregatedStream, plainStream} {
+		for _, template := range []string{fewFolders, manyFolders} {
+			for _, parallelism := range []int{1, 2} {
+				runs = append(runs, load{source: "Kinesis, " + stream, stream: stream, records: o.streamed, parallelism: parallelism, template: template})
+			}
+		}
+	}
+
+	t := table{
+		title: "Throughput and CPU time",
+		notes: []string{
+			fmt.Sprintf("%s generated records a run (made in the worker, of the sample's trips, 422 bytes each), or %s in a Kinesis stream of %d shards that was filled before: "+
+				"aggregated as the Kinesis Producer Library does it, or a record each. The shards' server shares the processors; its CPU time is in nobody's figures but its own.",
+				pipeline.Number(o.generated), pipeline.Number(o.streamed), shards),
+			"Checkpoints and files every 5 s, Parquet with snappy, one TaskManager. Records per second: until the job's counter said that all were read, and until the last object was there, " +
+				"both since all tasks ran; the counters are read every 0.25 s and are up to 0.5 s and a bundle old. The second figure holds up to 10 s of waiting for the file's age and the checkpoint. " +
+				"CPU seconds are per million records, between the same two moments. One job ran before the first, for the JVM to warm up. Every run's rows were counted in the bucket: all were there, once.",
+			"Others: processors that were busy, on average, with what is no part of the measurement.",
+		},
+		head: []string{"source", "parallelism", "block KiB", "folders", "read records/s", "to last commit records/s", "worker CPU s/M", "TaskManager CPU s/M", "S3 CPU s/M", "Kinesis CPU s/M",
+			"worker peak MiB", "TaskManager peak MiB", "checkpoint max s", "last s", "checkpoint max MB", "last MB", "objects", "MB", "others"},
+	}
+	l.say("warm-up")
+	warm := runs[0]
+	if _, err := l.measure(ctx, warm); err != nil {
+		return nil, fmt.Errorf("warm-up: %w", err)
+	}
+	filled := make(map[string]bool)
+	for i, run := range runs {
+		if run.stream != "" && !filled[run.stream] {
+			l.say("filling stream %s", run.stream)
+			if err := l.kinesis.fill(ctx, run.stream, run.records, run.stream == aggregatedStream); err != nil {
+				return []table{t}, err
+			}
+			filled[run.stream] = true
+		}
+		m, err := l.measure(ctx, run)
+		if err != nil {
+			return []table{t}, fmt.Errorf("%+v: %w", run, err)
+		}
+		t.rows = append(t.rows, m.row())
+		l.say("%d of %d: %v", i+1, len(runs), m.row())
+	}
+	return []table{t}, nil
+}
+
+// measure runs a load and counts what is in the bucket after it.
+func (l *lab) measure(ctx context.Context, o load) (m measured, err error) {
+	m.load = o
+	prefix := l.prefix()
+	defer l.clear(prefix)
+	j, err := l.run(ctx, "", o.properties(prefix)...)
+	if err != nil {
+		return m, err
+	}
+	defer j.cancel()
+	before, err := l.usage()
+	if err != nil {
+		return m, err
+	}
+	var end usage
+	err = j.follow(ctx, fmt.Sprintf("%d records delivered", o.records), func(s submit.Status) bool {
+		m.checkpoints.add(s)
+		if m.read == 0 && s.Counters[pipeline.CounterRead] >= o.records {
+			m.read = time.Since(j.running)
+		}
+		if s.Restarts > 0 || s.Counters[pipeline.CounterDelivered]+s.Counters[pipeline.CounterDead] < o.records {
+			return false
+		}
+		end, err = l.usage()
+		m.workerRSS, m.tmRSS = peakMemory(l.cluster.WorkerPIDs()), peakMemory(l.cluster.TaskManagerPIDs())
+		return true
+	})
+	if err != nil {
+		return m, err
+	}
+	m.used, m.others = end.since(before), end.others(before)
+	if m.content, err = l.content(prefix); err != nil {
+		return m, err
+	}
+	if m.content.rows != o.records {
+		return m, fmt.Errorf("%d rows are in the bucket, of %d records", m.content.rows, o.records)
+	}
+	m.committed = m.content.last.Sub(j.running)
+	// The checkpoint after the last commit holds nothing but positions.
+	last := m.checkpoints.list[len(m.checkpoints.list)-1].ID
+	err = j.follow(ctx, "another checkpoint", func(s submit.Status) bool {
+		m.checkpoints.add(s)
+		return m.checkpoints.list[len(m.checkpoints.list)-1].ID > last
+	})
+	if err != nil {
+		return m, err
+	}
+	folders, err := filepath.Glob(filepath.Join(l.s3.Data(), bucketName, filepath.FromSlash(prefix)+"*"))
+	m.folders = len(folders)
+	return m, err
+}
+
+func (m measured) row() []string {
+	million := float64(m.records) / 1e6
+	cpu := func(d time.Duration) string { return fmt.Sprintf("%.2f", d.Seconds()/million) }
+	rate := func(d time.Duration) string {
+		return pipeline.Number(int64(float64(m.records)/d.Seconds()) / 1000 * 1000)
+	}
+	block, kinesis, folders := "1024", "", "by pickup zone and month, 254"
+	if m.blockKb > 0 {
+		block = fmt.Sprint(m.blockKb)
+	}
+	if m.stream != "" {
+		kinesis = cpu(m.used.kinesis)
+	}
+	if m.template == fewFolders {
+		folders = fmt.Sprintf("by month, %d", m.folders)
+	}
+	last := m.checkpoints.list[len(m.checkpoints.list)-1]
+	return []string{m.source, fmt.Sprint(m.parallelism), block, folders, rate(m.read), rate(m.committed),
+		cpu(m.used.worker), cpu(m.used.taskManager), cpu(m.used.s3), kinesis, mebibytes(m.workerRSS), mebibytes(m.tmRSS),
+		secs(m.checkpoints.duration()), secs(last.Duration), megabytes(m.checkpoints.size()), megabytes(last.Size),
+		fmt.Sprint(m.content.objects), megabytes(m.content.bytes), fmt.Sprintf("%.2f", m.others)}
+}
