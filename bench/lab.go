@@ -35,6 +35,7 @@ type lab struct {
 	kinesis *kinesisServer
 
 	submitted []submission
+	warm      bool // the JVM
 	prefixes  int
 }
 

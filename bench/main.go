@@ -2,8 +2,8 @@
 // writes the figures as Markdown: submission, throughput and CPU time, latency,
 // recovery and the size of state over idle minutes.
 //
-//	go run ./bench                          everything, into docs/flink-figures.md
-//	go run ./bench -quick -only throughput  a tenth of the records, to standard output only
+//	go run ./bench                        everything, into docs/flink-figures.md
+//	go run ./bench -quick -only streamed  less of one part, to standard output only
 //
 // It needs Linux, Java, and the Flink and versitygw of the stack (go run
 // ./stack/cmd install). What is measured is the job's own jar, submitted by REST
@@ -64,7 +64,8 @@ var parts = []struct {
 	name string
 	run  func(context.Context, *lab, options) ([]table, error)
 }{
-	{"throughput", throughput},
+	{"generated", generated},
+	{"streamed", streamed},
 	{"latency", latency},
 	{"recovery", recovery},
 	{"idle", idle},
@@ -74,7 +75,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	var o options
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.SetOutput(stderr)
-	only := f.String("only", "", "the parts to measure, separated by commas: throughput, latency, recovery, idle (default all)")
+	only := f.String("only", "", "the parts to measure, separated by commas: generated, streamed, latency, recovery, idle (default all)")
 	f.Int64Var(&o.generated, "records", 2_000_000, "records of a run with generated records")
 	f.Int64Var(&o.streamed, "stream-records", 1_000_000, "records of a run with a Kinesis stream")
 	f.DurationVar(&o.latency, "latency", time.Minute, "how long records are sent to measure latency")

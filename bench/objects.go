@@ -20,6 +20,7 @@ import (
 // A content is what a part of the bucket holds.
 type content struct {
 	objects int
+	folders int // that have objects
 	rows    int64
 	bytes   int64
 	// last is when the last object was made.
@@ -29,6 +30,7 @@ type content struct {
 // content counts the rows by the files' own footers. It reads the server's directory, where each object is a file.
 func (l *lab) content(prefix string) (content, error) {
 	var c content
+	folders := make(map[string]bool)
 	err := filepath.WalkDir(filepath.Join(l.s3.Data(), bucketName, filepath.FromSlash(prefix)), func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
@@ -46,6 +48,7 @@ func (l *lab) content(prefix string) (content, error) {
 		if err != nil {
 			return fmt.Errorf("%s: %w", d.Name(), err)
 		}
+		folders[filepath.Dir(path)] = true
 		c.objects++
 		c.rows += p.NumRows()
 		c.bytes += info.Size()
@@ -54,6 +57,7 @@ func (l *lab) content(prefix string) (content, error) {
 		}
 		return nil
 	})
+	c.folders = len(folders)
 	return c, err
 }
 

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"time"
 
 	"github.com/streaming-etl/streaming-etl/pipeline"
@@ -54,10 +53,10 @@ type measured struct {
 	workerRSS, tmRSS int64
 	checkpoints      sizes
 	content          content
-	folders          int
 }
 
-func throughput(ctx context.Context, l *lab, o options) ([]table, error) {
+// generated measures what comes behind a source, with records that the worker makes.
+func generated(ctx context.Context, l *lab, o options) ([]table, error) {
 	var runs []load
 	for _, template := range []string{fewFolders, manyFolders} {
 		for _, parallelism := range []int{1, 2} {
@@ -66,42 +65,57 @@ func throughput(ctx context.Context, l *lab, o options) ([]table, error) {
 			}
 		}
 	}
+	return l.throughput(ctx, runs, table{
+		title: "Throughput and CPU time, generated records",
+		notes: append([]string{
+			fmt.Sprintf("%s records a run, made in the worker of the sample's trips, %d bytes each, again and again: files of them are small, since Parquet's dictionaries find the repetitions.",
+				pipeline.Number(o.generated), tripBytes),
+		}, throughputNotes...),
+	})
+}
+
+// streamed measures the job with the real source.
+func streamed(ctx context.Context, l *lab, o options) ([]table, error) {
+	var runs []load
 	for _, stream := range []string{aggregatedStream, plainStream} {
+		l.say("filling stream %s", stream)
+		if err := l.kinesis.fill(ctx, stream, o.streamed, stream == aggregatedStream); err != nil {
+			return nil, err
+		}
 		for _, template := range []string{fewFolders, manyFolders} {
 			for _, parallelism := range []int{1, 2} {
-				runs = append(runs, load{source: "Kinesis, " + stream, stream: stream, records: o.streamed, parallelism: parallelism, template: template})
+				runs = append(runs, load{source: stream, stream: stream, records: o.streamed, parallelism: parallelism, template: template})
 			}
 		}
 	}
+	return l.throughput(ctx, runs, table{
+		title: "Throughput and CPU time, Kinesis",
+		notes: append([]string{
+			fmt.Sprintf("%s of the sample's trips a run, from a stream of %d shards that was filled before: aggregated as the Kinesis Producer Library does it, or a record each. "+
+				"The stream's server is a program of this project that shares the processors; its CPU time is in no figure but its own.", pipeline.Number(o.streamed), shards),
+		}, throughputNotes...),
+	})
+}
 
-	t := table{
-		title: "Throughput and CPU time",
-		notes: []string{
-			fmt.Sprintf("%s generated records a run (made in the worker, of the sample's trips, 422 bytes each), or %s in a Kinesis stream of %d shards that was filled before: "+
-				"aggregated as the Kinesis Producer Library does it, or a record each. The shards' server shares the processors; its CPU time is in nobody's figures but its own.",
-				pipeline.Number(o.generated), pipeline.Number(o.streamed), shards),
-			"Checkpoints and files every 5 s, Parquet with snappy, one TaskManager. Records per second: until the job's counter said that all were read, and until the last object was there, " +
-				"both since all tasks ran; the counters are read every 0.25 s and are up to 0.5 s and a bundle old. The second figure holds up to 10 s of waiting for the file's age and the checkpoint. " +
-				"CPU seconds are per million records, between the same two moments. One job ran before the first, for the JVM to warm up. Every run's rows were counted in the bucket: all were there, once.",
-			"Others: processors that were busy, on average, with what is no part of the measurement.",
-		},
-		head: []string{"source", "parallelism", "block KiB", "folders", "read records/s", "to last commit records/s", "worker CPU s/M", "TaskManager CPU s/M", "S3 CPU s/M", "Kinesis CPU s/M",
-			"worker peak MiB", "TaskManager peak MiB", "checkpoint max s", "last s", "checkpoint max MB", "last MB", "objects", "MB", "others"},
+// tripBytes is the size of a trip's line in the sample, on average.
+const tripBytes = 421
+
+var throughputNotes = []string{
+	"Checkpoints and files every 5 s, Parquet with snappy, one TaskManager, and so one worker. Records per second: until the job's counter said that all were read, and until the last object was there, " +
+		"both since all tasks ran; the counters are up to 0.75 s and a bundle old, and the second figure holds up to 10 s of waiting for the file's age and the checkpoint. " +
+		"CPU seconds are per million records, up to the last commit. Two jobs ran before the first, for the JVM to warm up. Every run's rows were counted in the bucket: all were there.",
+	"Others: how many processors were busy, on average, with what is no part of the measurement.",
+}
+
+// throughput measures the runs one after the other.
+func (l *lab) throughput(ctx context.Context, runs []load, t table) ([]table, error) {
+	t.head = []string{"source", "parallelism", "block KiB", "folders", "read records/s", "to last commit records/s",
+		"worker CPU s/M", "TaskManager CPU s/M", "S3 CPU s/M", "Kinesis CPU s/M", "worker peak MiB", "TaskManager peak MiB",
+		"checkpoint max s", "last s", "checkpoint max MB", "last MB", "objects", "MB", "others"}
+	if err := l.warmUp(ctx, runs[0].records); err != nil {
+		return nil, err
 	}
-	l.say("warm-up")
-	warm := runs[0]
-	if _, err := l.measure(ctx, warm); err != nil {
-		return nil, fmt.Errorf("warm-up: %w", err)
-	}
-	filled := make(map[string]bool)
 	for i, run := range runs {
-		if run.stream != "" && !filled[run.stream] {
-			l.say("filling stream %s", run.stream)
-			if err := l.kinesis.fill(ctx, run.stream, run.records, run.stream == aggregatedStream); err != nil {
-				return []table{t}, err
-			}
-			filled[run.stream] = true
-		}
 		m, err := l.measure(ctx, run)
 		if err != nil {
 			return []table{t}, fmt.Errorf("%+v: %w", run, err)
@@ -110,6 +124,21 @@ func throughput(ctx context.Context, l *lab, o options) ([]table, error) {
 		l.say("%d of %d: %v", i+1, len(runs), m.row())
 	}
 	return []table{t}, nil
+}
+
+// warmUp gives the JVM's compiler something to do, once: small blocks into many folders are the most calls.
+func (l *lab) warmUp(ctx context.Context, records int64) error {
+	if l.warm {
+		return nil
+	}
+	l.warm = true
+	for i := range 2 {
+		l.say("warm-up %d of 2", i+1)
+		if _, err := l.measure(ctx, load{records: records, parallelism: 2, blockKb: 64}); err != nil {
+			return fmt.Errorf("warm-up: %w", err)
+		}
+	}
+	return nil
 }
 
 // measure runs a load and counts what is in the bucket after it.
@@ -159,9 +188,7 @@ func (l *lab) measure(ctx context.Context, o load) (m measured, err error) {
 	if err != nil {
 		return m, err
 	}
-	folders, err := filepath.Glob(filepath.Join(l.s3.Data(), bucketName, filepath.FromSlash(prefix)+"*"))
-	m.folders = len(folders)
-	return m, err
+	return m, nil
 }
 
 func (m measured) row() []string {
@@ -170,7 +197,7 @@ func (m measured) row() []string {
 	rate := func(d time.Duration) string {
 		return pipeline.Number(int64(float64(m.records)/d.Seconds()) / 1000 * 1000)
 	}
-	block, kinesis, folders := "1024", "", "by pickup zone and month, 254"
+	block, kinesis, folders := "1024 (default)", "", fmt.Sprintf("by pickup zone and month (default), %d", m.content.folders)
 	if m.blockKb > 0 {
 		block = fmt.Sprint(m.blockKb)
 	}
@@ -178,7 +205,7 @@ func (m measured) row() []string {
 		kinesis = cpu(m.used.kinesis)
 	}
 	if m.template == fewFolders {
-		folders = fmt.Sprintf("by month, %d", m.folders)
+		folders = fmt.Sprintf("by month, %d", m.content.folders)
 	}
 	last := m.checkpoints.list[len(m.checkpoints.list)-1]
 	return []string{m.source, fmt.Sprint(m.parallelism), block, folders, rate(m.read), rate(m.committed),
