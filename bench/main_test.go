@@ -15,9 +15,9 @@ func TestParse(t *testing.T) {
 		out  string
 		ok   bool
 	}{
-		{"everything by default, into the file", nil, []string{"generated", "streamed", "latency", "recovery", "idle"}, figuresFile, true},
+		{"everything by default, into the file", nil, []string{"latency", "recovery", "idle", "generated", "streamed"}, figuresFile, true},
 		{"some parts, into no file", []string{"-only", "latency,idle"}, []string{"latency", "idle"}, "", true},
-		{"a file that is asked for", []string{"-quick", "-out", "x.md"}, []string{"generated", "streamed", "latency", "recovery", "idle"}, "x.md", true},
+		{"a file that is asked for", []string{"-quick", "-out", "x.md"}, []string{"latency", "recovery", "idle", "generated", "streamed"}, "x.md", true},
 		{"an unknown part", []string{"-only", "latencies"}, nil, "", false},
 		{"no records", []string{"-records", "0"}, nil, "", false},
 		{"nothing left after the warm-up", []string{"-latency", "15s"}, nil, "", false},

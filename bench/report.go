@@ -26,6 +26,9 @@ type table struct {
 func (t *table) add(row ...string) { t.rows = append(t.rows, row) }
 
 func (t *table) write(b *strings.Builder) {
+	if len(t.rows) == 0 {
+		return
+	}
 	fmt.Fprintf(b, "\n## %s\n", t.title)
 	for _, n := range t.notes {
 		fmt.Fprintf(b, "\n%s\n", n)
@@ -45,8 +48,9 @@ func (t *table) write(b *strings.Builder) {
 
 // A report is all tables, and what they were made with.
 type report struct {
-	facts  [][2]string
-	tables []table
+	facts      [][2]string
+	submission table
+	tables     []table
 }
 
 func newReport(ctx context.Context, command string) *report {
@@ -97,7 +101,7 @@ func (r *report) String() string {
 	for _, f := range r.facts {
 		fmt.Fprintf(&b, "| %s | %s |\n", f[0], f[1])
 	}
-	for _, t := range r.tables {
+	for _, t := range append([]table{r.submission}, r.tables...) {
 		t.write(&b)
 	}
 	return b.String()
