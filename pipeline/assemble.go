@@ -1,9 +1,11 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
+	"reflect"
 	"runtime"
 	"strconv"
 	"strings"
@@ -13,7 +15,6 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/state"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/timers"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/streaming-etl/streaming-etl/io/s3io"
@@ -23,8 +24,7 @@ import (
 )
 
 func init() {
-	register.DoFn6x1[context.Context, state.Provider, timers.Provider, string, []byte, func(s3io.Token), error](&assembleFn{})
-	register.Emitter1[s3io.Token]()
+	beam.RegisterType(reflect.TypeFor[*assembleFn]())
 }
 
 // uploadsAtOnce is how many files of a bundle are on their way at a time: an
@@ -49,6 +49,8 @@ type assembleFn struct {
 	encode  chan struct{}
 	files   *files
 	metrics assembleMetrics
+	// err is why a timer of this bundle failed; see readFn.OnTimer.
+	err error
 }
 
 type assembleMetrics struct {
@@ -89,6 +91,7 @@ func (f *assembleFn) StartBundle(ctx context.Context, _ func(s3io.Token)) {
 	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(uploadsAtOnce)
 	f.files = &files{group: group, ctx: gctx}
+	f.err = nil
 }
 
 func (f *assembleFn) ProcessElement(ctx context.Context, sp state.Provider, tp timers.Provider, key string, blk []byte, _ func(s3io.Token)) error {
@@ -119,9 +122,12 @@ func (f *assembleFn) ProcessElement(ctx context.Context, sp state.Provider, tp t
 	return f.Size.Write(sp, size)
 }
 
-// OnTimer closes the file because of its age.
-func (f *assembleFn) OnTimer(ctx context.Context, sp state.Provider, _ timers.Provider, key string, _ timers.Context, _ func(s3io.Token)) error {
-	return f.close(ctx, sp, key)
+// OnTimer closes the file because of its age. Errors are FinishBundle's, as
+// those of readFn.OnTimer are.
+func (f *assembleFn) OnTimer(ctx context.Context, sp state.Provider, _ timers.Provider, key string, _ timers.Context, _ func(s3io.Token)) {
+	if f.err == nil {
+		f.err = f.close(ctx, sp, key)
+	}
 }
 
 // close takes the blocks out of the state and writes them in the background;
@@ -186,7 +192,9 @@ func (f *assembleFn) write(ctx context.Context, keyText string, blocks [][]byte)
 	defer func() {
 		if err != nil {
 			// The bundle is done anew with another upload: this one is of no use.
-			_ = up.Abort(context.WithoutCancel(ctx))
+			actx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTimeout)
+			defer cancel()
+			_ = up.Abort(actx)
 		}
 	}()
 	f.encode <- struct{}{}
@@ -209,12 +217,9 @@ func (f *assembleFn) write(ctx context.Context, keyText string, blocks [][]byte)
 // FinishBundle waits for the bundle's files and emits their tokens.
 func (f *assembleFn) FinishBundle(ctx context.Context, emit func(s3io.Token)) error {
 	out := f.files
-	if err := out.group.Wait(); err != nil {
-		// The bundle is done anew, with other uploads: nobody will commit these.
-		for _, t := range out.tokens {
-			_ = f.store.AbortUpload(context.WithoutCancel(ctx), t.Key, t.UploadID)
-		}
-		return err
+	if err := cmp.Or(out.group.Wait(), f.err); err != nil {
+		f.abort(ctx, out.tokens)
+		return f.job.monitor.failed(fmt.Errorf("OutputBucket: %w", err))
 	}
 	for _, t := range out.tokens {
 		f.metrics.files.Inc(ctx, 1)
@@ -223,4 +228,24 @@ func (f *assembleFn) FinishBundle(ctx context.Context, emit func(s3io.Token)) er
 	}
 	out.tokens = nil
 	return nil
+}
+
+// abortTimeout bounds what is done for tidiness when S3 may be out of reach:
+// the reason of the failure is to be told soon.
+const abortTimeout = 10 * time.Second
+
+// abort ends the uploads of a failed bundle, as far as it can: the bundle is
+// done anew, with other uploads, and nobody will commit these.
+func (f *assembleFn) abort(ctx context.Context, tokens []s3io.Token) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTimeout)
+	defer cancel()
+	var g errgroup.Group
+	g.SetLimit(uploadsAtOnce)
+	for _, t := range tokens {
+		g.Go(func() error {
+			_ = f.store.AbortUpload(ctx, t.Key, t.UploadID)
+			return nil
+		})
+	}
+	_ = g.Wait() // the functions return no error
 }

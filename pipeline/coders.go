@@ -9,6 +9,9 @@ import (
 	"github.com/streaming-etl/streaming-etl/io/s3io"
 )
 
+// Steps are registered by their types, here and in the files that they are in.
+// The generated callers of Beam's package register would save a reflective
+// call for each batch and block, and take the compiler most of a minute.
 func init() {
 	beam.RegisterCoder(reflect.TypeFor[batch.Batch](), encodeBatch, decodeBatch)
 	beam.RegisterCoder(reflect.TypeFor[s3io.Token](), encodeToken, decodeToken)

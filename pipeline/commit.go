@@ -3,10 +3,10 @@ package pipeline
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"sync"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/streaming-etl/streaming-etl/io/s3io"
@@ -14,7 +14,7 @@ import (
 )
 
 func init() {
-	register.DoFn2x1[context.Context, s3io.Token, error](&commitFn{})
+	beam.RegisterType(reflect.TypeFor[*commitFn]())
 }
 
 // commitFn completes uploads. On a cluster its input is stable: it sees a
@@ -98,5 +98,8 @@ func (f *commitFn) FinishBundle(ctx context.Context) error {
 			f.metrics.rows.Inc(ctx, c.token.Rows)
 		}
 	}
-	return err
+	if err != nil {
+		return f.job.monitor.failed(fmt.Errorf("OutputBucket: %w", err))
+	}
+	return nil
 }

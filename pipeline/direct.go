@@ -81,12 +81,14 @@ func Check(ctx context.Context, c Config) error {
 	// Both are asked, so that both mistakes are told.
 	errs := make([]error, 2)
 	var g errgroup.Group
-	g.Go(func() error {
-		if err := c.Kinesis.Check(ctx); err != nil {
-			errs[0] = fmt.Errorf("InputKinesisStream: %w", err)
-		}
-		return nil
-	})
+	if c.Generate == 0 {
+		g.Go(func() error {
+			if err := c.Kinesis.Check(ctx); err != nil {
+				errs[0] = fmt.Errorf("InputKinesisStream: %w", err)
+			}
+			return nil
+		})
+	}
 	if !c.Discard {
 		g.Go(func() error {
 			store, err := s3io.New(ctx, c.S3)
@@ -154,6 +156,7 @@ func run(ctx context.Context, c Config, monitor *Monitor, input *sample, o Direc
 	if input != nil {
 		g.Go(func() error { return input.feed(jobCtx, c.Kinesis) })
 	}
+	delivered := false
 	g.Go(func() error {
 		tick := time.NewTicker(checkInterval)
 		defer tick.Stop()
@@ -178,11 +181,20 @@ func run(ctx context.Context, c Config, monitor *Monitor, input *sample, o Direc
 			if sampleRead || readers.Done(c.Readers) {
 				monitor.Drain()
 			}
+			if err := monitor.Failure(); err != nil {
+				return err
+			}
 			if monitor.Drained() {
+				delivered = true
 				stop()
 				return nil
 			}
 		}
 	})
-	return g.Wait()
+	err := g.Wait()
+	// Steps that the end of the job interrupts find their state gone, and fail.
+	if cause := monitor.Failure(); cause != nil && !delivered {
+		return cause
+	}
+	return err
 }

@@ -8,15 +8,13 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/sdf"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/rtrackers/offsetrange"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 
 	"github.com/streaming-etl/streaming-etl/io/slots"
 )
 
 func init() {
-	register.DoFn4x1[context.Context, *sdf.LockRTracker, []byte, func(int64, []byte), sdf.ProcessContinuation](&discoverFn{})
-	register.DoFn4x0[context.Context, int64, []byte, func(int64, []byte)](&passFn{})
-	register.Emitter2[int64, []byte]()
+	beam.RegisterType(reflect.TypeFor[*discoverFn]())
+	beam.RegisterType(reflect.TypeFor[*passFn]())
 	beam.RegisterType(reflect.TypeFor[Config]())
 }
 

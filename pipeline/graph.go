@@ -10,17 +10,17 @@ package pipeline
 
 import (
 	"context"
+	"reflect"
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 
 	"github.com/streaming-etl/streaming-etl/io/batch"
 	"github.com/streaming-etl/streaming-etl/runners/flink/keygroup"
 )
 
 func init() {
-	register.DoFn2x0[context.Context, batch.Batch](&discardFn{})
+	beam.RegisterType(reflect.TypeFor[*discardFn]())
 }
 
 // maxParallelism is the number of key groups that keys are spread over; a

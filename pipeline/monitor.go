@@ -30,6 +30,7 @@ type Monitor struct {
 	firing  int
 	drain   bool
 	flushed time.Time
+	failure error
 }
 
 // Progress is how far a job has come. Read is Delivered + DeadLetters + what is under way.
@@ -102,6 +103,27 @@ func (m *Monitor) Drained() bool {
 	defer m.mu.Unlock()
 	p := &m.progress
 	return m.drain && m.firing == 0 && p.Read == p.Delivered+p.DeadLetters
+}
+
+// Failure returns the first error that failed a step, or nil. The runner's own
+// error has it inside pages of the plan, or has lost it.
+func (m *Monitor) Failure() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.failure
+}
+
+// failed notes why a step failed and returns it.
+func (m *Monitor) failed(err error) error {
+	if m == nil || err == nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.failure == nil {
+		m.failure = err
+	}
+	return err
 }
 
 // flushInterval is how often open files are asked to close while the job

@@ -3,20 +3,19 @@ package pipeline
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/state"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/timers"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 
 	"github.com/streaming-etl/streaming-etl/io/batch"
 	"github.com/streaming-etl/streaming-etl/io/slots"
 )
 
 func init() {
-	register.DoFn6x1[context.Context, state.Provider, timers.Provider, int64, []byte, func(batch.Batch), error](&readFn{})
-	register.Emitter1[batch.Batch]()
+	beam.RegisterType(reflect.TypeFor[*readFn]())
 }
 
 // idleInterval is the time from a firing that found nothing more to the next.
@@ -31,6 +30,8 @@ type readFn struct {
 
 	job     *process
 	metrics readMetrics
+	// err is why a firing of this bundle failed; FinishBundle returns it.
+	err error
 }
 
 type readMetrics struct {
@@ -83,8 +84,25 @@ func sameSlots(state, slot []byte) error {
 	return nil
 }
 
-// OnTimer is one firing of the slot.
-func (f *readFn) OnTimer(ctx context.Context, sp state.Provider, tp timers.Provider, _ int64, _ timers.Context, emit func(batch.Batch)) error {
+func (f *readFn) StartBundle(_ context.Context, _ func(batch.Batch)) { f.err = nil }
+
+// OnTimer is one firing of the slot. Its errors are returned by FinishBundle:
+// Beam (Go SDK 2.77.0) puts a timer's key, in its binary form, into the text of
+// an error that OnTimer returns, and then cannot send the text, which is not
+// UTF-8: the worker falls silent, and the runner never learns the reason.
+func (f *readFn) OnTimer(ctx context.Context, sp state.Provider, tp timers.Provider, _ int64, _ timers.Context, emit func(batch.Batch)) {
+	if f.err != nil {
+		return // the bundle has failed
+	}
+	f.err = f.fire(ctx, sp, tp, emit)
+}
+
+// FinishBundle fails the bundle of a firing that failed.
+func (f *readFn) FinishBundle(_ context.Context, _ func(batch.Batch)) error {
+	return f.job.monitor.failed(f.err)
+}
+
+func (f *readFn) fire(ctx context.Context, sp state.Provider, tp timers.Provider, emit func(batch.Batch)) error {
 	old, known, err := f.Positions.Read(sp)
 	if err != nil {
 		return fmt.Errorf("read slot state: %w", err)
@@ -112,7 +130,7 @@ func (f *readFn) OnTimer(ctx context.Context, sp state.Provider, tp timers.Provi
 	}
 	fired, err := f.job.readers.Fire(ctx, f.Config.source(), s, limit)
 	if err != nil {
-		return err
+		return fmt.Errorf("InputKinesisStream: %w", err)
 	}
 	var records, bytes int64
 	for _, b := range fired.Batches {

@@ -2,9 +2,9 @@ package pipeline
 
 import (
 	"context"
+	"reflect"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 
 	"github.com/streaming-etl/streaming-etl/io/batch"
 	"github.com/streaming-etl/streaming-etl/transforms/block"
@@ -12,9 +12,8 @@ import (
 )
 
 func init() {
-	register.DoFn3x0[context.Context, batch.Batch, func(string, []byte)](&routeFn{})
-	register.DoFn4x0[context.Context, string, []byte, func(string, []byte)](&passBlockFn{})
-	register.Emitter2[string, []byte]()
+	beam.RegisterType(reflect.TypeFor[*routeFn]())
+	beam.RegisterType(reflect.TypeFor[*passBlockFn]())
 }
 
 // routeFn is fused behind the reader: it decodes, routes, and emits blocks by

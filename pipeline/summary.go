@@ -85,7 +85,8 @@ func Bytes(n int64) string {
 		return strconv.FormatInt(n, 10) + " B"
 	}
 	v, i := float64(n)/unit, 0
-	for ; v >= unit && i < 3; i++ {
+	// What would be rounded up to 1000.0 is 1.0 of the next.
+	for ; v >= unit-0.05 && i < 3; i++ {
 		v /= unit
 	}
 	return fmt.Sprintf("%.1f %sB", v, []string{"k", "M", "G", "T"}[i])

@@ -32,6 +32,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -56,6 +57,8 @@ type Server struct {
 	done    chan error
 	backend *backend
 	fault   atomic.Pointer[Fault]
+	// silent are connections that have brought no request.
+	silent sync.Map
 }
 
 // New starts a server on a free port of 127.0.0.1. Close stops it.
@@ -76,6 +79,13 @@ func New(o Options) (*Server, error) {
 	s3 := guard(b, gofakes3.New(b, gofakes3.WithTimeSkewLimit(0)).Server())
 	s.http = &http.Server{
 		ReadHeaderTimeout: time.Minute,
+		ConnState: func(c net.Conn, state http.ConnState) {
+			if state == http.StateNew {
+				s.silent.Store(c, nil)
+			} else {
+				s.silent.Delete(c)
+			}
+		},
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if f := s.fault.Load(); f != nil {
 				(*f)(w, r, s3)
@@ -108,6 +118,12 @@ func (s *Server) CreateBucket(name string) error {
 func (s *Server) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
+	// Clients open connections ahead; Shutdown would wait five seconds for
+	// one that was never used.
+	s.silent.Range(func(c, _ any) bool {
+		_ = c.(net.Conn).Close()
+		return true
+	})
 	err := s.http.Shutdown(ctx)
 	if err != nil {
 		err = errors.Join(err, s.http.Close())

@@ -1,0 +1,290 @@
+package pipeline
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime/pprof"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/streaming-etl/streaming-etl/io/kinesisio/kinesisfake"
+	"github.com/streaming-etl/streaming-etl/io/s3io/s3fake"
+	"github.com/streaming-etl/streaming-etl/pipeline/property"
+)
+
+// clock is a server's clock that tests set.
+type clock struct{ offset atomic.Int64 }
+
+func (c *clock) now() time.Time             { return time.Now().Add(time.Duration(c.offset.Load())) }
+func (c *clock) set(ahead time.Duration)    { c.offset.Store(int64(ahead)) }
+func (c *clock) option() kinesisfake.Option { return kinesisfake.WithClock(c.now) }
+
+// nobody returns an endpoint at which nothing listens.
+func nobody(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return "http://" + l.Addr().String()
+}
+
+func TestAServerThatCannotBeUsedIsToldAtStart(t *testing.T) {
+	denied := &kinesisfake.Error{Type: "AccessDeniedException", Message: "not allowed"}
+	for _, test := range []struct {
+		name string
+		// flags and fault are what is wrong.
+		flags func(*testing.T) []string
+		fault func(*world)
+		// names are in the error, others not.
+		names, not []string
+	}{
+		{
+			name:  "no Kinesis there",
+			flags: func(t *testing.T) []string { return []string{"--InputStreamEndpoint=" + nobody(t)} },
+			names: []string{"InputKinesisStream: ", "stream trips", "http://127.0.0.1:", "is the endpoint right"},
+			not:   []string{"OutputBucket"},
+		},
+		{
+			name:  "no such stream",
+			flags: func(*testing.T) []string { return []string{"--InputKinesisStream=tirps"} },
+			names: []string{"InputKinesisStream: ", "stream tirps", "ResourceNotFoundException"},
+			not:   []string{"OutputBucket"},
+		},
+		{
+			name:  "the stream denied",
+			fault: func(w *world) { w.kinesis.FailNext(kinesisfake.AllOperations, 10, denied) },
+			names: []string{"InputKinesisStream: ", "stream trips", "AccessDeniedException", "kinesis:ListShards"},
+			not:   []string{"OutputBucket"},
+		},
+		{
+			name:  "reading the stream denied",
+			fault: func(w *world) { w.kinesis.FailNext("GetRecords", 10, denied) },
+			names: []string{"InputKinesisStream: ", "stream trips", "AccessDeniedException", "kinesis:GetRecords"},
+			not:   []string{"OutputBucket"},
+		},
+		{
+			name:  "no S3 there",
+			flags: func(t *testing.T) []string { return []string{"--OutputBucketEndpoint=" + nobody(t)} },
+			names: []string{"OutputBucket: ", "bucket lake", "http://127.0.0.1:"},
+			not:   []string{"InputKinesisStream"},
+		},
+		{
+			name:  "no such bucket",
+			flags: func(*testing.T) []string { return []string{"--OutputBucket=s3://lkae/x/"} },
+			names: []string{"OutputBucket: ", "bucket lkae"},
+			not:   []string{"InputKinesisStream"},
+		},
+		{
+			name: "the bucket denied",
+			fault: func(w *world) {
+				w.s3.Inject(every(1, 1<<40, "HeadBucket", func(rw http.ResponseWriter, r *http.Request, _ http.Handler) {
+					s3fake.Refuse(rw, r, http.StatusForbidden, "AccessDenied")
+				}))
+			},
+			names: []string{"OutputBucket: ", "bucket lake"},
+			not:   []string{"InputKinesisStream"},
+		},
+		{
+			name: "writing denied",
+			fault: func(w *world) {
+				w.s3.Inject(every(1, 1<<40, "CreateMultipartUpload", func(rw http.ResponseWriter, r *http.Request, _ http.Handler) {
+					s3fake.Refuse(rw, r, http.StatusForbidden, "AccessDenied")
+				}))
+			},
+			names: []string{"OutputBucket: ", "lake", "AccessDenied"},
+			not:   []string{"InputKinesisStream"},
+		},
+		{
+			name:  "both",
+			flags: func(*testing.T) []string { return []string{"--InputKinesisStream=tirps", "--OutputBucket=lkae"} },
+			names: []string{"InputKinesisStream: ", "stream tirps", "OutputBucket: ", "bucket lkae"},
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWorld(t, 1)
+			if test.fault != nil {
+				test.fault(w)
+			}
+			var more []string
+			if test.flags != nil {
+				more = test.flags(t)
+			}
+			// What the command's user may have to wait.
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			defer cancel()
+			_, err := RunDirect(ctx, configure(t, w.flags(more...)...), DirectOptions{Out: t.TempDir()})
+			if err == nil || ctx.Err() != nil {
+				t.Fatalf("the job ended with %v, %v", err, ctx.Err())
+			}
+			for _, name := range test.names {
+				if !strings.Contains(err.Error(), name) {
+					t.Errorf("%q does not say %q", err, name)
+				}
+			}
+			for _, name := range test.not {
+				if strings.Contains(err.Error(), name) {
+					t.Errorf("%q says %q", err, name)
+				}
+			}
+			for _, o := range w.objects(t) {
+				t.Errorf("%s was written", o.key)
+			}
+		})
+	}
+}
+
+func TestWrongCombinationsAreAllTold(t *testing.T) {
+	dir := t.TempDir()
+	broken := filepath.Join(dir, "broken.avsc")
+	if err := os.WriteFile(broken, []byte(`{"type":"record"`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	source := []string{"--InputKinesisStream=trips", "--Region=us-east-1"}
+	sink := []string{"--OutputBucket=lake"}
+	for name, test := range map[string]struct {
+		flags []string
+		// names are the properties with a mistake, in any order; says is in the message.
+		names, says []string
+	}{
+		"no source":                         {sink, []string{"InputKinesisStream"}, []string{"no source is named"}},
+		"no sink":                           {source, []string{"OutputBucket"}, []string{"no sink is named", "OutputDiscarding=true"}},
+		"neither":                           {nil, []string{"InputKinesisStream", "OutputBucket"}, nil},
+		"AT_TIMESTAMP without a time":       {append(sink, append(source, "--InputStreamInitialPosition=AT_TIMESTAMP")...), []string{"InputStreamInitialTimestamp"}, []string{"is missing"}},
+		"a time without AT_TIMESTAMP":       {append(sink, append(source, "--InputStreamInitialTimestamp=2018-01-01T00:00:00Z")...), []string{"InputStreamInitialTimestamp"}, []string{"needs InputStreamInitialPosition=AT_TIMESTAMP"}},
+		"discarding with a bucket":          {append(sink, append(source, "--OutputDiscarding=true")...), []string{"OutputDiscarding"}, []string{"OutputBucket is named too"}},
+		"a template of an unknown field":    {append(sink, append(source, "--OutputPathTemplate=zone={pickup_zone}")...), []string{"OutputPathTemplate"}, []string{"pickup_zone"}},
+		"a schema file that is not there":   {append(sink, append(source, "--EventSchema="+filepath.Join(dir, "none.avsc"))...), []string{"EventSchema"}, []string{"none.avsc"}},
+		"a schema file that is no schema":   {append(sink, append(source, "--EventSchema="+broken)...), []string{"EventSchema"}, nil},
+		"a stop before the start":           {append(sink, append(source, "--InputStreamInitialPosition=AT_TIMESTAMP", "--InputStreamInitialTimestamp=2018-02-01T00:00:00Z", "--InputStreamStopTimestamp=2018-01-01T00:00:00Z")...), []string{"InputKinesisStream"}, []string{"is before the initial timestamp"}},
+		"an ARN of another region":          {append(sink, "--InputKinesisStream=arn:aws:kinesis:eu-west-1:123456789012:stream/trips", "--InputStreamRegion=us-east-1"), []string{"InputKinesisStream"}, []string{"eu-west-1"}},
+		"several, of the values themselves": {[]string{"--InputReaders=many", "--OutputPathTemplate={nope}", "--ParquetCompression=lzo", "--InputKinesisStrem=x", "--OutputBucket=A_B"}, []string{"InputReaders", "OutputPathTemplate", "ParquetCompression", "InputKinesisStrem", "OutputBucket", "InputKinesisStream"}, []string{"InputKinesisStream"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("AWS_REGION", "")
+			p, err := property.Load(property.Sources{Args: test.flags})
+			if p == nil {
+				t.Fatal(err)
+			}
+			_, err = FromProperties(p, false)
+			invalid, ok := err.(*property.Invalid)
+			if !ok {
+				t.Fatalf("error is %v", err)
+			}
+			told := map[string]bool{}
+			for _, m := range invalid.Mistakes {
+				told[m.Property] = true
+			}
+			for _, want := range test.names {
+				if !told[want] {
+					t.Errorf("no mistake of %s is told: %v", want, err)
+				}
+				delete(told, want)
+			}
+			for other := range told {
+				t.Errorf("a mistake of %s is told: %v", other, err)
+			}
+			for _, text := range test.says {
+				if !strings.Contains(err.Error(), text) {
+					t.Errorf("%q does not say %q", err, text)
+				}
+			}
+		})
+	}
+}
+
+func TestFlagsBecomeTheConfiguration(t *testing.T) {
+	c := configure(t, "--InputKinesisStream=arn:aws:kinesis:eu-west-1:123456789012:stream/trips", "--Region=us-east-1",
+		"--OutputBucket=s3://lake/raw/", "--OutputPrefix=trips/", "--OutputFileTargetSizeMb=2", "--OutputFileRollIntervalMs=1500",
+		"--Parallelism=3", "--OutputWritersPerPartition=4", "--ParquetConversion=false")
+	for what, same := range map[string]bool{
+		"the ARN's region counts, not the job's": c.Kinesis.Region == "",
+		"the bucket's region is the job's":       c.S3.Region == "us-east-1",
+		"prefixes are joined":                    c.Prefix == "raw/trips/" && c.S3.Prefix == c.Prefix && c.S3.Bucket == "lake",
+		"sizes are in megabytes":                 c.TargetBytes == 2<<20,
+		"times are in milliseconds":              c.RollInterval == 1500*time.Millisecond,
+		"readers are 8 by default":               c.Readers == 8,
+		"the rest":                               c.Parallelism == 3 && c.Route.Writers == 4 && !c.Parquet,
+	} {
+		if !same {
+			t.Errorf("%s: not so in %+v", what, c)
+		}
+	}
+	if c := configure(t, "--InputKinesisStream=trips", "--Region=us-east-1", "--OutputDiscarding=true", "--Parallelism=12"); c.Readers != 12 {
+		t.Errorf("%d readers of a job of parallelism 12", c.Readers)
+	}
+}
+
+func TestDiscardingCountsAllThatIsRead(t *testing.T) {
+	lines := sampleTrips(t, 3_000)
+	w := newWorld(t, 2)
+	if _, err := w.put(t.Context(), tripRecords(lines)); err != nil {
+		t.Fatal(err)
+	}
+	flags := append([]string{"--OutputDiscarding=true"}, w.flags()...)
+	for i, f := range flags {
+		if strings.HasPrefix(f, "--OutputBucket") {
+			flags[i] = "--JobName=measure"
+		}
+	}
+	sum, err := runUntil(t, configure(t, flags...), already(len(lines)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := sum.Progress; p.Read != int64(len(lines)) || p.Delivered != p.Read || p.Files != 0 {
+		t.Errorf("%+v, want all read and dropped", p)
+	}
+	if all := w.objects(t); len(all) > 0 {
+		t.Errorf("%d objects were written", len(all))
+	}
+}
+
+// oursRunning returns the stacks of goroutines that are in this module's code,
+// but those of tests, of the servers, and of steps that were asking for state
+// when the job was cancelled: Beam (Go SDK 2.77.0) never answers them.
+func oursRunning() []string {
+	var all bytes.Buffer
+	_ = pprof.Lookup("goroutine").WriteTo(&all, 2) // a buffer takes all
+	var out []string
+	for stack := range strings.SplitSeq(all.String(), "\n\n") {
+		for line := range strings.Lines(stack) {
+			name := strings.TrimPrefix(line, "created by ")
+			if strings.HasPrefix(name, "github.com/streaming-etl/") && !strings.Contains(stack, "testing.tRunner") &&
+				!strings.Contains(stack, "kinesisfake") && !strings.Contains(stack, "s3fake") && !strings.Contains(stack, "harness.(*StateChannel)") {
+				out = append(out, stack)
+				break
+			}
+		}
+	}
+	return out
+}
+
+func TestARunLeavesNoGoroutine(t *testing.T) {
+	lines := sampleTrips(t, 1_000)
+	w := newWorld(t, 2)
+	if _, err := w.put(t.Context(), tripRecords(lines)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := runUntil(t, configure(t, w.flags()...), already(len(lines))); err != nil {
+		t.Fatal(err)
+	}
+	deadline := time.Now().Add(patience)
+	for stacks := oursRunning(); len(stacks) > 0; stacks = oursRunning() {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d goroutines are left:\n%s", len(stacks), strings.Join(stacks, "\n\n"))
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	kept := 0
+	processes.Range(func(_, _ any) bool { kept++; return true })
+	if kept > 0 {
+		t.Errorf("%d jobs are kept", kept)
+	}
+}
