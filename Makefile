@@ -21,8 +21,8 @@ race: ## runs the tests under the race detector
 .PHONY: lint
 lint: ## checks formatting, vet and staticcheck
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not formatted: $$unformatted"; exit 1; }
-	go vet ./...
-	go run $(STATICCHECK) ./...
+	go vet ./... ./testdata
+	go run $(STATICCHECK) ./... ./testdata
 
 .PHONY: bench
 bench: ## runs the benchmarks of decode, block, Parquet and the whole path outside Beam
@@ -57,6 +57,14 @@ stack-down: ## stops them
 test-flink: ## runs the tests on real servers: Flink, versitygw, a Kinesis server (installs them first)
 	go run ./stack/cmd install
 	ETL_STACK=require ETL_FLINK_TESTS=1 go test -p 1 -count=1 -timeout 40m ./stack/... ./runners/flink/... ./faults
+
+.PHONY: chaos
+chaos: ## kills, outages and savepoints on a real Flink, N rounds each (default 10); hours
+	ETL_FLINK_TESTS=1 ETL_CHAOS_ROUNDS=$(or $(N),10) go test -count=1 -v -timeout 12h -run 'TestKill|TestStop|Outage' ./faults
+
+.PHONY: bench-flink
+bench-flink: ## measures the job on a local Flink and writes docs/flink-figures.md; wants a quiet machine
+	go run ./bench
 
 .PHONY: readme
 readme: ## writes the README's property table anew
