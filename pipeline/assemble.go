@@ -88,6 +88,7 @@ func (f *assembleFn) Setup(ctx context.Context) error {
 }
 
 func (f *assembleFn) StartBundle(ctx context.Context, _ func(s3io.Token)) {
+	f.job.monitor.begin()
 	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(uploadsAtOnce)
 	f.files = &files{group: group, ctx: gctx}
@@ -116,7 +117,7 @@ func (f *assembleFn) ProcessElement(ctx context.Context, sp state.Provider, tp t
 		f.Roll.Clear(tp)
 		return f.close(ctx, sp, key)
 	}
-	if !known || size == int64(len(blk)) {
+	if (!known || size == int64(len(blk))) && !f.job.monitor.closesFiles() {
 		f.Roll.Set(tp, time.Now().Add(f.Config.RollInterval))
 	}
 	return f.Size.Write(sp, size)
@@ -216,6 +217,7 @@ func (f *assembleFn) write(ctx context.Context, keyText string, blocks [][]byte)
 
 // FinishBundle waits for the bundle's files and emits their tokens.
 func (f *assembleFn) FinishBundle(ctx context.Context, emit func(s3io.Token)) error {
+	defer f.job.monitor.end()
 	out := f.files
 	if err := cmp.Or(out.group.Wait(), f.err); err != nil {
 		f.abort(ctx, out.tokens)

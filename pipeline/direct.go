@@ -143,7 +143,11 @@ func (s *sample) feed(ctx context.Context, o kinesisio.Options) (err error) {
 // checkInterval is the time between two looks at the counters.
 const checkInterval = 100 * time.Millisecond
 
+// restTimeout bounds the wait for a job, of which all is delivered, to come to rest.
+const restTimeout = 3 * time.Second
+
 func run(ctx context.Context, c Config, monitor *Monitor, input *sample, o DirectOptions) error {
+	monitor.CloseFiles(c.RollInterval)
 	p, s := beam.NewPipelineWithRoot()
 	Build(s, c)
 
@@ -161,6 +165,8 @@ func run(ctx context.Context, c Config, monitor *Monitor, input *sample, o Direc
 		tick := time.NewTicker(checkInterval)
 		defer tick.Stop()
 		interrupted := ctx.Done()
+		var patience <-chan time.Time
+		rests := 0
 		for {
 			select {
 			case <-jobCtx.Done():
@@ -171,6 +177,9 @@ func run(ctx context.Context, c Config, monitor *Monitor, input *sample, o Direc
 					fmt.Fprintln(o.Messages, "stopping: delivering what was read")
 				}
 				monitor.Drain()
+			case <-patience:
+				stop()
+				return nil
 			case <-tick.C:
 			}
 			now := monitor.Progress()
@@ -184,8 +193,16 @@ func run(ctx context.Context, c Config, monitor *Monitor, input *sample, o Direc
 			if err := monitor.Failure(); err != nil {
 				return err
 			}
-			if monitor.Drained() {
+			if !delivered && monitor.Drained() {
 				delivered = true
+				monitor.End()
+				patience = time.After(restTimeout)
+				continue
+			}
+			// Twice in a row: the runner has to take note of a bundle's end.
+			if !monitor.AtRest(c.Readers) {
+				rests = 0
+			} else if rests++; rests == 2 {
 				stop()
 				return nil
 			}

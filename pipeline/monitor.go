@@ -22,14 +22,21 @@ type Monitor struct {
 	progress Progress
 	// inFlight is the bytes of blocks between the router and the assembler.
 	inFlight int64
-	// unwritten counts a key's blocks between the router and a file.
-	unwritten  map[string]int
+	// unwritten has the keys with blocks between the router and a file.
+	unwritten map[string]*unwritten
+	// roll is the age at which the monitor has files closed, 0 if it does not;
+	// it is set before the job runs.
+	roll       time.Duration
 	partitions map[string]*PartitionCount
 	reasons    map[string]int64
 	// firing counts the readers that are reading now.
 	firing  int
 	drain   bool
 	flushed time.Time
+	// ending has the readers set no more timers; ended counts those that did
+	// so, bundles what the steps are at work on.
+	ending         bool
+	ended, bundles int
 	failure error
 }
 
@@ -55,7 +62,7 @@ type PartitionCount struct {
 // Attach makes a monitor for the job in this process, before the job is run.
 // The function it returns is to be called when the job has ended.
 func Attach(jobID string) (*Monitor, func()) {
-	m := &Monitor{unwritten: map[string]int{}, partitions: map[string]*PartitionCount{}, reasons: map[string]int64{}}
+	m := &Monitor{unwritten: map[string]*unwritten{}, partitions: map[string]*PartitionCount{}, reasons: map[string]int64{}}
 	processFor(jobID).monitor = m
 	return m, func() { endProcess(jobID) }
 }
@@ -105,6 +112,35 @@ func (m *Monitor) Drained() bool {
 	return m.drain && m.firing == 0 && p.Read == p.Delivered+p.DeadLetters
 }
 
+// End brings a drained job to rest: its readers fire no more.
+func (m *Monitor) End() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.ending = true
+}
+
+// AtRest says that all of the job's readers have ended and no step is at work.
+// Prism, when a job is cancelled in the middle of a bundle while a timer of the
+// same key is due, spins a core for ever.
+func (m *Monitor) AtRest(readers int) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.ended >= readers && m.bundles == 0
+}
+
+// begin and end note that a step begins and ends a bundle.
+func (m *Monitor) begin() { m.atWork(1) }
+func (m *Monitor) end()   { m.atWork(-1) }
+
+func (m *Monitor) atWork(n int) {
+	if m == nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.bundles += n
+}
+
 // Failure returns the first error that failed a step, or nil. The runner's own
 // error has it inside pages of the plan, or has lost it.
 func (m *Monitor) Failure() error {
@@ -141,6 +177,8 @@ const (
 	turnIdle
 	// turnFlush sends the request to close open files.
 	turnFlush
+	// turnEnd does nothing, and is the last: the job ends.
+	turnEnd
 )
 
 // fire tells a firing what to do.
@@ -153,6 +191,10 @@ func (m *Monitor) fire() turn {
 	if !m.drain {
 		m.firing++
 		return turnRead
+	}
+	if m.ending {
+		m.ended++
+		return turnEnd
 	}
 	if now := time.Now(); now.Sub(m.flushed) >= flushInterval {
 		m.flushed = now
@@ -202,7 +244,12 @@ func (m *Monitor) sent(key string, size int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.inFlight += int64(size)
-	m.unwritten[key]++
+	u := m.unwritten[key]
+	if u == nil {
+		u = &unwritten{since: time.Now()}
+		m.unwritten[key] = u
+	}
+	u.blocks++
 }
 
 // arrived notes a block that reached the assembler.
@@ -222,19 +269,70 @@ func (m *Monitor) written(key string, blocks int) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.unwritten[key] -= blocks; m.unwritten[key] == 0 {
-		delete(m.unwritten, key)
+	u := m.unwritten[key]
+	if u == nil {
+		return
 	}
+	if u.blocks -= blocks; u.blocks <= 0 {
+		delete(m.unwritten, key)
+		return
+	}
+	u.since = time.Now() // of what came since
 }
 
-// openKeys returns the keys that have blocks in no file yet.
+// unwritten is a key's blocks between the router and a file.
+type unwritten struct {
+	blocks int
+	since  time.Time
+}
+
+// CloseFiles has the monitor close files of that age, in place of the
+// assembler's timers. Prism (2.77.0), while a key's bundle is at work, wakes
+// itself without a pause for each timer of the key that is due, a goroutine a
+// time: a bundle that waits for slow uploads while many files are due was seen
+// with 200,000 of them. To be called before the job runs.
+func (m *Monitor) CloseFiles(age time.Duration) { m.roll = age }
+
+// closesFiles says that timers are not to.
+func (m *Monitor) closesFiles() bool { return m != nil && m.roll > 0 }
+
+// filesDue says that files are to be closed because of their age; it is for
+// the firing that asks to send the request.
+func (m *Monitor) filesDue() bool {
+	if !m.closesFiles() {
+		return false
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := time.Now()
+	if now.Sub(m.flushed) < flushInterval || len(m.due(now)) == 0 {
+		return false
+	}
+	m.flushed = now
+	return true
+}
+
+// openKeys returns the keys whose files are to be closed: when the job drains
+// all that have blocks in no file yet, else those of which one is too old.
 func (m *Monitor) openKeys() []string {
 	if m == nil {
 		return nil
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return slices.Sorted(maps.Keys(m.unwritten))
+	return m.due(time.Now())
+}
+
+// due is openKeys for who holds m.mu.
+func (m *Monitor) due(now time.Time) []string {
+	var keys []string
+	for key, u := range m.unwritten {
+		if m.drain || m.roll == 0 || now.Sub(u.since) >= m.roll {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	return keys
 }
 
 // discarded counts records that a job without sinks dropped as delivered.

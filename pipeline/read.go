@@ -84,7 +84,10 @@ func sameSlots(state, slot []byte) error {
 	return nil
 }
 
-func (f *readFn) StartBundle(_ context.Context, _ func(batch.Batch)) { f.err = nil }
+func (f *readFn) StartBundle(_ context.Context, _ func(batch.Batch)) {
+	f.job.monitor.begin()
+	f.err = nil
+}
 
 // OnTimer is one firing of the slot. Its errors are returned by FinishBundle:
 // Beam (Go SDK 2.77.0) puts a timer's key, in its binary form, into the text of
@@ -99,6 +102,7 @@ func (f *readFn) OnTimer(ctx context.Context, sp state.Provider, tp timers.Provi
 
 // FinishBundle fails the bundle of a firing that failed.
 func (f *readFn) FinishBundle(_ context.Context, _ func(batch.Batch)) error {
+	defer f.job.monitor.end()
 	return f.job.monitor.failed(f.err)
 }
 
@@ -115,6 +119,8 @@ func (f *readFn) fire(ctx context.Context, sp state.Provider, tp timers.Provider
 		return err
 	}
 	switch f.job.monitor.fire() {
+	case turnEnd:
+		return nil
 	case turnFlush:
 		emit(batch.Batch{Flush: true})
 		fallthrough
@@ -137,6 +143,9 @@ func (f *readFn) fire(ctx context.Context, sp state.Provider, tp timers.Provider
 		records += int64(b.Len())
 		bytes += int64(len(b.Data))
 		emit(b)
+	}
+	if f.job.monitor.filesDue() {
+		emit(batch.Batch{Flush: true})
 	}
 	if records > 0 {
 		f.metrics.records.Inc(ctx, records)
