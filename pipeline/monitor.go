@@ -37,7 +37,7 @@ type Monitor struct {
 	// so, bundles what the steps are at work on.
 	ending         bool
 	ended, bundles int
-	failure error
+	failure        error
 }
 
 // Progress is how far a job has come. Read is Delivered + DeadLetters + what is under way.
