@@ -57,6 +57,7 @@ func (f *commitFn) Setup(ctx context.Context) (err error) {
 }
 
 func (f *commitFn) StartBundle(ctx context.Context) {
+	f.job.monitor.begin()
 	f.group, f.ctx = errgroup.WithContext(ctx)
 	f.group.SetLimit(uploadsAtOnce)
 	f.done = f.done[:0]
@@ -84,6 +85,7 @@ func (f *commitFn) ProcessElement(_ context.Context, t s3io.Token) error {
 // FinishBundle waits for the bundle's commits: what is not committed fails
 // the bundle. Metrics are counted here, since a bundle's belong to its thread.
 func (f *commitFn) FinishBundle(ctx context.Context) error {
+	defer f.job.monitor.end()
 	err := f.group.Wait()
 	for _, c := range f.done {
 		if c.outcome == s3io.AlreadyCommitted {

@@ -167,6 +167,29 @@ func TestMonitorDrainsOnlyWhenAllIsDelivered(t *testing.T) {
 	}
 }
 
+func TestMonitorSeesAJobComeToRest(t *testing.T) {
+	m, detach := Attach("resting")
+	defer detach()
+	m.Drain()
+	m.begin()
+	m.End()
+	for i := range 2 {
+		if m.AtRest(2) {
+			t.Errorf("at rest when %d of 2 readers have ended", i)
+		}
+		if got := m.fire(); got != turnEnd {
+			t.Errorf("a firing is turn %d, want the last", got)
+		}
+	}
+	if m.AtRest(2) {
+		t.Error("at rest with a bundle at work")
+	}
+	m.end()
+	if !m.AtRest(2) {
+		t.Error("not at rest")
+	}
+}
+
 func TestMonitorHoldsTheReaderBack(t *testing.T) {
 	m, detach := Attach("held back")
 	defer detach()
@@ -210,6 +233,8 @@ func TestWithoutAMonitorStepsWork(t *testing.T) {
 		t.Error("a step on a cluster is held back")
 	}
 	m.fired()
+	m.begin()
+	m.end()
 	m.read(1, 1)
 	m.sent("k", 1)
 	m.arrived(1)

@@ -35,20 +35,22 @@ var ErrEnded = errors.New("local runner: the job ended by itself")
 //
 // After a failure prism may go on spinning a core: the process should end.
 func Run(ctx context.Context, p *beam.Pipeline) error {
+	if ctx.Err() != nil {
+		return nil
+	}
 	ending.Store(false)
 	client, err := server()
 	if err != nil {
 		return fmt.Errorf("local runner: %w", err)
 	}
+	pool, err := workers()
+	if err != nil {
+		return fmt.Errorf("local runner: start workers: %w", err)
+	}
 	// The job is cancelled, not the calls about it: prism goes on with a job
 	// whose client is gone, and the steps of two jobs would run side by side.
 	calls := context.WithoutCancel(ctx)
-	workers, err := extworker.StartLoopback(calls, 0)
-	if err != nil {
-		return fmt.Errorf("local runner: start worker: %w", err)
-	}
-	defer func() { _ = workers.Stop(calls) }() // it ends in any case
-	id, err := submit(calls, client, p, workers)
+	id, err := submit(calls, client, p, pool)
 	if err != nil {
 		return fmt.Errorf("local runner: %w", err)
 	}
@@ -79,14 +81,21 @@ var server = sync.OnceValues(func() (jobpb.JobServiceClient, error) {
 	return prism.CreateJobServer(context.Background(), prism.Options{})
 })
 
+// workers starts the jobs' workers in this process and stops them when prism
+// says so. It lives as long as the process: prism panics when it is gone before
+// a job, cancelled as soon as it was submitted, has asked it for its worker.
+var workers = sync.OnceValues(func() (*extworker.Loopback, error) {
+	return extworker.StartLoopback(context.Background(), 0)
+})
+
 // submit starts the pipeline, whose steps are to run in this process, and
 // returns the job's id.
-func submit(ctx context.Context, client jobpb.JobServiceClient, p *beam.Pipeline, workers *extworker.Loopback) (string, error) {
+func submit(ctx context.Context, client jobpb.JobServiceClient, p *beam.Pipeline, pool *extworker.Loopback) (string, error) {
 	edges, _, err := p.Build()
 	if err != nil {
 		return "", fmt.Errorf("build the graph: %w", err)
 	}
-	environment, err := graphx.CreateEnvironment(ctx, graphx.URNEnvExternal, workers.EnvironmentConfig)
+	environment, err := graphx.CreateEnvironment(ctx, graphx.URNEnvExternal, pool.EnvironmentConfig)
 	if err != nil {
 		return "", fmt.Errorf("build the graph: %w", err)
 	}

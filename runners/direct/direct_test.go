@@ -169,12 +169,21 @@ func TestAFailureIsTold(t *testing.T) {
 	}
 }
 
-func TestACancelBeforeTheStartIsAnEndToo(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	p, s := beam.NewPipelineWithRoot()
-	beam.ParDo0(s, newTick("never"), beam.ParDo(s, &spreadFn{Keys: 1, Each: 1}, beam.Impulse(s)))
-	if err := Run(ctx, p); err != nil {
-		t.Error(err)
+// A signal may come at any time, also while the job is being started.
+func TestACancelAtTheStartIsAnEndToo(t *testing.T) {
+	for i := range 20 {
+		ctx, cancel := context.WithCancel(guard(t))
+		go func() {
+			time.Sleep(time.Duration(i-1) * time.Millisecond)
+			cancel()
+		}()
+		if i == 0 {
+			cancel()
+		}
+		p, s := beam.NewPipelineWithRoot()
+		beam.ParDo0(s, newTick("never"), beam.ParDo(s, &spreadFn{Keys: 1, Each: 1}, beam.Impulse(s)))
+		if err := Run(ctx, p); err != nil {
+			t.Error(err)
+		}
 	}
 }
