@@ -190,7 +190,7 @@ func run(ctx context.Context, c Config, monitor *Monitor, input *sample, o Direc
 			if sampleRead || readers.Done(c.Readers) {
 				monitor.Drain()
 			}
-			if err := monitor.Failure(); err != nil {
+			if err := monitor.Failure(); err != nil && !delivered {
 				return err
 			}
 			if !delivered && monitor.Drained() {
