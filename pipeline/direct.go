@@ -144,7 +144,11 @@ func (s *sample) feed(ctx context.Context, o kinesisio.Options) (err error) {
 const checkInterval = 100 * time.Millisecond
 
 // restTimeout bounds the wait for a job, of which all is delivered, to come to rest.
-const restTimeout = 3 * time.Second
+const restTimeout = 30 * time.Second
+
+// restLooks is how many looks in a row must find a job at rest: the runner
+// still has to take in the bundles that its steps have ended.
+const restLooks = 5
 
 func run(ctx context.Context, c Config, monitor *Monitor, input *sample, o DirectOptions) error {
 	monitor.CloseFiles(c.RollInterval)
@@ -199,10 +203,10 @@ func run(ctx context.Context, c Config, monitor *Monitor, input *sample, o Direc
 				patience = time.After(restTimeout)
 				continue
 			}
-			// Twice in a row: the runner has to take note of a bundle's end.
+			// Several times in a row: the runner has to take note of a bundle's end.
 			if !monitor.AtRest(c.Readers) {
 				rests = 0
-			} else if rests++; rests == 2 {
+			} else if rests++; rests == restLooks {
 				stop()
 				return nil
 			}
