@@ -50,7 +50,7 @@ const defaultRegion = "us-east-1"
 // the AWS SDK finds them. Zero values stand for the defaults; Options can be
 // written as JSON and read back.
 type Options struct {
-	// Bucket is the bucket's name; see ParseBucket. Required.
+	// Bucket is the bucket's name. Required.
 	Bucket string `json:"bucket"`
 	// Prefix is what the job's keys begin with. Check tries to write under it;
 	// keys given to Create are whole and are not changed.
@@ -144,25 +144,6 @@ func (o Options) withDefaults() Options {
 		o.AttemptTimeout = DefaultAttemptTimeout
 	}
 	return o
-}
-
-// ParseBucket splits "name" or "s3://name/prefix/" into the bucket's name and
-// the prefix of its keys, which is "" or ends with "/".
-func ParseBucket(s string) (bucket, prefix string, err error) {
-	bucket = s
-	if rest, ok := strings.CutPrefix(s, "s3://"); ok {
-		bucket, prefix, _ = strings.Cut(rest, "/")
-	}
-	if err := checkBucketName(bucket); err != nil {
-		return "", "", fmt.Errorf("bucket %q: %w", s, err)
-	}
-	if prefix != "" && !strings.HasSuffix(prefix, "/") {
-		prefix += "/"
-	}
-	if err := checkKey(prefix); prefix != "" && err != nil {
-		return "", "", fmt.Errorf("bucket %q: prefix: %w", s, err)
-	}
-	return bucket, prefix, nil
 }
 
 // checkBucketName refuses what can be no bucket's name on any server: it would

@@ -63,24 +63,3 @@ func TestOptionsPassThroughJSON(t *testing.T) {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
 	}
 }
-
-func TestParseBucket(t *testing.T) {
-	for in, want := range map[string]struct{ bucket, prefix string }{
-		"trips":                  {"trips", ""},
-		"s3://trips":             {"trips", ""},
-		"s3://trips/":            {"trips", ""},
-		"s3://trips/a/b/":        {"trips", "a/b/"},
-		"s3://trips/a/b":         {"trips", "a/b/"},
-		"s3://trips.old/x=1/y=2": {"trips.old", "x=1/y=2/"},
-	} {
-		bucket, prefix, err := ParseBucket(in)
-		if err != nil || bucket != want.bucket || prefix != want.prefix {
-			t.Errorf("ParseBucket(%q) = %q, %q, %v, want %q, %q", in, bucket, prefix, err, want.bucket, want.prefix)
-		}
-	}
-	for _, in := range []string{"", "s3://", "s3:///a", "S3://trips", "trips/a", "a b c", "http://trips", "s3://trips/../x", "s3://trips//x", "xy"} {
-		if bucket, prefix, err := ParseBucket(in); err == nil {
-			t.Errorf("ParseBucket(%q) = %q, %q, want an error", in, bucket, prefix)
-		}
-	}
-}
