@@ -12,15 +12,21 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strconv"
 
 	"github.com/streaming-etl/streaming-etl/io/internal/wire"
 )
 
-// Record tells where one record's payload ends and where it was read.
+// Record tells where one record's bytes end and where it was read.
 type Record struct {
-	// End is the payload's end in Batch.Data; it begins at the end of the record before.
+	// End is the record's end in Batch.Data; it begins at the end of the record
+	// before. First comes the payload, then the Meta bytes.
 	End uint32
+	// Meta is how many of the record's bytes hold what came beside the payload
+	// (see Meta); 0 where nothing did.
+	Meta uint32
 	// Seq indexes Batch.Seqs: records that were aggregated into one share it.
+	// Where a batch has no Seqs it is added to Batch.Base.
 	Seq uint32
 	// Sub is the sub-sequence number within an aggregated record, else 0.
 	Sub uint32
@@ -42,8 +48,11 @@ type Batch struct {
 	Flush bool
 	// Data holds all payloads, one after another.
 	Data []byte
-	// Seqs holds the distinct sequence numbers (or offsets) as decimal text.
+	// Seqs holds the distinct sequence numbers as decimal text. A source whose
+	// sequence numbers are offsets has none: they are counted from Base.
 	Seqs []string
+	// Base is the offset that a record's Seq is added to where Seqs is empty.
+	Base int64
 	// Records are in the order in which they were read.
 	Records []Record
 }
@@ -51,8 +60,8 @@ type Batch struct {
 // Len returns the number of records.
 func (b *Batch) Len() int { return len(b.Records) }
 
-// Payload returns record i's bytes; they are a slice of Data.
-func (b *Batch) Payload(i int) []byte {
+// bytes returns all of record i's bytes.
+func (b *Batch) bytes(i int) []byte {
 	start := uint32(0)
 	if i > 0 {
 		start = b.Records[i-1].End
@@ -60,11 +69,31 @@ func (b *Batch) Payload(i int) []byte {
 	return b.Data[start:b.Records[i].End:b.Records[i].End]
 }
 
-// Seq returns record i's sequence number as decimal text.
-func (b *Batch) Seq(i int) string { return b.Seqs[b.Records[i].Seq] }
+// Payload returns record i's payload, a slice of Data.
+func (b *Batch) Payload(i int) []byte {
+	all := b.bytes(i)
+	n := len(all) - int(b.Records[i].Meta)
+	return all[:n:n]
+}
+
+// Seq returns record i's sequence number or offset as decimal text.
+func (b *Batch) Seq(i int) string {
+	if len(b.Seqs) == 0 {
+		return strconv.FormatInt(b.Base+int64(b.Records[i].Seq), 10)
+	}
+	return b.Seqs[b.Records[i].Seq]
+}
+
+// AppendSeq appends Seq(i) to dst.
+func (b *Batch) AppendSeq(dst []byte, i int) []byte {
+	if len(b.Seqs) == 0 {
+		return strconv.AppendInt(dst, b.Base+int64(b.Records[i].Seq), 10)
+	}
+	return append(dst, b.Seqs[b.Records[i].Seq]...)
+}
 
 // Append adds a record whose payload is copied to the end of Data.
-// seq must be an index into Seqs.
+// seq must be an index into Seqs, or count from Base.
 func (b *Batch) Append(payload []byte, seq, sub uint32, arrival int64) {
 	b.Data = append(b.Data, payload...)
 	b.Records = append(b.Records, Record{End: uint32(len(b.Data)), Seq: seq, Sub: sub, Arrival: arrival})
@@ -72,7 +101,7 @@ func (b *Batch) Append(payload []byte, seq, sub uint32, arrival int64) {
 
 // version is the first byte of an encoded batch. Batches live in savepoints
 // only where a runner buffers a stage's input.
-const version = 1
+const version = 2
 
 // ErrCorrupt is returned by Decode for bytes that Encode did not make: cut
 // short, damaged, or of a newer version. The job must not go on with them.
@@ -95,10 +124,12 @@ func Encode(b Batch) []byte {
 	for _, s := range b.Seqs {
 		out = wire.AppendString(out, s)
 	}
+	out = binary.AppendVarint(out, b.Base)
 	out = binary.AppendUvarint(out, uint64(len(b.Records)))
 	var prev Record
 	for _, r := range b.Records {
 		out = binary.AppendUvarint(out, uint64(r.End-prev.End))
+		out = binary.AppendUvarint(out, uint64(r.Meta))
 		out = binary.AppendUvarint(out, uint64(r.Seq))
 		out = binary.AppendUvarint(out, uint64(r.Sub))
 		out = binary.AppendVarint(out, r.Arrival-prev.Arrival)
@@ -127,14 +158,16 @@ func Decode(in []byte) (Batch, error) {
 	for range n {
 		b.Seqs = append(b.Seqs, r.String())
 	}
-	n = r.Count(4, len(in))
+	b.Base = r.Varint()
+	n = r.Count(5, len(in))
 	var prev Record
 	for range n {
 		rec := Record{
-			End: prev.End + uint32(r.Uvarint(uint64(len(in)))), Seq: uint32(r.Uvarint(math.MaxUint32)),
+			End: prev.End + uint32(r.Uvarint(uint64(len(in)))), Meta: uint32(r.Uvarint(math.MaxUint32)), Seq: uint32(r.Uvarint(math.MaxUint32)),
 			Sub: uint32(r.Uvarint(math.MaxUint32)), Arrival: prev.Arrival + r.Varint(),
 		}
-		if uint64(rec.End) > uint64(len(in)) || rec.End < prev.End || int(rec.Seq) >= len(b.Seqs) {
+		if uint64(rec.End) > uint64(len(in)) || rec.End < prev.End || rec.Meta > rec.End-prev.End ||
+			len(b.Seqs) > 0 && int(rec.Seq) >= len(b.Seqs) {
 			r.Fail()
 		}
 		if r.Bad() {

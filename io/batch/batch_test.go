@@ -14,6 +14,58 @@ func sample() Batch {
 	return b
 }
 
+// offsets returns a batch as a source with offsets makes it.
+func offsets() Batch {
+	b := Batch{Source: "trips", Shard: "3", Base: 1 << 40}
+	b.AppendMeta([]byte(`{"a":1}`), &Meta{Key: []byte("k"), Timestamp: 7, Headers: []Header{{Key: []byte("h"), Value: []byte("v")}, {Key: []byte("h")}, {Value: []byte{}}}}, 0, 0, 9)
+	b.AppendMeta(nil, &Meta{Key: []byte{}, Null: true, Timestamp: -1}, 5, 0, 9)
+	b.Append([]byte("plain"), 6, 0, 9)
+	return b
+}
+
+func TestWhatCameBesideAPayloadIsKept(t *testing.T) {
+	b := offsets()
+	var m Meta
+	for i, want := range []struct {
+		payload, seq string
+		meta         Meta
+	}{
+		{`{"a":1}`, "1099511627776", Meta{Key: []byte("k"), Timestamp: 7, Headers: []Header{{Key: []byte("h"), Value: []byte("v")}, {Key: []byte("h")}, {Key: []byte{}, Value: []byte{}}}}},
+		{"", "1099511627781", Meta{Key: []byte{}, Null: true, Timestamp: -1, Headers: []Header{}}},
+		{"plain", "1099511627782", Meta{Timestamp: -1, Headers: []Header{}}},
+	} {
+		if err := b.Meta(i, &m); err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(m, want.meta) {
+			t.Errorf("record %d has %+v, want %+v", i, m, want.meta)
+		}
+		if got := string(b.Payload(i)); got != want.payload {
+			t.Errorf("payload %d is %q, want %q", i, got, want.payload)
+		}
+		if got := string(b.AppendSeq(nil, i)); got != want.seq || b.Seq(i) != want.seq {
+			t.Errorf("offset %d is %s, want %s", i, got, want.seq)
+		}
+	}
+}
+
+func TestDamagedMetaDataIsRefused(t *testing.T) {
+	b := offsets()
+	whole := b.RawMeta(0)
+	var m Meta
+	for n := 1; n < len(whole); n++ {
+		if err := m.Decode(whole[:n]); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("the first %d bytes: error is %v, want ErrCorrupt", n, err)
+		}
+	}
+	if err := m.Decode(append(whole[:len(whole):len(whole)], 0)); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("a byte more: error is %v, want ErrCorrupt", err)
+	}
+	if err := m.Decode([]byte{0x80, 0, 0}); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("unknown flag: error is %v, want ErrCorrupt", err)
+	}
+}
+
 func TestPayloadsAndSequenceNumbersAreThoseAppended(t *testing.T) {
 	b := sample()
 	for i, want := range []struct{ payload, seq string }{
@@ -40,7 +92,7 @@ func TestAppendingToAPayloadDoesNotReachTheNext(t *testing.T) {
 }
 
 func TestDecodeReturnsWhatWasEncoded(t *testing.T) {
-	for name, b := range map[string]Batch{"records": sample(), "empty": {}, "flush": {Flush: true, JobStart: -1}} {
+	for name, b := range map[string]Batch{"records": sample(), "offsets": offsets(), "empty": {}, "flush": {Flush: true, JobStart: -1}} {
 		got, err := Decode(Encode(b))
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
@@ -72,6 +124,7 @@ func TestDecodeRefusesTruncatedLongerAndNewerBytes(t *testing.T) {
 
 func FuzzDecode(f *testing.F) {
 	f.Add(Encode(sample()))
+	f.Add(Encode(offsets()))
 	f.Add(Encode(Batch{Flush: true}))
 	f.Add([]byte{version, 0xff, 0xff, 0xff, 0xff, 0x0f})
 	f.Fuzz(func(t *testing.T, in []byte) {
@@ -81,6 +134,7 @@ func FuzzDecode(f *testing.F) {
 		}
 		for i := range b.Records { // must not panic
 			_, _ = b.Payload(i), b.Seq(i)
+			_ = b.Meta(i, &Meta{})
 		}
 		again, err := Decode(Encode(b))
 		if err != nil {

@@ -94,5 +94,8 @@ func (r *Reader) Count(size, most int) int {
 	return int(n)
 }
 
+// Bytes returns the next run of bytes with its length before it, a slice of the input.
+func (r *Reader) Bytes() []byte { return r.Take(r.Uvarint(uint64(len(r.in)))) }
+
 // String returns the next string, as AppendString wrote it.
-func (r *Reader) String() string { return string(r.Take(r.Uvarint(uint64(len(r.in))))) }
+func (r *Reader) String() string { return string(r.Bytes()) }
