@@ -8,12 +8,13 @@
 //
 // # Encoding
 //
-// The first byte is the version, the second the Kind. Events and Lines go on
+// The first byte is the version, the second the Kind. All but Flush go on
 // with the CRC-32C of all that follows it (little endian). For Events follow
 // the schema's fingerprint (8 bytes, little endian), the number of rows and the
 // size of the raw body (both unsigned varints), then the body compressed by s2
-// (one block of github.com/klauspost/compress/s2). Lines have the same without
-// a fingerprint; their body is the lines. Flush is the two bytes alone.
+// (one block of github.com/klauspost/compress/s2). Lines and Messages have the
+// same without a fingerprint; the body of Lines is the lines. Flush is the two
+// bytes alone.
 //
 // The raw body of Events is one column after another in the schema's order,
 // each encoded as column.go says.
@@ -40,6 +41,8 @@ const (
 	Lines
 	// Flush holds nothing: it asks the receiver to pass on what it holds.
 	Flush
+	// Messages is what sinks take record by record; package message says how.
+	Messages
 )
 
 func (k Kind) String() string {
@@ -50,6 +53,8 @@ func (k Kind) String() string {
 		return "lines"
 	case Flush:
 		return "flush"
+	case Messages:
+		return "messages"
 	}
 	return fmt.Sprintf("kind %d", uint8(k))
 }
@@ -100,7 +105,7 @@ func KindOf(blk []byte) (Kind, error) {
 	}
 	k := Kind(blk[1])
 	switch {
-	case k < Events || k > Flush:
+	case k < Events || k > Messages:
 		return 0, fmt.Errorf("%w: %v", ErrCorrupt, k)
 	case k == Flush && len(blk) != 2:
 		return 0, fmt.Errorf("%w: bytes after a flush marker", ErrCorrupt)
@@ -132,7 +137,23 @@ func EncodeLines(dst, lines []byte, n int) []byte {
 // DecodeLines appends to dst the text of a block of kind Lines and returns it
 // with the number of lines.
 func DecodeLines(dst, blk []byte) (lines []byte, n int, err error) {
-	h, body, err := open(blk, Lines)
+	return decodeBody(dst, blk, Lines)
+}
+
+// EncodeMessages appends to dst a block of n messages in package message's
+// form and returns the result. The limits are those of EncodeLines.
+func EncodeMessages(dst, messages []byte, n int) []byte {
+	return appendBlock(dst, header{kind: Messages, rows: n}, messages)
+}
+
+// DecodeMessages appends to dst what a block of kind Messages holds and
+// returns it with the number of messages.
+func DecodeMessages(dst, blk []byte) (messages []byte, n int, err error) {
+	return decodeBody(dst, blk, Messages)
+}
+
+func decodeBody(dst, blk []byte, k Kind) (raw []byte, n int, err error) {
+	h, body, err := open(blk, k)
 	if err != nil {
 		return dst, 0, err
 	}
