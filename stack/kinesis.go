@@ -18,6 +18,12 @@ require(module)({ shardLimit: 500, createStreamMs: 100, deleteStreamMs: 100, upd
 
 // RunKinesis starts a Kinesis server: Kinesalite or Ferrokinesis. The directory takes its log. The data is in memory:
 // streams are gone when the server is stopped.
+//
+// Ferrokinesis 0.7.0 numbers the records of a put before it stores them, and holds no lock over both: of two puts at
+// one time to one shard the later one can be stored and read first, and a reader that follows the shard's end has then
+// passed the earlier one by, which Kinesis never lets happen. So this process is a proxy before it, at the server's
+// Endpoint, which lets in one PutRecord or PutRecords at a time, and all other calls as they come. It ends with the
+// server.
 func RunKinesis(ctx context.Context, kind Tool, dir string) (*Server, error) {
 	path, err := kind.Path()
 	if err != nil {
@@ -25,7 +31,8 @@ func RunKinesis(ctx context.Context, kind Tool, dir string) (*Server, error) {
 	}
 	if kind == Ferrokinesis {
 		// It listens on all interfaces, and cannot be told otherwise.
-		return startServer(ctx, string(kind), dir, "/_health/ready", func(port int) process.Spec {
+		server := &Server{name: string(kind), health: "/_health/ready", onePut: true}
+		return startFirst(ctx, server, dir, func(port int) process.Spec {
 			return process.Spec{Args: []string{path, "--port", strconv.Itoa(port), "--region", Region,
 				"--shard-limit", "500", "--create-stream-ms", "100", "--delete-stream-ms", "100", "--update-stream-ms", "100"}}
 		})

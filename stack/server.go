@@ -25,6 +25,8 @@ type Server struct {
 	host   *process.Host
 	spec   process.Spec
 	health string // the path that is asked until the server is ready
+	onePut bool   // a front is before it: see RunKinesis
+	front  *front // or nil
 
 	mu      sync.Mutex
 	process *process.Process
@@ -32,19 +34,27 @@ type Server struct {
 
 // startServer starts a server on a free port. The function makes the process of a port.
 func startServer(ctx context.Context, name, dir, health string, make func(port int) process.Spec) (*Server, error) {
-	s := &Server{name: name, health: health, host: process.NewHost()}
+	return startFirst(ctx, &Server{name: name, health: health}, dir, make)
+}
+
+// startFirst finds a port for a server and starts it there.
+func startFirst(ctx context.Context, s *Server, dir string, make func(port int) process.Spec) (*Server, error) {
+	s.host = process.NewHost()
 	var failure error
 	for range portAttempts { // somebody else may be faster to take the port
-		ports, err := process.FreePorts(1)
+		ports, err := process.FreePorts(2)
 		if err != nil {
 			s.host.Close()
 			return nil, err
 		}
 		s.port = ports[0]
+		if s.onePut {
+			s.front = newFront(ports[1], s.port)
+		}
 		s.spec = make(s.port)
-		s.spec.Name = name
+		s.spec.Name = s.name
 		s.spec.Dir = dir
-		s.spec.Output = filepath.Join(dir, name+".log")
+		s.spec.Output = filepath.Join(dir, s.name+".log")
 		if failure = s.Start(ctx); failure == nil {
 			return s, nil
 		}
@@ -58,7 +68,15 @@ func startServer(ctx context.Context, name, dir, health string, make func(port i
 }
 
 // Endpoint is the server's URL.
-func (s *Server) Endpoint() string { return "http://127.0.0.1:" + strconv.Itoa(s.port) }
+func (s *Server) Endpoint() string {
+	if s.front != nil {
+		return "http://" + s.front.address
+	}
+	return "http://" + loopback(s.port)
+}
+
+// loopback is a port's address on the loopback interface.
+func loopback(port int) string { return "127.0.0.1:" + strconv.Itoa(port) }
 
 // Start starts the server again on its port after Stop or Kill, and waits until it is ready.
 func (s *Server) Start(ctx context.Context) error {
@@ -74,12 +92,19 @@ func (s *Server) Start(ctx context.Context) error {
 	s.process = p
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
-	if err := process.Await(ctx, s.name, process.Answers(s.Endpoint()+s.health), p); err != nil {
+	if err := process.Await(ctx, s.name, process.Answers("http://"+loopback(s.port)+s.health), p); err != nil {
 		p.Kill()
 		return err
 	}
 	// Another server that has the port would answer too.
-	return p.Ended()
+	if err := p.Ended(); err != nil || s.front == nil {
+		return err
+	}
+	if err := s.front.start(p.Done()); err != nil {
+		p.Kill()
+		return fmt.Errorf("start %s: %w", s.name, err)
+	}
+	return nil
 }
 
 // Stop stops the server. It can be called again.
@@ -87,6 +112,7 @@ func (s *Server) Stop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	process.StopAll(stopGrace, s.process)
+	s.front.wait()
 }
 
 // Kill ends the server by SIGKILL.
@@ -96,6 +122,7 @@ func (s *Server) Kill() {
 	if s.process != nil {
 		s.process.Kill()
 	}
+	s.front.wait()
 }
 
 // close stops the server for good.
