@@ -120,6 +120,12 @@ func nonNil(b []byte) []byte {
 // Meta reads what came beside record i's payload into m; see Meta.Decode.
 func (b *Batch) Meta(i int, m *Meta) error { return m.Decode(b.RawMeta(i)) }
 
+// Null reports whether record i's payload is null: a tombstone.
+func (b *Batch) Null(i int) bool {
+	raw := b.RawMeta(i)
+	return len(raw) > 0 && raw[0]&metaNull != 0
+}
+
 // RawMeta returns the binary form of what came beside record i's payload, a
 // slice of Data; it is empty where nothing did.
 func (b *Batch) RawMeta(i int) []byte {

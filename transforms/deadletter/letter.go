@@ -26,6 +26,9 @@ type Letter struct {
 	Field string
 	// Detail says more, for people; it may change between versions.
 	Detail string
+	// Output is the one that cannot take the event; empty for all, since it
+	// cannot be decoded.
+	Output string
 	// Source is the stream or topic, Shard its shard or partition.
 	Source string
 	Shard  string
@@ -44,6 +47,7 @@ const (
 	keyReason  = "reason"
 	keyField   = "field"
 	keyDetail  = "detail"
+	keyOutput  = "output"
 	keySource  = "source"
 	keyShard   = "shard"
 	keySeq     = "sequence_number"
@@ -66,6 +70,7 @@ func (l *Letter) AppendJSON(dst []byte) []byte {
 	appendString(&w, keyReason, l.Reason)
 	appendString(&w, keyField, l.Field)
 	appendString(&w, keyDetail, l.Detail)
+	appendString(&w, keyOutput, l.Output)
 	appendString(&w, keySource, l.Source)
 	appendString(&w, keyShard, l.Shard)
 	appendString(&w, keySeq, l.Seq)
@@ -160,6 +165,8 @@ func (l *Letter) parseField(d *jx.Decoder, key string) (err error) {
 		l.Field, err = d.Str()
 	case keyDetail:
 		l.Detail, err = d.Str()
+	case keyOutput:
+		l.Output, err = d.Str()
 	case keySource:
 		l.Source, err = d.Str()
 	case keyShard:

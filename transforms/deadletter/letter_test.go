@@ -14,7 +14,7 @@ import (
 
 func letter() deadletter.Letter {
 	return deadletter.Letter{
-		Reason: "out_of_range", Field: "vendor_id", Detail: "3000000000 is no 32-bit integer",
+		Reason: "out_of_range", Field: "vendor_id", Detail: "3000000000 is no 32-bit integer", Output: "kafka",
 		Source: "trips", Shard: "shardId-000000000001",
 		Seq: "49590338271490256608559692538361571095921575989136588898", Sub: 7,
 		Arrival: time.Date(2018, 3, 1, 12, 30, 15, 250e6, time.UTC).UnixMilli(),
@@ -24,7 +24,7 @@ func letter() deadletter.Letter {
 
 func TestLetterText(t *testing.T) {
 	l := letter()
-	want := `before {"reason":"out_of_range","field":"vendor_id","detail":"3000000000 is no 32-bit integer",` +
+	want := `before {"reason":"out_of_range","field":"vendor_id","detail":"3000000000 is no 32-bit integer","output":"kafka",` +
 		`"source":"trips","shard":"shardId-000000000001",` +
 		`"sequence_number":"49590338271490256608559692538361571095921575989136588898","sub_sequence_number":7,` +
 		`"arrival_time":"2018-03-01T12:30:15.250Z","payload":"{\"vendor_id\":3000000000}"}` + "\n"

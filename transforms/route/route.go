@@ -31,16 +31,18 @@ const (
 	DefaultOpenBytes = 32 << 20
 )
 
-// JobStart is the name of the template variable that holds when the job was first started.
-const JobStart = "job_start"
-
 // Config says how events are decoded and routed. It is data only, so that it
 // can travel inside a pipeline's graph.
 type Config struct {
 	// Schema is the text of the Avro schema; empty means the built-in taxi trip.
 	Schema string
-	// Path is the template of a partition's folder.
+	// Source decides the variables that templates may use.
+	Source Source
+	// Path is the template of a partition's folder; empty makes no blocks for files.
 	Path string
+	// Tombstones are passed on to the outputs that take them, of which there
+	// must be one, instead of being dead letters.
+	Tombstones bool
 	// Writers is how many files of one partition are written at a time; at least 1.
 	Writers int
 	// BlockBytes and OpenBytes override their defaults where above 0.
@@ -61,17 +63,36 @@ type Emit func(key string, blk []byte)
 
 // Counts says what a batch came to.
 type Counts struct {
-	// Events were put into blocks of rows.
-	Events int
+	// Events were taken by at least one output, Rows put into blocks for files.
+	Events, Rows int
+	// Outputs were taken by each of the outputs; nil where there are none.
+	Outputs []int
 	// Dead counts dead letters by reason; nil where there are none.
 	Dead map[string]int
+}
+
+func (c *Counts) dead(reason string) {
+	if c.Dead == nil {
+		c.Dead = map[string]int{}
+	}
+	c.Dead[reason]++
+}
+
+func (c *Counts) output(o, n int) {
+	if c.Outputs == nil {
+		c.Outputs = make([]int, n)
+	}
+	c.Outputs[o]++
 }
 
 // Router decodes and routes batches. It keeps unfinished blocks between calls
 // of Add; Flush passes them on. It is for one goroutine at a time.
 type Router struct {
 	decoder    *decode.Decoder
-	path       *template.Template
+	path       *template.Template // nil where there are no files
+	outputs    []Output
+	letters    func(l *deadletter.Letter, b *batch.Batch)
+	tombstones bool
 	schema     *event.Schema
 	row        event.Row
 	writers    int
@@ -79,7 +100,7 @@ type Router struct {
 	openBytes  int
 
 	scratch    []byte
-	vars       []string
+	vars       *variables
 	jobStart   int64
 	partitions map[string]*partition
 	// touched lists the partitions with rows since the last Flush, in that order.
@@ -107,25 +128,34 @@ type letters struct {
 	n     int
 }
 
-// New compiles the configuration.
-func New(c Config) (*Router, error) {
+// New compiles the configuration. Every event is added to all outputs.
+func New(c Config, outputs ...Output) (*Router, error) {
 	schema, err := c.LoadSchema()
 	if err != nil {
 		return nil, fmt.Errorf("event schema: %w", err)
 	}
-	path, err := template.CompilePath(c.Path, schema, JobStart)
-	if err != nil {
-		return nil, fmt.Errorf("path template: %w", err)
+	var path *template.Template
+	var templates []*template.Template
+	if c.Path != "" {
+		if path, err = template.CompilePath(c.Path, schema, c.Source.Variables()...); err != nil {
+			return nil, fmt.Errorf("path template: %w", err)
+		}
+		templates = append(templates, path)
+	}
+	for _, o := range outputs {
+		templates = append(templates, o.Templates()...)
 	}
 	r := &Router{
 		decoder:    decode.New(schema),
 		path:       path,
+		outputs:    outputs,
+		tombstones: c.Tombstones,
 		schema:     schema,
 		row:        make(event.Row, len(schema.Fields)),
 		writers:    max(c.Writers, 1),
 		blockBytes: c.BlockBytes,
 		openBytes:  c.OpenBytes,
-		vars:       make([]string, 1),
+		vars:       newVariables(c.Source, templates),
 		partitions: map[string]*partition{},
 		dead:       map[string]*letters{},
 	}
@@ -153,54 +183,103 @@ func (r *Router) Reset() {
 // had rows once.
 const maxPartitions = 4096
 
+// SendLetters has dead letters given to the function, each valid for the call,
+// instead of put into blocks. It is to be called before Add.
+func (r *Router) SendLetters(to func(l *deadletter.Letter, b *batch.Batch)) { r.letters = to }
+
 // Add decodes and routes a batch and emits the blocks that are full.
 func (r *Router) Add(b *batch.Batch, emit Emit) Counts {
 	if b.Flush {
 		r.Flush(emit)
 		return Counts{}
 	}
-	if r.vars[0] == "" || r.jobStart != b.JobStart {
+	r.start(b, emit)
+	var counts Counts
+	for i := range b.Records {
+		row, delivered := r.row, false
+		var err error
+		if b.Null(i) {
+			row, err = nil, errTombstone
+			if r.tombstones {
+				err = nil
+			}
+		} else {
+			err = r.decoder.Decode(b.Payload(i), r.row)
+		}
+		if err == nil {
+			err = r.vars.record(b, i)
+		}
+		if err != nil {
+			counts.dead(r.addDead(b, i, "", err, emit))
+			continue
+		}
+		if r.path != nil && row != nil {
+			if err := r.addRow(emit); err != nil {
+				counts.dead(r.addDead(b, i, filesName, err, emit))
+			} else {
+				counts.Rows++
+				delivered = true
+			}
+		}
+		for o, out := range r.outputs {
+			if row == nil && !out.TakesTombstones() {
+				continue
+			}
+			if err := out.Add(b, i, row, r.vars.values); err != nil {
+				counts.dead(r.addDead(b, i, out.Name(), err, emit))
+				continue
+			}
+			counts.output(o, len(r.outputs))
+			delivered = true
+		}
+		if delivered {
+			counts.Events++
+		}
+	}
+	return counts
+}
+
+// errTombstone is a null value where none can be passed on.
+var errTombstone = &Refusal{"tombstone", "the value is null"}
+
+// filesName is the name of the files' output in dead letters.
+const filesName = "s3"
+
+// start prepares for a batch.
+func (r *Router) start(b *batch.Batch, emit Emit) {
+	if r.vars.values[0] == "" || r.jobStart != b.JobStart {
 		r.Flush(emit)
 		clear(r.partitions)
 		clear(r.dead)
 		r.held = 0
-		r.jobStart, r.vars[0] = b.JobStart, strconv.FormatInt(b.JobStart, 10)
+		r.jobStart, r.vars.values[0] = b.JobStart, strconv.FormatInt(b.JobStart, 10)
 	}
-	var counts Counts
-	for i := range b.Records {
-		payload := b.Payload(i)
-		err := r.decoder.Decode(payload, r.row)
-		if err == nil {
-			r.scratch, err = r.path.Append(r.scratch[:0], r.row, r.vars)
-		}
-		if err != nil {
-			reason := r.addDead(b, i, payload, err, emit)
-			if counts.Dead == nil {
-				counts.Dead = map[string]int{}
-			}
-			counts.Dead[reason]++
-			continue
-		}
-		p := r.partitions[string(r.scratch)]
-		if p == nil {
-			p = r.newPartition(string(r.scratch))
-		}
-		p.rows.Append(r.row)
-		counts.Events++
-		size := p.rows.Size()
-		r.open += size - p.size
-		p.size = size
-		if !p.touched {
-			p.touched = true
-			r.touched = append(r.touched, p)
-		}
-		if size >= r.blockBytes {
-			r.finish(p, emit)
-		} else if r.open >= r.openBytes {
-			r.Flush(emit)
-		}
+	r.vars.start(b)
+}
+
+// addRow puts the row into its partition's block.
+func (r *Router) addRow(emit Emit) (err error) {
+	if r.scratch, err = r.path.Append(r.scratch[:0], r.row, r.vars.values); err != nil {
+		return err
 	}
-	return counts
+	p := r.partitions[string(r.scratch)]
+	if p == nil {
+		p = r.newPartition(string(r.scratch))
+	}
+	p.rows.Append(r.row)
+	size := p.rows.Size()
+	r.open += size - p.size
+	p.size = size
+	if !p.touched {
+		p.touched = true
+		r.touched = append(r.touched, p)
+	}
+	if size >= r.blockBytes {
+		r.finish(p, emit)
+	} else if r.open >= r.openBytes {
+		r.Flush(emit)
+	}
+	return nil
 }
 
 func (r *Router) newPartition(path string) *partition {
@@ -238,29 +317,39 @@ func (r *Router) finish(p *partition, emit Emit) {
 // deadBlockBytes bounds the text of dead letters in one block.
 const deadBlockBytes = 256 << 10
 
-func (r *Router) addDead(b *batch.Batch, i int, payload []byte, err error, emit Emit) string {
-	l := deadletter.Letter{
-		Source:  b.Source,
-		Shard:   b.Shard,
-		Seq:     b.Seq(i),
-		Sub:     b.Records[i].Sub,
-		Arrival: b.Records[i].Arrival,
-		Payload: payload,
-	}
+// addDead makes a dead letter of record i for the output of that name, or
+// for all if it is "", and returns the reason.
+func (r *Router) addDead(b *batch.Batch, i int, output string, err error, emit Emit) string {
+	l := Letter(b, i)
+	l.Output = output
 	var de *decode.Error
 	var te *template.Error
+	var refusal *Refusal
 	switch {
 	case errors.As(err, &de):
 		l.Reason, l.Field = string(de.Reason), de.Field
 		l.Detail = de.Detail + ", at byte " + strconv.Itoa(de.Offset)
 	case errors.As(err, &te):
 		l.Reason, l.Field, l.Detail = string(te.Reason), te.Field, te.Detail
+	case errors.As(err, &refusal):
+		l.Reason, l.Detail = refusal.Reason, refusal.Detail
 	default:
 		l.Reason, l.Detail = "undecodable", err.Error()
 	}
+	r.AddLetter(&l, b, emit)
+	return l.Reason
+}
+
+// AddLetter passes on a dead letter of a record of b, which others found to be
+// one. What l holds is copied.
+func (r *Router) AddLetter(l *deadletter.Letter, b *batch.Batch, emit Emit) {
+	if r.letters != nil {
+		r.letters(l, b)
+		return
+	}
 	d := r.dead[l.Reason]
 	if d == nil {
-		path := "dead-letters/" + JobStart + "=" + r.vars[0] + "/reason=" + l.Reason
+		path := "dead-letters/" + JobStart + "=" + r.vars.values[0] + "/reason=" + l.Reason
 		d = &letters{key: Key{Stream: DeadLetters, Path: path}.String()}
 		r.dead[l.Reason] = d
 	}
@@ -271,7 +360,6 @@ func (r *Router) addDead(b *batch.Batch, i int, payload []byte, err error, emit 
 	if len(d.lines) >= deadBlockBytes {
 		r.finishDead(d, emit)
 	}
-	return l.Reason
 }
 
 func (r *Router) finishDead(d *letters, emit Emit) {

@@ -22,6 +22,7 @@ package template
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -77,6 +78,11 @@ func (t *Template) String() string { return t.text }
 // Fields returns the names of the schema's fields that the template uses,
 // each once, in the order of their first use.
 func (t *Template) Fields() []string { return append([]string(nil), t.fields...) }
+
+// Uses reports whether the template uses the variable.
+func (t *Template) Uses(name string) bool {
+	return slices.ContainsFunc(t.segments, func(s segment) bool { return s.kind == variable && s.name == name })
+}
 
 // Append appends the text for row to dst and returns the longer slice. vars
 // are the values of the variables, in the order in which Compile was given

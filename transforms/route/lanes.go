@@ -1,0 +1,219 @@
+package route
+
+import (
+	"fmt"
+
+	"github.com/streaming-etl/streaming-etl/io/batch"
+	"github.com/streaming-etl/streaming-etl/transforms/event"
+	"github.com/streaming-etl/streaming-etl/transforms/message"
+	"github.com/streaming-etl/streaming-etl/transforms/template"
+)
+
+// LanesConfig says how events become messages of lanes. It is data only.
+type LanesConfig struct {
+	// Topic and Key are templates. An empty key is that of the source's record,
+	// if it has one.
+	Topic, Key string
+	// Lanes is their number: messages of one key are of one lane, in order.
+	Lanes int
+	// MaxMessageBytes bounds key, value, headers and what the topic's format
+	// needs besides; above it a message is refused.
+	MaxMessageBytes int
+	// BlockBytes is the raw size at which a lane's block is passed on.
+	BlockBytes int
+	// OpenBytes bounds the messages in unfinished blocks of all lanes.
+	OpenBytes int
+}
+
+// messageOverhead is what a record batch of one message needs besides the
+// message's own bytes: 61 of the batch's header and at most 30 of varints.
+const messageOverhead = 91
+
+// EmitLane takes a block of n messages of a lane; it is the callee's to keep.
+type EmitLane func(lane int, blk []byte, n int)
+
+// Lanes collects messages in a block for each lane. It is an Output.
+type Lanes struct {
+	name       string
+	config     LanesConfig
+	topic, key *template.Template
+	lanes      []message.Builder
+	emit       EmitLane
+	topicText  []byte
+	keyText    []byte
+	meta       batch.Meta
+	open       int
+}
+
+// NewLanes compiles the configuration.
+func NewLanes(name string, c LanesConfig, schema *event.Schema, source Source) (*Lanes, error) {
+	l := &Lanes{name: name, config: c, lanes: make([]message.Builder, c.Lanes)}
+	if c.BlockBytes <= 0 {
+		l.config.BlockBytes = DefaultBlockBytes
+	}
+	if c.OpenBytes <= 0 {
+		l.config.OpenBytes = DefaultOpenBytes
+	}
+	if c.Lanes <= 0 {
+		return nil, fmt.Errorf("%d lanes", c.Lanes)
+	}
+	var err error
+	if l.topic, err = template.Compile(c.Topic, schema, source.Variables()...); err != nil {
+		return nil, fmt.Errorf("topic: %w", err)
+	}
+	if c.Key != "" {
+		if l.key, err = template.Compile(c.Key, schema, source.Variables()...); err != nil {
+			return nil, fmt.Errorf("key: %w", err)
+		}
+	}
+	return l, nil
+}
+
+// Name returns the output's name.
+func (l *Lanes) Name() string { return l.name }
+
+// Templates returns those of topic and key.
+func (l *Lanes) Templates() []*template.Template {
+	if l.key == nil {
+		return []*template.Template{l.topic}
+	}
+	return []*template.Template{l.topic, l.key}
+}
+
+// TakesTombstones says that a message may be without a value.
+func (l *Lanes) TakesTombstones() bool { return true }
+
+// Start begins a bundle: emit takes its blocks, and what an earlier one left
+// is forgotten.
+func (l *Lanes) Start(emit EmitLane) {
+	l.emit = emit
+	for i := range l.lanes {
+		l.lanes[i].Reset()
+	}
+	l.open = 0
+}
+
+// Add puts a record into the block of its key's lane.
+func (l *Lanes) Add(b *batch.Batch, i int, row event.Row, vars []string) error {
+	m := &l.meta
+	if err := b.Meta(i, m); err != nil {
+		return err
+	}
+	if row == nil && (len(l.topic.Fields()) > 0 || l.key != nil && len(l.key.Fields()) > 0) {
+		return &Refusal{"tombstone", "a null value has no fields for the templates of topic and key"}
+	}
+	var err error
+	if l.topicText, err = l.topic.Append(l.topicText[:0], row, vars); err != nil {
+		return err
+	}
+	if reason := topicFault(l.topicText); reason != "" {
+		return &Refusal{"invalid_topic", fmt.Sprintf("%q: %s", l.topicText, reason)}
+	}
+	if l.key != nil {
+		if l.keyText, err = l.key.Append(l.keyText[:0], row, vars); err != nil {
+			return err
+		}
+		m.Key = l.keyText
+	}
+	if m.Timestamp < 0 {
+		m.Timestamp = b.Records[i].Arrival
+	}
+	value := b.Payload(i)
+	if m.Null {
+		value = nil
+	} else if value == nil {
+		value = []byte{}
+	}
+	if limit := l.config.MaxMessageBytes; limit > 0 {
+		size := messageOverhead + len(m.Key) + len(value)
+		for _, h := range m.Headers {
+			size += len(h.Key) + len(h.Value) + 10
+		}
+		if size > limit {
+			return &Refusal{"too_large", fmt.Sprintf("a message of %d bytes, the limit is %d", size, limit)}
+		}
+	}
+	l.put(l.lane(b, m.Key), l.topicText, value, m)
+	return nil
+}
+
+// AddText puts a message that is no event into the block of its key's lane.
+func (l *Lanes) AddText(topic string, b *batch.Batch, value []byte) {
+	l.meta = batch.Meta{Timestamp: -1, Headers: l.meta.Headers[:0]}
+	l.put(l.lane(b, nil), []byte(topic), value, &l.meta)
+}
+
+// lane returns the lane of a key, or, where there is none, of the shard.
+func (l *Lanes) lane(b *batch.Batch, key []byte) int {
+	h := uint64(offset64)
+	if key != nil {
+		h = fnv(h, key)
+	} else {
+		h = fnv(fnv(h, b.Source), b.Shard)
+	}
+	h ^= h >> 32 // its low bits alone are those of a weaker hash
+	return int(h % uint64(len(l.lanes)))
+}
+
+// The lane of a key lives in savepoints: the hash is FNV-1a, 64 bit.
+const (
+	offset64 = 14695981039346656037
+	prime64  = 1099511628211
+)
+
+func fnv[T []byte | string](h uint64, text T) uint64 {
+	for i := range len(text) {
+		h = (h ^ uint64(text[i])) * prime64
+	}
+	return h
+}
+
+func (l *Lanes) put(lane int, topic, value []byte, m *batch.Meta) {
+	b := &l.lanes[lane]
+	before := b.Size()
+	b.Append(topic, value, m)
+	l.open += b.Size() - before
+	if b.Size() >= l.config.BlockBytes {
+		l.finish(lane)
+	} else if l.open >= l.config.OpenBytes {
+		l.Flush()
+	}
+}
+
+func (l *Lanes) finish(lane int) {
+	b := &l.lanes[lane]
+	if b.Len() == 0 {
+		return
+	}
+	n := b.Len()
+	l.open -= b.Size()
+	l.emit(lane, b.Encode(nil), n)
+}
+
+// Flush emits all unfinished blocks.
+func (l *Lanes) Flush() {
+	for lane := range l.lanes {
+		l.finish(lane)
+	}
+}
+
+// maxTopic is the longest name that a Kafka topic can have.
+const maxTopic = 249
+
+// topicFault says why no topic can have the name, or "".
+func topicFault(name []byte) string {
+	switch {
+	case len(name) == 0:
+		return "no name"
+	case len(name) > maxTopic:
+		return fmt.Sprintf("more than %d bytes", maxTopic)
+	case string(name) == "." || string(name) == "..":
+		return "not a name"
+	}
+	for _, c := range name {
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '.' && c != '_' && c != '-' {
+			return "only letters, digits, dots, underscores and hyphens can be in it"
+		}
+	}
+	return ""
+}
