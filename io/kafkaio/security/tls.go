@@ -1,0 +1,68 @@
+package security
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+)
+
+// tlsConfig returns what connections have in common; the server's name is not
+// part of it. nil stands for no TLS.
+func (c Config) tlsConfig() (*tls.Config, error) {
+	if !c.usesTLS() {
+		return nil, nil
+	}
+	conf := &tls.Config{MinVersion: tls.VersionTLS12}
+	if c.CAFile != "" {
+		pem, err := os.ReadFile(c.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("read the brokers' authorities: %w", err)
+		}
+		conf.RootCAs = x509.NewCertPool()
+		if !conf.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("the file of the brokers' authorities, %s, holds no certificate in PEM form", c.CAFile)
+		}
+	}
+	if c.CertFile != "" {
+		if _, err := c.clientCertificate(); err != nil {
+			return nil, err
+		}
+		conf.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			return c.clientCertificate()
+		}
+	}
+	if c.SkipHostname {
+		// Go checks all or nothing: so nothing, and then all but the name.
+		conf.InsecureSkipVerify = true
+		conf.VerifyConnection = func(s tls.ConnectionState) error {
+			return verifyChain(s.PeerCertificates, conf.RootCAs)
+		}
+	}
+	return conf, nil
+}
+
+func (c Config) clientCertificate() (*tls.Certificate, error) {
+	cert, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
+	if err == nil {
+		return &cert, nil
+	}
+	if key, readErr := os.ReadFile(c.KeyFile); readErr == nil && strings.Contains(string(key), "ENCRYPTED") {
+		return nil, fmt.Errorf("the client's key, %s, is encrypted: keep it decrypted (openssl pkey -in … -out …)", c.KeyFile)
+	}
+	return nil, fmt.Errorf("load the client's certificate: %w", err)
+}
+
+func verifyChain(certs []*x509.Certificate, roots *x509.CertPool) error {
+	if len(certs) == 0 {
+		return errors.New("the broker showed no certificate")
+	}
+	between := x509.NewCertPool()
+	for _, cert := range certs[1:] {
+		between.AddCert(cert)
+	}
+	_, err := certs[0].Verify(x509.VerifyOptions{Roots: roots, Intermediates: between})
+	return err
+}
