@@ -9,14 +9,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
-
-	"github.com/streaming-etl/streaming-etl/io/batch"
 )
 
 const (
-	// batchBytes is where a batch is closed: what goes downstream as one
-	// element stays small, whatever an answer brings.
-	batchBytes = 1 << 20
 	// recordOverhead is what a record of a batch costs besides its payload.
 	recordOverhead = 24
 	// clockSkew is how far this machine's clock may be ahead of the service's.
@@ -28,12 +23,12 @@ const (
 func (r *Reader) fetch(ctx context.Context, s *shard) error {
 	at := s.delivered // nothing is delivered of a shard that is not yet fetched
 	var (
-		iterator *string
+		iterator string
 		pace     pacer
 		stale    int
 	)
 	for {
-		if iterator == nil {
+		if iterator == "" {
 			var err error
 			if iterator, err = r.iterator(ctx, s.id, at); err != nil {
 				return r.lost(ctx, s, err)
@@ -42,11 +37,11 @@ func (r *Reader) fetch(ctx context.Context, s *shard) error {
 		if err := pace.wait(ctx, r.opts.CallInterval); err != nil {
 			return err
 		}
-		out, err := r.getRecords(ctx, s.id, iterator)
+		got, err := r.getRecords(ctx, s.id, iterator, at)
 		if old := (*types.ExpiredIteratorException)(nil); errors.As(err, &old) && stale < maxStale {
 			// After five minutes: the pipeline did not drain, or calls failed that long.
 			r.counts.expirations.Add(1)
-			iterator = nil
+			iterator = ""
 			stale++
 			continue
 		}
@@ -54,27 +49,25 @@ func (r *Reader) fetch(ctx context.Context, s *shard) error {
 			return r.lost(ctx, s, err)
 		}
 		stale = 0
-		chunks, end, stop := r.chunks(s.id, at, out.Records)
-		at = end
-		finished := aws.ToString(out.NextShardIterator) == "" && !stop
+		at = got.end
+		finished := got.next == "" && !got.stop
 		if finished {
-			children, err := ownedChildren(out.ChildShards, r.slot)
+			children, err := ownedChildren(got.children, r.slot)
 			if err != nil {
 				return r.opts.errorOf(r.client, "GetRecords", s.id, 1, err)
 			}
-			chunks = append(chunks, chunk{after: position{finished: true}, children: children})
+			got.chunks = append(got.chunks, chunk{after: position{finished: true}, children: children})
 		}
-		behind := time.Duration(aws.ToInt64(out.MillisBehindLatest)) * time.Millisecond
-		ended := !stop && behind == 0 && r.opts.pastStop(out.ResultMetadata)
-		r.queue(s, chunks, behind, stop, ended)
+		ended := !got.stop && got.behind == 0 && got.pastStop
+		r.queue(s, got.chunks, got.behind, got.stop, ended)
 		if finished {
 			r.askRelist() // emulators may name no children
 		}
-		if finished || stop {
+		if finished || got.stop {
 			return nil
 		}
-		iterator = out.NextShardIterator
-		if len(out.Records) == 0 && behind == 0 {
+		iterator = got.next
+		if got.records == 0 && got.behind == 0 {
 			if err := sleep(ctx, r.opts.PollInterval); err != nil {
 				return err
 			}
@@ -92,7 +85,7 @@ func (p *pacer) wait(ctx context.Context, interval time.Duration) error {
 }
 
 // iterator gets a shard iterator for what follows the position.
-func (r *Reader) iterator(ctx context.Context, shard string, at position) (*string, error) {
+func (r *Reader) iterator(ctx context.Context, shard string, at position) (string, error) {
 	in := &kinesis.GetShardIteratorInput{ShardId: &shard}
 	in.StreamName, in.StreamARN = r.opts.target()
 	var from time.Time
@@ -109,7 +102,7 @@ func (r *Reader) iterator(ctx context.Context, shard string, at position) (*stri
 		in.ShardIteratorType, in.Timestamp = types.ShardIteratorTypeAtTimestamp, &from
 		// The service refuses times to come.
 		if err := sleep(ctx, time.Until(from)); err != nil {
-			return nil, err
+			return "", err
 		}
 	}
 	var out *kinesis.GetShardIteratorOutput
@@ -122,33 +115,58 @@ func (r *Reader) iterator(ctx context.Context, shard string, at position) (*stri
 		if errors.As(err, &refused) && in.Timestamp != nil && time.Since(from) < clockSkew {
 			// By the service's clock the time is still to come.
 			if err := sleep(ctx, r.opts.PollInterval); err != nil {
-				return nil, err
+				return "", err
 			}
 			continue
 		}
 		if err != nil {
-			return nil, err
+			return "", err
 		}
-		return out.ShardIterator, nil
+		return aws.ToString(out.ShardIterator), nil
 	}
+}
+
+// fetched is what one answer brought, ready to be queued.
+type fetched struct {
+	packed
+	// next is the iterator to go on with, empty at a closed shard's end.
+	next     string
+	children []types.ChildShard
+	// records is how many the answer had, before de-aggregation.
+	records int
+	behind  time.Duration
+	// pastStop says that the answer was given after the stop timestamp.
+	pastStop bool
 }
 
 // getRecords makes one call, with retries. The answer's part of the budget is
 // held when it succeeds; queue gives back what is too much.
-func (r *Reader) getRecords(ctx context.Context, shard string, iterator *string) (*kinesis.GetRecordsOutput, error) {
-	in := &kinesis.GetRecordsInput{ShardIterator: iterator, Limit: aws.Int32(int32(r.opts.MaxRecordsPerCall))}
+func (r *Reader) getRecords(ctx context.Context, shard string, iterator string, at position) (fetched, error) {
+	in := &kinesis.GetRecordsInput{ShardIterator: &iterator, Limit: aws.Int32(int32(r.opts.MaxRecordsPerCall))}
 	_, in.StreamARN = r.opts.target()
-	var out *kinesis.GetRecordsOutput
-	err := r.retry(ctx, "GetRecords", shard, func() (err error) {
-		if err = r.budget.Acquire(ctx, r.reserve); err != nil {
+	var got fetched
+	err := r.retry(ctx, "GetRecords", shard, func() error {
+		if err := r.budget.Acquire(ctx, r.reserve); err != nil {
 			return err
 		}
-		if out, err = r.client.GetRecords(ctx, in, singleAttempt); err != nil {
-			r.budget.Release(r.reserve)
+		a := r.answers.Get().(*answer)
+		defer r.answers.Put(a)
+		out, err := r.client.GetRecords(ctx, in, singleAttempt, a.decoding)
+		var p packed
+		if err == nil {
+			p, err = r.pack(shard, at, a)
 		}
-		return err
+		if err != nil {
+			r.budget.Release(r.reserve)
+			return err
+		}
+		got = fetched{
+			packed: p, next: a.next, children: a.children, records: len(a.records),
+			behind: time.Duration(a.behind) * time.Millisecond, pastStop: r.opts.pastStop(out.ResultMetadata),
+		}
+		return nil
 	})
-	return out, err
+	return got, err
 }
 
 // lost decides about a shard whose reading failed for good: one that the
@@ -178,83 +196,14 @@ func (r *Reader) lost(ctx context.Context, s *shard, err error) error {
 	return nil
 }
 
-// chunks makes batches of an answer's records, from the position at, and
-// returns the position behind them. stop reports that a record beyond the
-// stop timestamp was met: it and all after it are left out.
-func (r *Reader) chunks(shard string, at position, records []types.Record) (out []chunk, end position, stop bool) {
-	var (
-		b    = batch.Batch{Source: r.source, Shard: shard, JobStart: r.slot.JobStart}
-		subs [][]byte
-		left int
-	)
-	begin := at
-	for i := range records {
-		left += len(records[i].Data)
-	}
-	// perBatch is about how many records of this answer make a batch.
-	perBatch := 1 + batchBytes*len(records)/max(left, 1)*5/4
-	flush := func() {
-		if len(b.Records) == 0 {
-			return
-		}
-		r.counts.records.Add(int64(len(b.Records)))
-		r.counts.bytes.Add(int64(len(b.Data)))
-		out = append(out, chunk{batch: b, after: at})
-		b = batch.Batch{Source: b.Source, Shard: b.Shard, JobStart: b.JobStart}
-	}
-	for i := range records {
-		rec := &records[i]
-		arrival := time.Time{}
-		if rec.ApproximateArrivalTimestamp != nil {
-			arrival = *rec.ApproximateArrivalTimestamp
-		}
-		if !r.opts.StopTimestamp.IsZero() && arrival.After(r.opts.StopTimestamp) {
-			stop = true
-			break
-		}
-		seq := aws.ToString(rec.SequenceNumber)
-		skip := 0
-		if at.next > 0 && seq == at.seq {
-			skip = int(at.next) // restored in the middle of this record
-		}
-		var aggregated bool
-		if subs, aggregated = deaggregate(rec.Data, subs[:0]); !aggregated {
-			subs = append(subs, rec.Data)
-		}
-		seqIndex := -1
-		for n := skip; n < len(subs); n++ {
-			if len(b.Data) >= batchBytes || len(b.Data) > 0 && len(b.Data)+len(subs[n]) > 2*batchBytes {
-				flush()
-				seqIndex = -1
-			}
-			if b.Data == nil {
-				// With room for the last record beyond the bound.
-				b.Data = make([]byte, 0, min(left, batchBytes+len(subs[n])))
-				b.Records = make([]batch.Record, 0, max(min(len(records)-i, perBatch), len(subs)-n))
-			}
-			if seqIndex < 0 {
-				seqIndex = len(b.Seqs)
-				b.Seqs = append(b.Seqs, seq)
-			}
-			b.Append(subs[n], uint32(seqIndex), uint32(n), arrival.UnixMilli())
-			at = position{seq: seq, next: uint32(n + 1)}
-		}
-		at = position{seq: seq}
-		left -= len(rec.Data)
-	}
-	flush()
-	if len(out) == 0 && at != begin {
-		// Aggregates without content move the position too.
-		out = []chunk{{after: at}}
-	}
-	return out, at, stop
-}
-
 // queue hands chunks to Drain and returns what the call reserved beyond them.
 func (r *Reader) queue(s *shard, chunks []chunk, behind time.Duration, stop, ended bool) {
 	rest := r.reserve
 	for i := range chunks {
-		size := int64(len(chunks[i].batch.Data) + recordOverhead*len(chunks[i].batch.Records))
+		b := &chunks[i].batch
+		r.counts.records.Add(int64(len(b.Records)))
+		r.counts.bytes.Add(int64(len(b.Data)))
+		size := int64(len(b.Data) + recordOverhead*len(b.Records))
 		chunks[i].held = min(rest, size)
 		rest -= chunks[i].held
 	}

@@ -2,8 +2,9 @@
 // exactly from given positions, and writes streams in the order of keys.
 //
 // As data walks it when read: shards.go finds the shards of a slot, fetch.go
-// calls GetRecords in the background, deaggregate.go takes aggregated records
-// apart, read.go hands the batches to the pipeline together with the
+// calls GetRecords in the background, answer.go and parse.go read what comes
+// back, pack.go makes batches of it, where deaggregate.go takes aggregated
+// records apart, read.go hands the batches to the pipeline together with the
 // positions after them (position.go). The next arrow is package slots, which
 // keeps the positions in the runner's state.
 //
@@ -49,6 +50,8 @@ type Reader struct {
 	budget  *semaphore.Weighted
 	reserve int64
 	counts  counters
+	// answers holds *answer values, whose buffers are megabytes.
+	answers sync.Pool
 
 	mu     sync.Mutex
 	shards map[string]*shard
@@ -130,6 +133,7 @@ func (o Options) Open(ctx context.Context, slot slots.Slot, encoded []byte) (slo
 		reserve:   min(o.BufferBytes, maxResponseBytes),
 		shards:    map[string]*shard{},
 		positions: at,
+		answers:   sync.Pool{New: func() any { return new(answer) }},
 	}
 	r.ctx, r.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	r.mu.Lock()
