@@ -6,12 +6,11 @@ import (
 	"math"
 	"strconv"
 	"sync"
-	"time"
-	"unicode/utf8"
 
 	"github.com/go-faster/jx"
 
 	"github.com/streaming-etl/streaming-etl/transforms/block"
+	"github.com/streaming-etl/streaming-etl/transforms/encode"
 	"github.com/streaming-etl/streaming-etl/transforms/event"
 )
 
@@ -20,17 +19,7 @@ import (
 // milliseconds in UTC, numbers the shortest text that reads back equal, nulls
 // null. meta is not written.
 func JSONLines(s *event.Schema) Format {
-	f := &jsonLines{schema: s, keys: make([][]byte, len(s.Fields))}
-	for i := range s.Fields {
-		var w jx.Writer
-		w.Buf = append(w.Buf, ',')
-		if i == 0 {
-			w.Buf[0] = '{'
-		}
-		w.Str(s.Fields[i].Name)
-		f.keys[i] = append(w.Buf, ':')
-	}
-	return f
+	return &jsonLines{schema: s, keys: encode.Keys(s)}
 }
 
 type jsonLines struct {
@@ -98,7 +87,7 @@ func (f *jsonLines) appendRow(out *jx.Writer, columns *block.Columns, row int) e
 		}
 		switch field.Type {
 		case event.String:
-			appendString(out, c.Str(row))
+			encode.String(out, c.Str(row))
 		case event.Double, event.Float:
 			v := c.Floats[row]
 			if math.IsNaN(v) || math.IsInf(v, 0) {
@@ -107,12 +96,12 @@ func (f *jsonLines) appendRow(out *jx.Writer, columns *block.Columns, row int) e
 			if field.Type == event.Float {
 				out.Float32(float32(v))
 			} else {
-				appendDouble(out, v)
+				encode.Double(out, v)
 			}
 		case event.Boolean:
 			out.Bool(c.Ints[row] != 0)
 		case event.TimestampMillis:
-			out.Buf = appendTime(out.Buf, c.Ints[row])
+			out.Buf = encode.Time(out.Buf, c.Ints[row])
 		default:
 			out.Buf = strconv.AppendInt(out.Buf, c.Ints[row], 10)
 		}
@@ -123,65 +112,3 @@ func (f *jsonLines) appendRow(out *jx.Writer, columns *block.Columns, row int) e
 	out.Buf = append(out.Buf, '}', '\n')
 	return nil
 }
-
-// appendDouble appends the shortest text that reads back equal. Most numbers
-// have at most two decimals, and no more than 15 digits tell them from every
-// other double: for those that is the decimal itself.
-func appendDouble(out *jx.Writer, v float64) {
-	const limit = 1e15 // hundredths of 15 digits
-	scaled := v * 100
-	if !(scaled > -limit && scaled < limit) || v == 0 {
-		out.Float64(v) // also for the sign of a negative zero
-		return
-	}
-	n := int64(math.RoundToEven(scaled))
-	if float64(n)/100 != v {
-		out.Float64(v)
-		return
-	}
-	if n < 0 {
-		out.Buf = append(out.Buf, '-')
-		n = -n
-	}
-	out.Buf = strconv.AppendInt(out.Buf, n/100, 10)
-	switch cents := int(n % 100); {
-	case cents == 0:
-	case cents%10 == 0:
-		out.Buf = append(out.Buf, '.', digit(cents/10))
-	default:
-		out.Buf = append(out.Buf, '.', digit(cents/10), digit(cents))
-	}
-}
-
-// appendString appends a quoted string. The bytes of a String field are UTF-8
-// when they come from the decoder; what is not becomes U+FFFD, so that the line
-// is JSON whatever comes.
-func appendString(out *jx.Writer, s []byte) {
-	if utf8.Valid(s) {
-		out.ByteStr(s)
-	} else {
-		out.ByteStrEscape(s)
-	}
-}
-
-// appendTime appends a quoted time, faster than AppendFormat does.
-func appendTime(b []byte, millis int64) []byte {
-	t := time.UnixMilli(millis).UTC()
-	year, month, day := t.Date()
-	if year < 0 || year > 9999 {
-		return t.AppendFormat(b, `"2006-01-02T15:04:05.000Z"`)
-	}
-	hour, minute, second := t.Clock()
-	ms := t.Nanosecond() / 1e6
-	return append(b, '"',
-		digit(year/1000), digit(year/100), digit(year/10), digit(year), '-',
-		digit(int(month)/10), digit(int(month)), '-',
-		digit(day/10), digit(day), 'T',
-		digit(hour/10), digit(hour), ':',
-		digit(minute/10), digit(minute), ':',
-		digit(second/10), digit(second), '.',
-		digit(ms/100), digit(ms/10), digit(ms), 'Z', '"')
-}
-
-// digit returns the last decimal digit of n.
-func digit(n int) byte { return byte('0' + n%10) }

@@ -29,8 +29,9 @@ type LanesConfig struct {
 // message's own bytes: 61 of the batch's header and at most 30 of varints.
 const messageOverhead = 91
 
-// EmitLane takes a block of n messages of a lane; it is the callee's to keep.
-type EmitLane func(lane int, blk []byte, n int)
+// EmitLane takes a block of n messages of a lane, which are events or all dead
+// letters; it is the callee's to keep.
+type EmitLane func(lane int, blk []byte, n int, letters bool)
 
 // Lanes collects messages in a block for each lane. It is an Output.
 type Lanes struct {
@@ -38,6 +39,7 @@ type Lanes struct {
 	config     LanesConfig
 	topic, key *template.Template
 	lanes      []message.Builder
+	letters    message.Builder
 	emit       EmitLane
 	topicText  []byte
 	keyText    []byte
@@ -90,6 +92,7 @@ func (l *Lanes) Start(emit EmitLane) {
 	for i := range l.lanes {
 		l.lanes[i].Reset()
 	}
+	l.letters.Reset()
 	l.open = 0
 }
 
@@ -137,10 +140,15 @@ func (l *Lanes) Add(b *batch.Batch, i int, row event.Row, vars []string) error {
 	return nil
 }
 
-// AddText puts a message that is no event into the block of its key's lane.
-func (l *Lanes) AddText(topic string, b *batch.Batch, value []byte) {
-	l.meta = batch.Meta{Timestamp: -1, Headers: l.meta.Headers[:0]}
-	l.put(l.lane(b, nil), []byte(topic), value, &l.meta)
+// AddLetter puts the text of a dead letter into a block, as a message of the topic.
+func (l *Lanes) AddLetter(topic string, text []byte, arrival int64) {
+	l.meta = batch.Meta{Timestamp: arrival, Headers: l.meta.Headers[:0]}
+	before := l.letters.Size()
+	l.letters.Append([]byte(topic), text, &l.meta)
+	l.open += l.letters.Size() - before
+	if l.letters.Size() >= l.config.BlockBytes {
+		l.finishLetters()
+	}
 }
 
 // lane returns the lane of a key, or, where there is none, of the shard.
@@ -187,7 +195,17 @@ func (l *Lanes) finish(lane int) {
 	}
 	n := b.Len()
 	l.open -= b.Size()
-	l.emit(lane, b.Encode(nil), n)
+	l.emit(lane, b.Encode(nil), n, false)
+}
+
+// finishLetters passes dead letters on in the first lane: they have no order.
+func (l *Lanes) finishLetters() {
+	if l.letters.Len() == 0 {
+		return
+	}
+	n := l.letters.Len()
+	l.open -= l.letters.Size()
+	l.emit(0, l.letters.Encode(nil), n, true)
 }
 
 // Flush emits all unfinished blocks.
@@ -195,6 +213,7 @@ func (l *Lanes) Flush() {
 	for lane := range l.lanes {
 		l.finish(lane)
 	}
+	l.finishLetters()
 }
 
 // maxTopic is the longest name that a Kafka topic can have.
