@@ -1,0 +1,232 @@
+package transact
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// checkTimeout bounds Check, checkRequests one request in it.
+const (
+	checkTimeout  = 28 * time.Second
+	checkRequests = 12 * time.Second
+)
+
+// Check tells within 30 s whether a Committer could work: brokers answer and
+// take the login, the marker topic is right, and the topic is there where it
+// is but one. It makes what is missing: the marker topic, compacted, with a
+// partition per lane, and Topic where CreateTopic is set. Call it before a job
+// is started. It initialises no transactional id, so it disturbs nobody.
+func (o Options) Check(ctx context.Context) error {
+	if err := o.Validate(); err != nil {
+		return err
+	}
+	return o.check(ctx, func(ctx context.Context, a *admin) error {
+		return errors.Join(a.markerTopic(ctx), a.transactionalIDs(ctx), a.topic(ctx))
+	})
+}
+
+// CheckProducer is Check for a Producer.
+func (o Options) CheckProducer(ctx context.Context) error {
+	if err := o.validateProducer(); err != nil {
+		return err
+	}
+	return o.check(ctx, func(ctx context.Context, a *admin) error { return a.topic(ctx) })
+}
+
+func (o Options) check(ctx context.Context, look func(context.Context, *admin) error) error {
+	o = o.withDefaults()
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	opts, err := o.clientOptions(ctx)
+	if err != nil {
+		return fmt.Errorf("reach Kafka: %w", err)
+	}
+	last := new(lastError)
+	client, err := kgo.NewClient(append(opts, kgo.RetryTimeout(checkRequests), kgo.WithHooks(last))...)
+	if err != nil {
+		return fmt.Errorf("reach Kafka: %w", err)
+	}
+	defer client.Close()
+	if err := client.Ping(ctx); err != nil {
+		return fmt.Errorf("reach Kafka at %v: %w", o.Brokers, o.explain(last.because(err), ""))
+	}
+	return look(ctx, &admin{o, client, kadm.NewClient(client)})
+}
+
+// admin looks at topics and makes them.
+type admin struct {
+	opts   Options
+	client *kgo.Client
+	kadm   *kadm.Client
+}
+
+// markerTopic makes the marker topic, or looks at the one that is there.
+func (a *admin) markerTopic(ctx context.Context) error {
+	name := a.opts.MarkerTopic
+	err := a.ensureMarkerTopic(ctx)
+	if err != nil {
+		return fmt.Errorf("marker topic %s: %w", name, a.opts.explain(err, ""))
+	}
+	return nil
+}
+
+func (a *admin) ensureMarkerTopic(ctx context.Context) error {
+	name := a.opts.MarkerTopic
+	found, err := a.describe(ctx, name)
+	if errors.Is(err, kerr.UnknownTopicOrPartition) {
+		compact := "compact"
+		return a.create(ctx, name, a.opts.Lanes, map[string]*string{"cleanup.policy": &compact})
+	}
+	if err != nil {
+		return err
+	}
+	if n := len(found.Partitions); n != a.opts.Lanes {
+		return fmt.Errorf("it has %d partitions and there are %d lanes: the number of lanes stays what it was, or takes another marker topic", n, a.opts.Lanes)
+	}
+	policy, err := a.setting(ctx, name, "cleanup.policy")
+	if err != nil {
+		return fmt.Errorf("read its settings: %w", err)
+	}
+	if policy != "compact" {
+		return fmt.Errorf("its cleanup.policy is %q: markers would be deleted with time, it must be %q", policy, "compact")
+	}
+	if _, err := (&markers{a.client, name}).offset(ctx, 0, offsetEarliest, readCommitted); err != nil {
+		return fmt.Errorf("read from it: %w", err)
+	}
+	if err := writable(found); err != nil {
+		return err
+	}
+	return nil
+}
+
+// transactionalIDs asks where the first and the last lane's state is kept,
+// which needs a permission on them and changes nothing.
+func (a *admin) transactionalIDs(ctx context.Context) error {
+	for _, lane := range slices.Compact([]int{0, a.opts.Lanes - 1}) {
+		id := a.opts.transactionalID(lane)
+		req := kmsg.NewPtrFindCoordinatorRequest()
+		req.CoordinatorType = 1 // of transactions
+		req.CoordinatorKey = id
+		req.CoordinatorKeys = []string{id}
+		resp, err := req.RequestWith(ctx, a.client)
+		if err == nil {
+			err = kerr.ErrorForCode(resp.ErrorCode)
+			for _, c := range resp.Coordinators {
+				err = errors.Join(err, kerr.ErrorForCode(c.ErrorCode))
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("transactional id %s: %w", id, a.opts.explain(err, ""))
+		}
+	}
+	return nil
+}
+
+// topic looks at the topic of the records, and makes it where it may.
+func (a *admin) topic(ctx context.Context) error {
+	name := a.opts.Topic
+	if name == "" {
+		return nil
+	}
+	found, err := a.describe(ctx, name)
+	if errors.Is(err, kerr.UnknownTopicOrPartition) {
+		if !a.opts.CreateTopic {
+			return fmt.Errorf("topic %s does not exist, or this user may not see it", name)
+		}
+		partitions := a.opts.Partitions
+		if partitions == 0 {
+			partitions = -1
+		}
+		if err := a.create(ctx, name, partitions, nil); err != nil {
+			return fmt.Errorf("topic %s: %w", name, a.opts.explain(err, ""))
+		}
+	} else if err != nil {
+		return a.opts.explain(err, name)
+	} else if err := writable(found); err != nil {
+		return a.opts.explain(err, name)
+	}
+	limit, err := a.setting(ctx, name, "max.message.bytes")
+	if err != nil {
+		// Who may write need not be allowed to see settings.
+		return nil
+	}
+	if most, err := strconv.Atoi(limit); err == nil && most < a.opts.MaxMessageBytes {
+		return fmt.Errorf("topic %s: its max.message.bytes is %d, less than the largest message of %d bytes: raise the one or lower the other", name, most, a.opts.MaxMessageBytes)
+	}
+	return nil
+}
+
+func (a *admin) create(ctx context.Context, name string, partitions int, settings map[string]*string) error {
+	replicas := int16(a.opts.ReplicationFactor)
+	if replicas == 0 {
+		replicas = -1
+	}
+	made, err := a.kadm.CreateTopic(ctx, int32(partitions), replicas, settings, name)
+	if errors.Is(err, kerr.TopicAlreadyExists) {
+		return nil // somebody was faster
+	}
+	if err != nil {
+		if made.ErrMessage != "" {
+			err = fmt.Errorf("%w: %s", err, made.ErrMessage)
+		}
+		return fmt.Errorf("make it: %w", err)
+	}
+	return nil
+}
+
+// describe returns a topic with what this user may do to it.
+func (a *admin) describe(ctx context.Context, name string) (*kmsg.MetadataResponseTopic, error) {
+	req := kmsg.NewPtrMetadataRequest()
+	topic := kmsg.NewMetadataRequestTopic()
+	topic.Topic = &name
+	req.Topics = append(req.Topics, topic)
+	req.IncludeTopicAuthorizedOperations = true
+	resp, err := req.RequestWith(ctx, a.client)
+	if err != nil {
+		return nil, err
+	}
+	if len(resp.Topics) != 1 {
+		return nil, kerr.UnknownTopicOrPartition
+	}
+	return &resp.Topics[0], kerr.ErrorForCode(resp.Topics[0].ErrorCode)
+}
+
+// writable looks at the permissions, where the broker tells them.
+func writable(t *kmsg.MetadataResponseTopic) error {
+	const (
+		untold = -2147483648
+		// opWrite is Kafka's number of the operation WRITE in an access rule.
+		opWrite = 4
+	)
+	if t.AuthorizedOperations != untold && t.AuthorizedOperations&(1<<opWrite) == 0 {
+		return kerr.TopicAuthorizationFailed
+	}
+	return nil
+}
+
+func (a *admin) setting(ctx context.Context, topic, name string) (string, error) {
+	all, err := a.kadm.DescribeTopicConfigs(ctx, topic)
+	if err != nil {
+		return "", err
+	}
+	for _, r := range all {
+		if r.Err != nil {
+			return "", r.Err
+		}
+		for _, c := range r.Configs {
+			if c.Key == name {
+				return c.MaybeValue(), nil
+			}
+		}
+	}
+	return "", fmt.Errorf("the broker does not tell %s", name)
+}

@@ -1,0 +1,60 @@
+package transact
+
+import (
+	"context"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+const (
+	// requestDeadline is how long the client itself tries one request again.
+	requestDeadline = 15 * time.Second
+	// linger lets batches fill while a block's records come; a flush ends it.
+	linger = 5 * time.Millisecond
+	// Records and bytes that a client holds at most before Produce waits. The
+	// bytes are those of the blocks, which are in memory anyway; the bound is
+	// for compressed batches and requests.
+	maxBufferedRecords = 32 << 10
+	maxBufferedBytes   = 32 << 20
+)
+
+// clientOptions are common to all clients: those that write and the one that
+// asks.
+func (o Options) clientOptions(ctx context.Context) ([]kgo.Opt, error) {
+	opts, err := o.Security.Options(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return append(opts,
+		kgo.SeedBrokers(o.Brokers...),
+		kgo.ClientID("streaming-etl"),
+		kgo.RetryTimeout(requestDeadline),
+		// After a leader's change the default of 5 s is a long stop.
+		kgo.MetadataMinAge(250*time.Millisecond),
+		kgo.DisableClientMetrics(),
+	), nil
+}
+
+// producerOptions are those of clients that write.
+func (o Options) producerOptions() []kgo.Opt {
+	return []kgo.Opt{
+		kgo.ProducerBatchCompression(codecs[o.Compression]()),
+		kgo.ProducerBatchMaxBytes(int32(o.MaxMessageBytes)),
+		kgo.ProducerLinger(linger),
+		kgo.MaxBufferedRecords(maxBufferedRecords),
+		kgo.MaxBufferedBytes(max(maxBufferedBytes, 2*o.MaxMessageBytes)),
+		kgo.RecordPartitioner(partitioner{o.MarkerTopic}),
+	}
+}
+
+// partitioner sends markers to the partition of their lane, and records as
+// Kafka's own clients do: by murmur2 of the key, without one in turns.
+type partitioner struct{ markers string }
+
+func (p partitioner) ForTopic(topic string) kgo.TopicPartitioner {
+	if topic == p.markers {
+		return kgo.ManualPartitioner().ForTopic(topic)
+	}
+	return kgo.UniformBytesPartitioner(64<<10, true, true, nil).ForTopic(topic)
+}

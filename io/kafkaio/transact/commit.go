@@ -1,0 +1,269 @@
+package transact
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Outcome counts what a Commit did.
+type Outcome struct {
+	// Blocks were written, Skipped ones were committed before; Accepted are
+	// those of the written that did not follow the marker (see Accept).
+	Blocks, Skipped, Accepted int
+	// Records and Bytes are those of the written blocks; bytes are keys,
+	// values and headers, uncompressed.
+	Records, Bytes int64
+	// Transactions were committed. Retries were made after passing faults.
+	Transactions, Retries int
+}
+
+func (o *Outcome) add(p Outcome) {
+	o.Blocks += p.Blocks
+	o.Records += p.Records
+	o.Bytes += p.Bytes
+	o.Transactions += p.Transactions
+}
+
+// Committer writes the blocks of lanes exactly once. It is safe for concurrent
+// use; the calls for one lane are done one after the other.
+//
+// A lane belongs to the Committer that came last: earlier ones are refused
+// with ErrFenced from then on. So a worker whose work is done anew (a failed
+// bundle) may go on with its Committer, unless it was fenced.
+type Committer struct {
+	opts Options
+	// client are the options of all clients.
+	client  []kgo.Opt
+	owner   string
+	markers markers
+	errors  *lastError
+
+	mu     sync.Mutex
+	lanes  map[int]*lane
+	closed bool
+	// ending is closed by Close; busy are the calls that it waits for.
+	ending context.Context
+	end    context.CancelFunc
+	busy   sync.WaitGroup
+}
+
+// New returns a Committer. It reads secrets and opens no connection: lanes are
+// initialised when they are first used. ctx is for loading the configuration.
+func New(ctx context.Context, o Options) (*Committer, error) {
+	if err := o.Validate(); err != nil {
+		return nil, fmt.Errorf("write to Kafka: %w", err)
+	}
+	o = o.withDefaults()
+	common, err := o.clientOptions(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("write to Kafka: %w", err)
+	}
+	c := &Committer{opts: o, client: common, owner: rand.Text(), lanes: map[int]*lane{}, errors: new(lastError)}
+	asking, err := kgo.NewClient(append(append([]kgo.Opt{}, common...), kgo.WithHooks(c.errors))...)
+	if err != nil {
+		return nil, fmt.Errorf("write to Kafka: %w", err)
+	}
+	c.markers = markers{client: asking, topic: o.MarkerTopic}
+	c.ending, c.end = context.WithCancel(context.Background())
+	return c, nil
+}
+
+func (o Options) transactionalID(lane int) string {
+	return o.TransactionalIDPrefix + "-" + strconv.Itoa(lane)
+}
+
+// Commit writes the blocks of a lane that were not committed before, in one
+// transaction, or a few where they are large. When it returns without an error
+// all of them are visible to readers of committed data, once.
+//
+// Passing faults are waited out for up to RetryDeadline since the last
+// progress. After an error the same blocks may be committed again: those that
+// are in Kafka are skipped. Errors that a retry cannot help are *OrderError,
+// ErrFenced, and what Permanent reports.
+func (c *Committer) Commit(ctx context.Context, number int, blocks []Block) (Outcome, error) {
+	out, err := c.commit(ctx, number, blocks)
+	if err != nil {
+		return out, fmt.Errorf("write to Kafka: %w", err)
+	}
+	return out, nil
+}
+
+func (c *Committer) commit(ctx context.Context, number int, blocks []Block) (out Outcome, err error) {
+	if err := c.validate(number, blocks); err != nil || len(blocks) == 0 {
+		return out, err
+	}
+	l, err := c.lane(number)
+	if err != nil {
+		return out, err
+	}
+	defer c.busy.Done()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(c.ending, func() { cancel(ErrClosed) })()
+	select {
+	case l.turn <- struct{}{}:
+		defer func() { <-l.turn }()
+	case <-ctx.Done():
+		return out, context.Cause(ctx)
+	}
+	if l.gone != nil {
+		return out, l.gone
+	}
+
+	var first time.Time
+	for attempt := 1; ; attempt++ {
+		n, err := c.try(ctx, l, blocks, &out)
+		blocks = blocks[n:]
+		if err == nil {
+			return out, nil
+		}
+		l.drop(ctx, err)
+		if n > 0 {
+			attempt, first = 1, time.Time{}
+		}
+		if first.IsZero() {
+			first = time.Now()
+		}
+		kind := classify(ctx, err)
+		err = c.opts.explain(err, topicOf(err))
+		switch kind {
+		case canceled:
+			return out, context.Cause(ctx)
+		case permanent:
+			return out, fault{err}
+		case fenced:
+			if !errors.Is(err, ErrFenced) {
+				err = fmt.Errorf("lane %d: %w, or the transaction was open for longer than its timeout, %s (%w)",
+					number, ErrFenced, c.opts.TransactionTimeout, err)
+			}
+			l.gone = err
+			return out, err
+		}
+		wait := backoff(attempt, c.opts.RetryBackoff, c.opts.RetryBackoffMax)
+		spent := time.Since(first)
+		if kind == missing && spent+wait > min(missingDeadline, c.opts.RetryDeadline) {
+			return out, fault{err}
+		}
+		if spent+wait > c.opts.RetryDeadline {
+			return out, fmt.Errorf("tried %d times in %s: %w", attempt, spent.Round(time.Millisecond), err)
+		}
+		out.Retries++
+		if sleep(ctx, wait) != nil {
+			return out, context.Cause(ctx)
+		}
+	}
+}
+
+// Permanent reports whether an error of Commit, Put or Flush would come again
+// at the next attempt with the same configuration and data.
+func Permanent(err error) bool {
+	return err != nil && classify(context.Background(), err) == permanent
+}
+
+// try goes through the blocks once and returns how many of them are done.
+func (c *Committer) try(ctx context.Context, l *lane, blocks []Block, out *Outcome) (int, error) {
+	if l.now == nil {
+		if err := c.open(ctx, l); err != nil {
+			return 0, err
+		}
+	}
+	for i := 0; i < len(blocks); {
+		v, err := c.decide(ctx, l, blocks[i])
+		if err != nil {
+			return i, err
+		}
+		if v == skip {
+			out.Skipped++
+			i++
+			continue
+		}
+		done, err := c.transaction(ctx, l, blocks[i:])
+		if err != nil {
+			return i, l.now.errors.because(err)
+		}
+		if v == accept {
+			out.Accepted++
+		}
+		out.add(done)
+		i += done.Blocks
+	}
+	return len(blocks), nil
+}
+
+// decide looks at what the lane's marker says of a block. A block that does
+// not fit what this Committer knows may fit what another one has written.
+func (c *Committer) decide(ctx context.Context, l *lane, b Block) (verdict, error) {
+	v, err := decide(l.marker, l.number, b, c.opts.MarkerPolicy)
+	if v == skip || (v == write && err == nil) {
+		return v, err
+	}
+	if err := c.see(ctx, l); err != nil {
+		return v, err
+	}
+	return decide(l.marker, l.number, b, c.opts.MarkerPolicy)
+}
+
+func topicOf(err error) string {
+	var r *recordError
+	if errors.As(err, &r) {
+		return r.topic
+	}
+	return ""
+}
+
+// validate reports a caller's mistake.
+func (c *Committer) validate(number int, blocks []Block) error {
+	if number < 0 || number >= c.opts.Lanes {
+		return fault{fmt.Errorf("lane %d: there are %d, from 0 on", number, c.opts.Lanes)}
+	}
+	for i, b := range blocks {
+		switch {
+		case b.Job == "":
+			return fault{fmt.Errorf("lane %d: block %d names no job", number, b.Number)}
+		case b.Number < 1:
+			return fault{fmt.Errorf("lane %d: block number %d: they count from 1", number, b.Number)}
+		case i > 0 && b.Job == blocks[i-1].Job && b.Number <= blocks[i-1].Number:
+			return fault{fmt.Errorf("lane %d: block %d comes after block %d", number, b.Number, blocks[i-1].Number)}
+		}
+	}
+	return nil
+}
+
+func (c *Committer) lane(number int) (*lane, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil, ErrClosed
+	}
+	l := c.lanes[number]
+	if l == nil {
+		l = &lane{number: number, turn: make(chan struct{}, 1)}
+		c.lanes[number] = l
+	}
+	c.busy.Add(1)
+	return l, nil
+}
+
+// Close ends the calls that are under way, their transactions, and all
+// connections.
+func (c *Committer) Close() {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	c.end()
+	c.busy.Wait()
+	for _, l := range c.lanes {
+		if l.now != nil {
+			l.now.client.Close()
+			l.now = nil
+		}
+	}
+	c.markers.client.Close()
+}

@@ -1,0 +1,199 @@
+package transact
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+const (
+	// initDeadline bounds the initialisation of a lane; the waits in it are
+	// for other workers' transactions to be ended.
+	initDeadline = 60 * time.Second
+	// endDeadline bounds the commit itself: what is needed to find the
+	// coordinator again where it moved.
+	endDeadline = 30 * time.Second
+	// abortDeadline bounds the attempt to end a transaction that failed.
+	abortDeadline = 5 * time.Second
+)
+
+// lane writes the transactions of one lane. One goroutine at a time uses it.
+type lane struct {
+	number int
+	// turn holds one token: who has it uses the lane.
+	turn chan struct{}
+	// now is nil before the first use and after each error.
+	now *session
+	// known is set once the lane was initialised, marker is the last one that
+	// was read or written since; nil stands for none.
+	known  bool
+	marker *marker
+	// gone is why the lane is not this Committer's any more.
+	gone error
+}
+
+// session is a client whose producer id is initialised.
+type session struct {
+	client *kgo.Client
+	slabs  slabs
+	errors lastError
+}
+
+// open initialises the lane's transactional id and reads its last marker.
+func (c *Committer) open(ctx context.Context, l *lane) error {
+	ctx, cancel := context.WithTimeout(ctx, initDeadline)
+	defer cancel()
+	if l.known {
+		// Before this takes the lane from anybody: is it ours still?
+		if err := c.see(ctx, l); err != nil {
+			return err
+		}
+	}
+	s := new(session)
+	opts := append(append([]kgo.Opt{}, c.client...), c.opts.producerOptions()...)
+	client, err := kgo.NewClient(append(opts,
+		kgo.TransactionalID(c.opts.transactionalID(l.number)),
+		kgo.TransactionTimeout(c.opts.TransactionTimeout),
+		kgo.WithHooks(&s.errors),
+	)...)
+	if err != nil {
+		return fault{err}
+	}
+	s.client = client
+	if _, _, err := client.ProducerID(ctx); err != nil {
+		client.Close()
+		return fmt.Errorf("initialise the transactional id %s: %w", c.opts.transactionalID(l.number), s.errors.because(err))
+	}
+	if err := c.see(ctx, l); err != nil {
+		client.Close()
+		return err
+	}
+	l.now = s
+	return nil
+}
+
+// see reads the lane's marker. One that another Committer wrote since this one
+// last looked says that the lane was taken over.
+func (c *Committer) see(ctx context.Context, l *lane) error {
+	m, err := c.markers.last(ctx, l.number)
+	if err != nil {
+		return c.errors.because(err)
+	}
+	if l.known && m != nil && m.Owner != c.owner && (l.marker == nil || *m != *l.marker) {
+		return fmt.Errorf("lane %d: %w: it has written block %d of job %s", l.number, ErrFenced, m.Number, m.Job)
+	}
+	l.known, l.marker = true, m
+	return nil
+}
+
+// transaction writes blocks, the first of which is next, in one transaction
+// and returns how many it was. It ends at TransactionBytes, and before a block
+// that does not follow the one before it.
+func (c *Committer) transaction(ctx context.Context, l *lane, blocks []Block) (done Outcome, err error) {
+	s := l.now
+	if err := s.client.BeginTransaction(); err != nil {
+		return done, fmt.Errorf("begin a transaction: %w", err)
+	}
+	id, epoch, err := s.client.ProducerID(ctx)
+	if err != nil {
+		return done, fmt.Errorf("begin a transaction: %w", err)
+	}
+	// The brokers count from the first record.
+	writing, cancel := context.WithTimeout(ctx, c.opts.TransactionTimeout*3/4)
+	defer cancel()
+	m := &marker{Lane: l.number, Owner: c.owner}
+	for i, b := range blocks {
+		if i > 0 {
+			if done.Bytes >= c.opts.TransactionBytes {
+				break
+			}
+			if v, err := decide(m, l.number, b, Strict); err != nil || v != write || b.Job != m.Job {
+				break
+			}
+		}
+		if err := c.produce(writing, s, b, &done); err != nil {
+			return Outcome{}, err
+		}
+		m.Job, m.Number, m.Attempt = b.Job, b.Number, b.Attempt
+		done.Blocks++
+	}
+	value, err := m.encode()
+	if err != nil {
+		return Outcome{}, fault{err}
+	}
+	r, promise := s.slabs.take()
+	r.Topic, r.Partition, r.Key, r.Value = c.opts.MarkerTopic, int32(l.number), markerKey(l.number), value
+	s.client.Produce(writing, r, promise)
+	s.slabs.rest()
+	if err := s.client.Flush(writing); err != nil {
+		return Outcome{}, fmt.Errorf("write blocks: %w", err)
+	}
+	if err := s.slabs.failed(); err != nil {
+		return Outcome{}, err
+	}
+	// A client that took a new epoch in between has lost what came before.
+	if id2, epoch2, err := s.client.ProducerID(ctx); err != nil || id2 != id || epoch2 != epoch {
+		return Outcome{}, errors.Join(errors.New("the producer's epoch changed within the transaction"), err)
+	}
+	ending, cancelEnding := context.WithTimeout(ctx, endDeadline)
+	defer cancelEnding()
+	if err := s.client.EndTransaction(ending, kgo.TryCommit); err != nil {
+		return Outcome{}, &commitError{err}
+	}
+	m.Version = markerVersion
+	l.marker = m
+	done.Transactions++
+	return done, nil
+}
+
+// commitError is a commit whose outcome is not known, or was refused.
+type commitError struct{ err error }
+
+func (e *commitError) Error() string { return "commit a transaction: " + e.err.Error() }
+func (e *commitError) Unwrap() error { return e.err }
+
+// produce hands a block's records to the client.
+func (c *Committer) produce(ctx context.Context, s *session, b Block, done *Outcome) error {
+	for rec, err := range b.Records {
+		if err != nil {
+			return fault{fmt.Errorf("read block %d of job %s: %w", b.Number, b.Job, err)}
+		}
+		if rec.Topic == "" {
+			return fault{errNoTopic}
+		}
+		r, promise := s.slabs.take()
+		fill(r, &rec)
+		s.client.Produce(ctx, r, promise)
+		done.Records++
+		done.Bytes += rec.size()
+		// The rest of a transaction that cannot be committed is wasted work.
+		if done.Records%slabSize == 0 && s.slabs.failed() != nil {
+			break
+		}
+	}
+	return s.slabs.failed()
+}
+
+// drop gives up the session after an error. It ends the transaction, so that
+// readers of the topics need not wait for its timeout; where that fails, or
+// where a commit is under way, the next initialisation does it.
+func (l *lane) drop(ctx context.Context, err error) {
+	s := l.now
+	if s == nil {
+		return
+	}
+	l.now = nil
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortDeadline)
+	defer cancel()
+	var commit *commitError
+	unknown := errors.As(err, &commit) && !errors.Is(err, kerr.OperationNotAttempted) && !errors.Is(err, kerr.TransactionAbortable)
+	if !unknown && s.client.AbortBufferedRecords(ctx) == nil {
+		// An error here is followed by an initialisation, or by the timeout.
+		_ = s.client.EndTransaction(ctx, kgo.TryAbort)
+	}
+	s.client.Close()
+}

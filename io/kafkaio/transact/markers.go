@@ -1,0 +1,218 @@
+package transact
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// Bounds of reading a lane's last marker.
+const (
+	// firstSpan is how far before its end a partition is read first. A commit
+	// leaves two offsets there, the marker's and that of the transaction's
+	// end, and so does one that was ended without.
+	firstSpan = 64
+	// markerFetchBytes is the size of one fetch.
+	markerFetchBytes = 1 << 20
+	// markerFetchWait is how long the broker waits for something to send;
+	// there always is, except where compaction left nothing.
+	markerFetchWait = 200 * time.Millisecond
+	// emptyFetches in a row say that there is nothing up to the end.
+	emptyFetches = 3
+	// Waits between two looks at the last stable offset.
+	stableWait, stableWaitMax = 2 * time.Millisecond, 200 * time.Millisecond
+)
+
+// markers reads the marker topic.
+type markers struct {
+	client *kgo.Client
+	topic  string
+}
+
+// last returns the last committed marker of a lane, nil if there is none. It
+// waits until no transaction is open on the lane's partition; after the
+// lane's transactional id was initialised there can be no new one of others.
+func (m *markers) last(ctx context.Context, lane int) (*marker, error) {
+	found, err := m.read(ctx, lane)
+	if err != nil {
+		return nil, fmt.Errorf("read the marker of lane %d from topic %s: %w", lane, m.topic, err)
+	}
+	return found, nil
+}
+
+func (m *markers) read(ctx context.Context, lane int) (*marker, error) {
+	end, err := m.stableEnd(ctx, lane)
+	if err != nil {
+		return nil, err
+	}
+	start, err := m.offset(ctx, lane, offsetEarliest, 0)
+	if err != nil {
+		return nil, err
+	}
+	for span := int64(firstSpan); ; span *= 16 {
+		from := max(start, end-span)
+		found, err := m.scan(ctx, lane, from, end)
+		if err != nil || found != nil || from == start {
+			return found, err
+		}
+	}
+}
+
+// Values of ListOffsets' timestamp and isolation level.
+const (
+	offsetLatest   = -1
+	offsetEarliest = -2
+
+	readUncommitted = 0
+	readCommitted   = 1
+)
+
+// stableEnd waits until the last stable offset is the partition's end, and
+// returns it.
+func (m *markers) stableEnd(ctx context.Context, lane int) (int64, error) {
+	for attempt := 1; ; attempt++ {
+		// In this order: the end only grows, so a stable offset that reaches
+		// it was not passed by a later transaction.
+		end, err := m.offset(ctx, lane, offsetLatest, readUncommitted)
+		if err != nil {
+			return 0, err
+		}
+		stable, err := m.offset(ctx, lane, offsetLatest, readCommitted)
+		if err != nil {
+			return 0, err
+		}
+		if stable >= end {
+			return stable, nil
+		}
+		if err := sleep(ctx, stableWait+backoff(attempt, stableWait, stableWaitMax)); err != nil {
+			return 0, fmt.Errorf("a transaction is open from offset %d on: %w", stable, err)
+		}
+	}
+}
+
+func (m *markers) offset(ctx context.Context, lane int, timestamp int64, isolation int8) (int64, error) {
+	req := kmsg.NewPtrListOffsetsRequest()
+	req.ReplicaID = -1
+	req.IsolationLevel = isolation
+	topic := kmsg.NewListOffsetsRequestTopic()
+	topic.Topic = m.topic
+	partition := kmsg.NewListOffsetsRequestTopicPartition()
+	partition.Partition = int32(lane)
+	partition.Timestamp = timestamp
+	topic.Partitions = append(topic.Partitions, partition)
+	req.Topics = append(req.Topics, topic)
+	resp, err := req.RequestWith(ctx, m.client)
+	if err != nil {
+		return 0, err
+	}
+	if len(resp.Topics) != 1 || len(resp.Topics[0].Partitions) != 1 {
+		return 0, kerr.UnknownTopicOrPartition
+	}
+	got := resp.Topics[0].Partitions[0]
+	return got.Offset, kerr.ErrorForCode(got.ErrorCode)
+}
+
+// scan returns the last committed marker between two offsets, nil if none is
+// there.
+func (m *markers) scan(ctx context.Context, lane int, from, end int64) (*marker, error) {
+	if from >= end {
+		return nil, nil
+	}
+	leader, id, err := m.leader(ctx, lane)
+	if err != nil {
+		return nil, err
+	}
+	var last *kgo.Record
+	for empty := 0; from < end && empty < emptyFetches; {
+		records, next, err := m.fetch(ctx, lane, leader, id, from)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range records {
+			if r.Offset < end && r.Value != nil {
+				last = r
+			}
+		}
+		if next <= from {
+			empty++
+			continue
+		}
+		from, empty = next, 0
+	}
+	if last == nil {
+		return nil, nil
+	}
+	found, err := decodeMarker(lane, last.Key, last.Value)
+	if err != nil {
+		return nil, fault{fmt.Errorf("the record at offset %d of partition %d is not a marker (%w): is the topic used for something else?", last.Offset, lane, err)}
+	}
+	return &found, nil
+}
+
+// leader returns the broker that has the lane's partition, and the topic's id,
+// by which newer brokers want it named.
+func (m *markers) leader(ctx context.Context, lane int) (int32, [16]byte, error) {
+	req := kmsg.NewPtrMetadataRequest()
+	topic := kmsg.NewMetadataRequestTopic()
+	topic.Topic = &m.topic
+	req.Topics = append(req.Topics, topic)
+	resp, err := req.RequestWith(ctx, m.client)
+	if err != nil {
+		return 0, [16]byte{}, err
+	}
+	for _, t := range resp.Topics {
+		if err := kerr.ErrorForCode(t.ErrorCode); err != nil {
+			return 0, [16]byte{}, err
+		}
+		for _, p := range t.Partitions {
+			if p.Partition != int32(lane) {
+				continue
+			}
+			if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
+				return 0, [16]byte{}, err
+			}
+			return p.Leader, t.TopicID, nil
+		}
+	}
+	return 0, [16]byte{}, kerr.UnknownTopicOrPartition
+}
+
+// fetch returns committed records from an offset on, and where to go on.
+func (m *markers) fetch(ctx context.Context, lane int, leader int32, id [16]byte, from int64) ([]*kgo.Record, int64, error) {
+	req := kmsg.NewPtrFetchRequest()
+	req.ReplicaID = -1
+	req.MaxWaitMillis = int32(markerFetchWait.Milliseconds())
+	req.MinBytes = 1
+	// Above the partition's own limit, so that only the latter ends an answer.
+	req.MaxBytes = 2 * markerFetchBytes
+	req.IsolationLevel = readCommitted
+	req.SessionEpoch = -1 // no session
+	topic := kmsg.NewFetchRequestTopic()
+	topic.Topic, topic.TopicID = m.topic, id
+	partition := kmsg.NewFetchRequestTopicPartition()
+	partition.Partition = int32(lane)
+	partition.CurrentLeaderEpoch = -1
+	partition.FetchOffset = from
+	partition.PartitionMaxBytes = markerFetchBytes
+	topic.Partitions = append(topic.Partitions, partition)
+	req.Topics = append(req.Topics, topic)
+	answer, err := m.client.Broker(int(leader)).RetriableRequest(ctx, req)
+	if err != nil {
+		return nil, 0, err
+	}
+	resp := answer.(*kmsg.FetchResponse)
+	if err := kerr.ErrorForCode(resp.ErrorCode); err != nil {
+		return nil, 0, err
+	}
+	if len(resp.Topics) != 1 || len(resp.Topics[0].Partitions) != 1 {
+		return nil, from, nil
+	}
+	got, next := kgo.ProcessFetchPartition(kgo.ProcessFetchPartitionOpts{
+		Offset: from, IsolationLevel: kgo.ReadCommitted(), Topic: m.topic, Partition: int32(lane),
+	}, &resp.Topics[0].Partitions[0], kgo.DefaultDecompressor(), nil)
+	return got.Records, next, got.Err
+}

@@ -1,0 +1,158 @@
+package transact
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Header is one header of a record.
+type Header = kgo.RecordHeader
+
+// Record is what is written. Key and Value may be nil, which is Kafka's null;
+// an empty one is not the same. Its bytes must not be changed before Commit
+// or, with a Producer, Flush returns.
+type Record struct {
+	Topic      string
+	Key, Value []byte
+	Headers    []Header
+	// Timestamp is in milliseconds since 1970; 0 stands for the present time.
+	Timestamp int64
+}
+
+// Block is one numbered block of a lane.
+type Block struct {
+	// Job tells jobs apart that share a marker topic one after the other.
+	Job string
+	// Number counts the lane's blocks from 1, without gaps, and is the same
+	// at each replay. Attempt grows when a job is restored from a savepoint.
+	Number, Attempt int64
+	// Records yields the records in order. It is walked again where a
+	// transaction is done anew. An error ends the commit for good.
+	Records iter.Seq2[Record, error]
+}
+
+// recordOverhead is what a record costs in a batch besides its bytes, about.
+const recordOverhead = 16
+
+func (r *Record) size() int64 {
+	n := len(r.Key) + len(r.Value) + recordOverhead
+	for _, h := range r.Headers {
+		n += len(h.Key) + len(h.Value)
+	}
+	return int64(n)
+}
+
+// slabSize is the number of the client's records that are made at once.
+const slabSize = 256
+
+// slabs lends the client's records out and takes them back when the client is
+// done with them, and keeps the first error that one of them met.
+type slabs struct {
+	mu   sync.Mutex
+	free []*slab
+	now  *slab
+	err  atomic.Pointer[error]
+}
+
+type slab struct {
+	records [slabSize]kgo.Record
+	used    int
+	// out counts the records that the client has, and 1 while it is filled.
+	out atomic.Int32
+	// done is the promise of each record.
+	done func(*kgo.Record, error)
+}
+
+// take returns an empty record and its promise, for one call of Produce.
+func (s *slabs) take() (*kgo.Record, func(*kgo.Record, error)) {
+	if s.now == nil || s.now.used == slabSize {
+		s.next()
+	}
+	b := s.now
+	r := &b.records[b.used]
+	b.used++
+	b.out.Add(1)
+	return r, b.done
+}
+
+func (s *slabs) next() {
+	if s.now != nil {
+		s.drop(s.now)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := len(s.free); n > 0 {
+		s.now, s.free = s.free[n-1], s.free[:n-1]
+	} else {
+		b := new(slab)
+		b.done = func(r *kgo.Record, err error) {
+			if err != nil {
+				s.fail(r, err)
+			}
+			s.drop(b)
+		}
+		s.now = b
+	}
+	s.now.out.Store(1)
+}
+
+// rest gives the slab that is being filled back: no record follows soon.
+func (s *slabs) rest() {
+	if s.now != nil {
+		s.drop(s.now)
+		s.now = nil
+	}
+}
+
+// drop takes one record, or the filler's hold, back.
+func (s *slabs) drop(b *slab) {
+	if b.out.Add(-1) > 0 {
+		return
+	}
+	clear(b.records[:b.used]) // lets go of the blocks' bytes
+	b.used = 0
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.free = append(s.free, b)
+}
+
+func (s *slabs) fail(r *kgo.Record, err error) {
+	if s.err.Load() != nil {
+		return
+	}
+	refused := error(&recordError{r.Topic, err})
+	s.err.CompareAndSwap(nil, &refused)
+}
+
+// failed returns the first error.
+func (s *slabs) failed() error {
+	if err := s.err.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// recordError is a record that was not written.
+type recordError struct {
+	topic string
+	err   error
+}
+
+func (e *recordError) Error() string { return fmt.Sprintf("write to topic %s: %v", e.topic, e.err) }
+func (e *recordError) Unwrap() error { return e.err }
+
+// fill makes r what rec is.
+func fill(r *kgo.Record, rec *Record) {
+	r.Topic, r.Key, r.Value, r.Headers = rec.Topic, rec.Key, rec.Value, rec.Headers
+	if rec.Timestamp != 0 {
+		r.Timestamp = time.UnixMilli(rec.Timestamp)
+	}
+}
+
+var errNoTopic = errors.New("a record names no topic")
