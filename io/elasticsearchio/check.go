@@ -1,0 +1,176 @@
+package elasticsearchio
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/elastic/go-elasticsearch/v8/esapi"
+	"github.com/go-faster/jx"
+)
+
+const (
+	// checkTimeout bounds Check.
+	checkTimeout = 25 * time.Second
+	// checkAttempts is how often an endpoint is asked, with short pauses.
+	checkAttempts = 3
+	// checkAnswer is the most that is read of an answer.
+	checkAnswer = 64 << 10
+	// oldestMajor is the first version whose documents have no types.
+	oldestMajor = 7
+)
+
+// Check tells within 30 s whether documents can be written: each endpoint is
+// asked what it is. It must be Elasticsearch or OpenSearch, of version 7
+// (OpenSearch 1) or later, and know the credentials. Call it before a job is
+// started. An endpoint that does not answer is a fault only if none answers,
+// since a cluster may be written to while a node is away; any wrong answer is
+// one. A user that may write, but not ask, passes. What indices a user may
+// write to is not asked: that depends on the documents.
+func (o Options) Check(ctx context.Context) error {
+	if err := o.Validate(); err != nil {
+		return err
+	}
+	o = o.withDefaults()
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	var (
+		wg     sync.WaitGroup
+		faults = make([]error, len(o.Endpoints))
+	)
+	for i, endpoint := range o.Endpoints {
+		wg.Go(func() { faults[i] = o.checkEndpoint(ctx, endpoint) })
+	}
+	wg.Wait()
+	var wrong, silent []error
+	for _, err := range faults {
+		var e *Error
+		switch {
+		case err == nil:
+		case errors.As(err, &e) && e.Err != nil && e.Status == 0:
+			silent = append(silent, err)
+		default:
+			wrong = append(wrong, err)
+		}
+	}
+	if len(silent) == len(o.Endpoints) {
+		wrong = silent
+	}
+	return errors.Join(wrong...)
+}
+
+func (o Options) checkEndpoint(ctx context.Context, endpoint string) error {
+	// A third of the time, so that three attempts fit.
+	o.RequestTimeout = min(o.RequestTimeout, checkTimeout/(checkAttempts+1))
+	l, err := newLink(ctx, o, []string{endpoint})
+	if err != nil {
+		return err
+	}
+	defer l.closeIdle()
+	var answer []byte
+	err = l.retry(ctx, "ask for the version", checkAttempts, o.RetryBackoff, func(ctx context.Context) (*esapi.Response, error) {
+		ctx, cancel := context.WithTimeout(ctx, o.RequestTimeout)
+		defer cancel()
+		res, err := esapi.InfoRequest{}.Do(ctx, l)
+		if err != nil || res.StatusCode != http.StatusOK {
+			return res, err
+		}
+		answer, err = io.ReadAll(io.LimitReader(res.Body, checkAnswer))
+		return res, err
+	})
+	var refusal *Error
+	switch {
+	case err == nil:
+	// Serverless collections have no such call, but check the signature before.
+	case errors.As(err, &refusal) && refusal.Status == http.StatusNotFound && o.Service == ServiceServerless:
+		return nil
+	// Known to the cluster, but without the privilege to ask this.
+	case errors.As(err, &refusal) && refusal.Status == http.StatusForbidden && refusal.Kind == "security_exception":
+		return nil
+	case errors.As(err, &refusal):
+		refusal.Endpoint = endpoint
+		return refusal
+	default:
+		return fmt.Errorf("%s: %w", endpoint, err)
+	}
+	if err := checkProduct(answer); err != nil {
+		return fmt.Errorf("%s: %w", endpoint, err)
+	}
+	return nil
+}
+
+// checkProduct reads {"version": {"number": "8.19.7", "distribution": "opensearch"}}.
+func checkProduct(answer []byte) error {
+	var number, distribution string
+	err := jx.DecodeBytes(answer).ObjBytes(func(d *jx.Decoder, key []byte) error {
+		if string(key) != "version" || d.Next() != jx.Object {
+			return d.Skip()
+		}
+		return d.ObjBytes(func(d *jx.Decoder, key []byte) (err error) {
+			switch {
+			case string(key) == "number" && d.Next() == jx.String:
+				number, err = d.Str()
+			case string(key) == "distribution" && d.Next() == jx.String:
+				distribution, err = d.Str()
+			default:
+				err = d.Skip()
+			}
+			return err
+		})
+	})
+	major, _, _ := strings.Cut(number, ".")
+	n, numberErr := strconv.Atoi(major)
+	switch {
+	case err != nil || numberErr != nil:
+		return errors.New("what answers there is neither Elasticsearch nor OpenSearch")
+	case distribution == "" && n < oldestMajor:
+		return fmt.Errorf("Elasticsearch %s is too old: version %d or later is written to", number, oldestMajor)
+	}
+	return nil
+}
+
+// retry makes a call until it succeeds, fails for good, or was tried attempts
+// times (0: until ctx ends). Its errors are *Error but for those of ctx.
+func (l *link) retry(ctx context.Context, op string, attempts int, least time.Duration, call func(context.Context) (*esapi.Response, error)) error {
+	start := time.Now()
+	for attempt := 1; ; attempt++ {
+		fault := l.once(ctx, op, call)
+		if fault == nil {
+			return nil
+		}
+		fault.Attempts, fault.Elapsed = attempt, time.Since(start)
+		if attempt == attempts || fault.Err == nil && classify(fault.Status, fault.Kind, fault.Reason) != transient {
+			return fault
+		}
+		if s := l.signer; s != nil && fault.Status == http.StatusForbidden {
+			s.expire()
+		}
+		if sleep(ctx, backoff(attempt, least, DefaultRetryBackoffMax)) != nil {
+			return fault
+		}
+	}
+}
+
+func (l *link) once(ctx context.Context, op string, call func(context.Context) (*esapi.Response, error)) *Error {
+	res, err := call(ctx)
+	if res != nil && res.Body != nil {
+		defer res.Body.Close()
+	}
+	if err != nil {
+		return l.unanswered(op, err)
+	}
+	if res.StatusCode == http.StatusOK {
+		return nil
+	}
+	fault := &Error{Op: op, Status: res.StatusCode, auth: l.auth}
+	// What can be read of the reason will do.
+	data, _ := io.ReadAll(io.LimitReader(res.Body, checkAnswer))
+	fault.Kind, fault.Reason = parseFault(data)
+	return fault
+}

@@ -1,0 +1,209 @@
+package elasticsearchio
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/elastic/elastic-transport-go/v8/elastictransport"
+)
+
+// connectTimeout is for a connection and for its TLS handshake.
+const connectTimeout = 5 * time.Second
+
+// Stats counts what a client did.
+type Stats struct {
+	// Documents were settled by the cluster; Conflicts are those of them that
+	// it had already, or had newer. Rejections were refused for good.
+	Documents, Conflicts, Rejections int64
+	// Requests were sent, with BytesSent of bodies as sent; Retries are
+	// documents that were sent again.
+	Requests, BytesSent, Retries int64
+}
+
+// Client writes to one cluster. Make one per process and Options: it holds the
+// connections and the lanes. It is safe for concurrent use.
+type Client struct {
+	opts  Options
+	link  *link
+	ctx   context.Context
+	close context.CancelFunc
+	wg    sync.WaitGroup
+	lanes []*lane
+	seed  maphash.Seed
+	// maxBytes is Options.MaxBytes, or less, by what the cluster refused.
+	maxBytes atomic.Int64
+	counts   struct {
+		documents, conflicts, rejections, requests, bytesSent, retries atomic.Int64
+	}
+}
+
+// New returns a client with its lanes running. It reads secrets, the AWS
+// configuration and certificates, for which ctx is, but sends nothing to the
+// cluster: see Options.Check.
+func New(ctx context.Context, o Options) (*Client, error) {
+	if err := o.Validate(); err != nil {
+		return nil, fmt.Errorf("write to Elasticsearch: %w", err)
+	}
+	o = o.withDefaults()
+	l, err := newLink(ctx, o, o.Endpoints)
+	if err != nil {
+		return nil, fmt.Errorf("write to Elasticsearch: %w", err)
+	}
+	c := &Client{opts: o, link: l, seed: maphash.MakeSeed()}
+	c.maxBytes.Store(int64(o.MaxBytes))
+	c.ctx, c.close = context.WithCancel(context.Background())
+	for range o.Concurrency {
+		lane := newLane(c)
+		c.lanes = append(c.lanes, lane)
+		c.wg.Go(lane.run)
+	}
+	return c, nil
+}
+
+// Close ends the lanes and waits for them. What they hold is dropped, and the
+// bundles that wait for it fail with ErrClosed: Flush first.
+func (c *Client) Close() {
+	c.close()
+	c.wg.Wait()
+	c.link.closeIdle()
+}
+
+// Stats returns the present counts.
+func (c *Client) Stats() Stats {
+	return Stats{
+		Documents: c.counts.documents.Load(), Conflicts: c.counts.conflicts.Load(), Rejections: c.counts.rejections.Load(),
+		Requests: c.counts.requests.Load(), BytesSent: c.counts.bytesSent.Load(), Retries: c.counts.retries.Load(),
+	}
+}
+
+// hash is a document's identity; it chooses the lane.
+func (c *Client) hash(index, id []byte) uint64 {
+	var h maphash.Hash
+	h.SetSeed(c.seed)
+	h.Write(index)
+	h.WriteByte(0)
+	h.Write(id)
+	return h.Sum64()
+}
+
+// link is the way to the endpoints: go-elasticsearch's low-level transport,
+// which chooses one, under it the authorisation, under that the connections.
+// The product check is in a higher layer of go-elasticsearch: this one speaks
+// to OpenSearch too.
+type link struct {
+	*elastictransport.Client
+	auth      Auth
+	signer    *signer // nil without SigV4
+	closeIdle func()
+}
+
+func newLink(ctx context.Context, o Options, endpoints []string) (*link, error) {
+	var urls []*url.URL
+	for _, e := range endpoints {
+		u, err := parseEndpoint(e)
+		if err != nil {
+			return nil, err
+		}
+		urls = append(urls, u)
+	}
+	base := &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: connectTimeout, KeepAlive: 30 * time.Second}).DialContext,
+		TLSHandshakeTimeout:   connectTimeout,
+		ResponseHeaderTimeout: o.RequestTimeout,
+		MaxIdleConnsPerHost:   o.Concurrency,
+		IdleConnTimeout:       30 * time.Second, // shorter than load balancers have it
+		WriteBufferSize:       64 << 10,
+	}
+	if o.CAFile != "" {
+		pem, err := os.ReadFile(o.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("certificate authority: %w", err)
+		}
+		roots := x509.NewCertPool()
+		if !roots.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("certificate authority: %s holds no PEM certificate", o.CAFile)
+		}
+		base.TLSClientConfig = &tls.Config{RootCAs: roots}
+	}
+	l := &link{auth: o.Auth, closeIdle: base.CloseIdleConnections}
+	header := http.Header{"User-Agent": {"streaming-etl"}}
+	var top http.RoundTripper = base
+	switch o.Auth {
+	case SigV4:
+		s, err := newSigner(ctx, o, base)
+		if err != nil {
+			return nil, err
+		}
+		l.signer, top = s, s
+	case Basic:
+		password, err := o.Password.Read()
+		if err != nil {
+			return nil, fmt.Errorf("password: %w", err)
+		}
+		basic := &http.Request{Header: header}
+		basic.SetBasicAuth(o.Username, password)
+	case APIKey:
+		key, err := o.APIKey.Read()
+		if err != nil {
+			return nil, fmt.Errorf("API key: %w", err)
+		}
+		header.Set("Authorization", "ApiKey "+key)
+	}
+	var err error
+	l.Client, err = elastictransport.NewClient(
+		elastictransport.WithURLs(urls...),
+		elastictransport.WithHeader(header),
+		elastictransport.WithTransport(located{top}),
+		elastictransport.WithConnectionPoolFunc(newPool),
+		elastictransport.WithDisableRetry(), // ours count time, and leave out what succeeded
+	)
+	return l, err
+}
+
+// located says of requests without an answer where they went.
+type located struct{ http.RoundTripper }
+
+// RoundTrip sends the request; its errors are *unreachableError.
+func (l located) RoundTrip(req *http.Request) (*http.Response, error) {
+	res, err := l.RoundTripper.RoundTrip(req)
+	if err != nil {
+		return nil, &unreachableError{endpoint: endpointOf(req.URL), err: err}
+	}
+	res.Request = req
+	return res, nil
+}
+
+// unreachableError is a request that got no answer.
+type unreachableError struct {
+	endpoint string
+	err      error
+}
+
+func (e *unreachableError) Error() string { return e.endpoint + ": " + e.err.Error() }
+
+func (e *unreachableError) Unwrap() error { return e.err }
+
+// endpointOf is the part of a request's URL that was configured, about.
+func endpointOf(u *url.URL) string { return u.Scheme + "://" + u.Host }
+
+// unanswered makes the error of a request that got no answer.
+func (l *link) unanswered(op string, err error) *Error {
+	e := &Error{Op: op, Err: err, auth: l.auth}
+	var where *unreachableError
+	if errors.As(err, &where) {
+		e.Endpoint, e.Err = where.endpoint, where.err
+	}
+	return e
+}

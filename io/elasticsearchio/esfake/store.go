@@ -1,0 +1,199 @@
+package esfake
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// Document is what is stored under an id.
+type Document struct {
+	Source  []byte
+	Routing string
+	Version int64
+	// Writes is how often it was written, replays that conflicted left out.
+	Writes int
+
+	deleted bool
+}
+
+// index is an index, or a data stream's documents.
+type index struct {
+	// documents holds the deleted ones too, for their versions.
+	documents map[string]*Document
+	// writeBlock and diskBlock are index.blocks.write and
+	// index.blocks.read_only_allow_delete.
+	writeBlock, diskBlock bool
+}
+
+// Documents returns what an index or data stream holds, by id.
+func (s *Server) Documents(name string) map[string]Document {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := map[string]Document{}
+	if x := s.indices[name]; x != nil {
+		for id, d := range x.documents {
+			if !d.deleted {
+				out[id] = *d
+			}
+		}
+	}
+	return out
+}
+
+// Indices returns the names of all indices and data streams, sorted.
+func (s *Server) Indices() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Sorted(maps.Keys(s.indices))
+}
+
+// invalidName returns why an index cannot have this name.
+func invalidName(name string) string {
+	switch {
+	case name == "":
+		return "must not be empty"
+	case strings.ContainsAny(name, " \"*,/<>?\\|"):
+		return `must not contain the following characters [' ','"','*',',','/','<','>','?','\\','|']`
+	case strings.ContainsAny(name, "#:"):
+		return "must not contain '#' or ':'"
+	case name != strings.ToLower(name):
+		return "must be lowercase"
+	case strings.HasPrefix(name, "_"), strings.HasPrefix(name, "-"), strings.HasPrefix(name, "+"):
+		return "must not start with '_', '-', or '+'"
+	case name == ".", name == "..":
+		return "must not be '.' or '..'"
+	case len(name) > 255:
+		return fmt.Sprintf("index name is too long, (%d > 255)", len(name))
+	}
+	return ""
+}
+
+// writable returns the index of a name, and whether it is a data stream's; it
+// is made where it is not there, unless mustExist. s.mu is held.
+func (s *Server) writable(name string, mustExist bool) (x *index, stream bool) {
+	if t := s.matching(name); t != nil && t.stream && s.indices[name] == nil {
+		s.streams[name] = true
+	}
+	if s.indices[name] == nil && !mustExist {
+		s.indices[name] = &index{documents: map[string]*Document{}}
+	}
+	return s.indices[name], s.streams[name]
+}
+
+func (x *index) blocked(name string) *ItemFault {
+	switch {
+	case x.writeBlock:
+		return &ItemFault{http.StatusForbidden, "cluster_block_exception",
+			fmt.Sprintf("index [%s] blocked by: [FORBIDDEN/8/index write (api)];", name)}
+	case x.diskBlock:
+		return &ItemFault{http.StatusTooManyRequests, "cluster_block_exception", fmt.Sprintf(
+			"index [%s] blocked by: [TOO_MANY_REQUESTS/12/disk usage exceeded flood-stage watermark, index has read-only-allow-delete block];", name)}
+	}
+	return nil
+}
+
+// put stores or deletes a document, by the rules of its version's type.
+func (x *index) put(item *Item, old *Document, source []byte) (map[string]any, *ItemFault) {
+	conflict := func(format string, args ...any) (map[string]any, *ItemFault) {
+		return nil, &ItemFault{http.StatusConflict, "version_conflict_engine_exception",
+			fmt.Sprintf("[%s]: version conflict, ", item.ID) + fmt.Sprintf(format, args...)}
+	}
+	live := old != nil && !old.deleted
+	var current int64
+	if old != nil {
+		current = old.Version
+	}
+	version := current + 1
+	switch item.versionType {
+	case "external", "external_gt":
+		if version = *item.Version; old != nil && version <= current {
+			return conflict("current version [%d] is higher or equal to the one provided [%d]", current, version)
+		}
+	case "external_gte":
+		if version = *item.Version; old != nil && version < current {
+			return conflict("current version [%d] is higher than the one provided [%d]", current, version)
+		}
+	}
+	if item.Op == "create" && live {
+		return conflict("document already exists (current version [%d])", current)
+	}
+	d := &Document{Source: source, Routing: item.Routing, Version: version, Writes: 1, deleted: item.Op == "delete"}
+	if old != nil {
+		d.Writes += old.Writes
+	}
+	x.documents[item.ID] = d
+	status, result := http.StatusOK, "updated"
+	switch {
+	case d.deleted && live:
+		result = "deleted"
+	case d.deleted:
+		status, result = http.StatusNotFound, "not_found"
+	case !live:
+		status, result = http.StatusCreated, "created"
+	}
+	return map[string]any{"status": status, "result": result, "_version": version}, nil
+}
+
+func (s *Server) putIndex(r *http.Request, _ []byte) answer {
+	name := r.PathValue("index")
+	if why := invalidName(name); why != "" {
+		return fault(http.StatusBadRequest, "invalid_index_name_exception", "Invalid index name [%s], %s", name, why)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.indices[name] != nil {
+		return fault(http.StatusBadRequest, "resource_already_exists_exception", "index [%s] already exists", name)
+	}
+	s.indices[name] = &index{documents: map[string]*Document{}}
+	return answer{http.StatusOK, map[string]any{"acknowledged": true, "index": name}}
+}
+
+func (s *Server) headIndex(r *http.Request, _ []byte) answer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.indices[r.PathValue("index")] == nil {
+		return answer{status: http.StatusNotFound}
+	}
+	return answer{status: http.StatusOK}
+}
+
+func (s *Server) deleteIndex(r *http.Request, _ []byte) answer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	name := r.PathValue("index")
+	if s.indices[name] == nil || s.streams[name] {
+		return fault(http.StatusNotFound, "index_not_found_exception", "no such index [%s]", name)
+	}
+	delete(s.indices, name)
+	return answer{http.StatusOK, map[string]any{"acknowledged": true}}
+}
+
+// putSettings knows the two blocks; null and false take them away.
+func (s *Server) putSettings(r *http.Request, body []byte) answer {
+	var settings map[string]any
+	if err := json.Unmarshal(body, &settings); err != nil {
+		return fault(http.StatusBadRequest, "parse_exception", "%v", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	x := s.indices[r.PathValue("index")]
+	if x == nil {
+		return fault(http.StatusNotFound, "index_not_found_exception", "no such index [%s]", r.PathValue("index"))
+	}
+	for key, value := range settings {
+		on := value == true
+		switch strings.TrimPrefix(key, "index.") {
+		case "blocks.write":
+			x.writeBlock = on
+		case "blocks.read_only_allow_delete":
+			x.diskBlock = on
+		default:
+			return fault(http.StatusBadRequest, "illegal_argument_exception", "unknown setting [%s]", key)
+		}
+	}
+	return answer{http.StatusOK, map[string]any{"acknowledged": true}}
+}

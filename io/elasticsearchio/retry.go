@@ -1,0 +1,33 @@
+package elasticsearchio
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+)
+
+// backoff returns how long to wait after the given failed attempt (1 for the
+// first): a random part of a bound that doubles from least to most. With the
+// whole of the wait left to chance, callers that failed together spread best.
+func backoff(attempt int, least, most time.Duration) time.Duration {
+	bound := most
+	if attempt < 32 {
+		bound = min(most, least<<(attempt-1))
+	}
+	return rand.N(max(bound, 0) + 1)
+}
+
+// sleep waits for d or for the end of ctx, whose error it then returns.
+func sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}

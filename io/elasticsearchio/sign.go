@@ -1,0 +1,125 @@
+package elasticsearchio
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
+)
+
+// emptyHash is the SHA-256 of no bytes.
+const emptyHash = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+// signer is a round tripper that signs requests as they leave: with the host
+// that was chosen, over the body as it is sent.
+type signer struct {
+	next            http.RoundTripper
+	credentials     aws.CredentialsProvider
+	service, region string
+	sdk             *v4.Signer
+	now             func() time.Time
+}
+
+// newSigner resolves region and credentials. The region of the instance is
+// asked for where nothing else tells one.
+func newSigner(ctx context.Context, o Options, next http.RoundTripper) (*signer, error) {
+	var load []func(*config.LoadOptions) error
+	if o.Region != "" {
+		load = append(load, config.WithRegion(o.Region))
+	}
+	cfg, err := config.LoadDefaultConfig(ctx, load...)
+	if err != nil {
+		return nil, fmt.Errorf("load the AWS configuration: %w", err)
+	}
+	if cfg.Region == "" {
+		cfg.Region = instanceRegion(ctx, cfg)
+	}
+	if cfg.Region == "" {
+		return nil, fmt.Errorf("no AWS region to sign for: set the region or AWS_REGION")
+	}
+	return &signer{
+		next: next, credentials: cfg.Credentials, service: o.Service, region: cfg.Region,
+		sdk: v4.NewSigner(), now: time.Now,
+	}, nil
+}
+
+// instanceRegion asks the metadata service of an EC2 instance; elsewhere there
+// is none, and the region stays unknown.
+func instanceRegion(ctx context.Context, cfg aws.Config) string {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	out, err := imds.NewFromConfig(cfg).GetRegion(ctx, &imds.GetRegionInput{})
+	if err != nil {
+		return ""
+	}
+	return out.Region
+}
+
+// RoundTrip signs a copy of the request and sends it.
+func (s *signer) RoundTrip(req *http.Request) (*http.Response, error) {
+	signed, err := s.sign(req)
+	if err != nil {
+		if req.Body != nil {
+			req.Body.Close()
+		}
+		return nil, fmt.Errorf("sign the request: %w", err)
+	}
+	return s.next.RoundTrip(signed)
+}
+
+func (s *signer) sign(req *http.Request) (*http.Request, error) {
+	hash, err := bodyHash(req)
+	if err != nil {
+		return nil, err
+	}
+	creds, err := s.credentials.Retrieve(req.Context())
+	if err != nil {
+		return nil, fmt.Errorf("AWS credentials: %w", err)
+	}
+	signed := req.Clone(req.Context())
+	if s.service == ServiceServerless {
+		// Serverless wants the hash as a header, also of an empty body, and
+		// refuses a signed length.
+		signed.Header.Set("X-Amz-Content-Sha256", hash)
+		signed.ContentLength = 0
+	}
+	err = s.sdk.SignHTTP(req.Context(), creds, signed, hash, s.service, s.region, s.now())
+	signed.ContentLength = req.ContentLength
+	return signed, err
+}
+
+// expire has the next request signed with renewed credentials.
+func (s *signer) expire() {
+	if cache, ok := s.credentials.(*aws.CredentialsCache); ok {
+		cache.Invalidate()
+	}
+}
+
+// bodyHash reads a second copy of the body.
+func bodyHash(req *http.Request) (string, error) {
+	if req.Body == nil || req.Body == http.NoBody {
+		return emptyHash, nil
+	}
+	if req.GetBody == nil {
+		return "", fmt.Errorf("the body can be read only once")
+	}
+	body, err := req.GetBody()
+	if err != nil {
+		return "", err
+	}
+	defer body.Close()
+	sum := sha256.New()
+	if _, err := io.Copy(sum, body); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
+}
+
