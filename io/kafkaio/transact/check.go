@@ -99,7 +99,11 @@ func (a *admin) ensureMarkerTopic(ctx context.Context) error {
 	if policy != "compact" {
 		return fmt.Errorf("its cleanup.policy is %q: markers would be deleted with time, it must be %q", policy, "compact")
 	}
-	if _, err := (&markers{a.client, name}).offset(ctx, 0, offsetEarliest, readCommitted); err != nil {
+	err = a.patiently(ctx, func() error {
+		_, err := (&markers{a.client, name}).offset(ctx, 0, offsetEarliest, readCommitted)
+		return err
+	})
+	if err != nil {
 		return fmt.Errorf("read from it: %w", err)
 	}
 	if err := writable(found); err != nil {
@@ -113,22 +117,39 @@ func (a *admin) ensureMarkerTopic(ctx context.Context) error {
 func (a *admin) transactionalIDs(ctx context.Context) error {
 	for _, lane := range slices.Compact([]int{0, a.opts.Lanes - 1}) {
 		id := a.opts.transactionalID(lane)
-		req := kmsg.NewPtrFindCoordinatorRequest()
-		req.CoordinatorType = 1 // of transactions
-		req.CoordinatorKey = id
-		req.CoordinatorKeys = []string{id}
-		resp, err := req.RequestWith(ctx, a.client)
-		if err == nil {
-			err = kerr.ErrorForCode(resp.ErrorCode)
-			for _, c := range resp.Coordinators {
-				err = errors.Join(err, kerr.ErrorForCode(c.ErrorCode))
-			}
-		}
-		if err != nil {
+		// A cluster that was never asked makes a topic for it first.
+		if err := a.patiently(ctx, func() error { return a.coordinator(ctx, id) }); err != nil {
 			return fmt.Errorf("transactional id %s: %w", id, a.opts.explain(err, ""))
 		}
 	}
 	return nil
+}
+
+func (a *admin) coordinator(ctx context.Context, id string) error {
+	req := kmsg.NewPtrFindCoordinatorRequest()
+	req.CoordinatorType = 1 // of transactions
+	req.CoordinatorKey = id
+	req.CoordinatorKeys = []string{id}
+	resp, err := req.RequestWith(ctx, a.client)
+	if err != nil {
+		return err
+	}
+	for _, c := range resp.Coordinators {
+		if err := kerr.ErrorForCode(c.ErrorCode); err != nil {
+			return err
+		}
+	}
+	return kerr.ErrorForCode(resp.ErrorCode)
+}
+
+// patiently does what may not be possible for a moment.
+func (a *admin) patiently(ctx context.Context, once func() error) error {
+	for attempt := 1; ; attempt++ {
+		err := once()
+		if err == nil || !kerr.IsRetriable(err) || sleep(ctx, backoff(attempt, a.opts.RetryBackoff, time.Second)) != nil {
+			return err
+		}
+	}
 }
 
 // topic looks at the topic of the records, and makes it where it may.
@@ -180,7 +201,11 @@ func (a *admin) create(ctx context.Context, name string, partitions int, setting
 		}
 		return fmt.Errorf("make it: %w", err)
 	}
-	return nil
+	// It is there for all when the broker that is asked knows it.
+	return a.patiently(ctx, func() error {
+		_, err := a.describe(ctx, name)
+		return err
+	})
 }
 
 // describe returns a topic with what this user may do to it.

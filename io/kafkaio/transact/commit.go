@@ -204,7 +204,10 @@ func (c *Committer) decide(ctx context.Context, l *lane, b Block) (verdict, erro
 	if v == skip || (v == write && err == nil) {
 		return v, err
 	}
-	if err := c.see(ctx, l); err != nil {
+	// None of this Committer's transactions is open here.
+	seeing, cancel := context.WithTimeout(ctx, initDeadline)
+	defer cancel()
+	if err := c.see(seeing, l, (*markers).last); err != nil {
 		return v, err
 	}
 	return decide(l.marker, l.number, b, c.opts.MarkerPolicy)

@@ -48,12 +48,19 @@ func newFake(t testing.TB, name string, opts ...kfake.Opt) *cluster {
 	return &cluster{fake.ListenAddrs(), fake, name}
 }
 
+// Timeouts of transactions, and what a commit or abort has to become stable,
+// which must be less.
+const (
+	transactionTimeout = 40 * time.Second
+	stableTimeout      = 20 * time.Second
+)
+
 // options are those of a Committer with two lanes, whose topics Check makes.
 func (c *cluster) options() Options {
 	return Options{
 		Brokers: c.brokers, TransactionalIDPrefix: c.name, MarkerTopic: c.name + "-markers", Lanes: 2,
 		Topic: c.name, CreateTopic: true, Partitions: 3, ReplicationFactor: 1,
-		RetryDeadline: 30 * time.Second, TransactionTimeout: 20 * time.Second,
+		RetryDeadline: 30 * time.Second, TransactionTimeout: transactionTimeout,
 	}
 }
 
@@ -117,10 +124,7 @@ func (c *cluster) committed(t testing.TB, topic string) []*kgo.Record {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	ends, err := kadm.NewClient(client).ListCommittedOffsets(ctx, topic)
-	if err != nil {
-		t.Fatal(err)
-	}
+	ends := awaitStable(t, kadm.NewClient(client), topic)
 	open := map[int32]int64{}
 	ends.Each(func(o kadm.ListedOffset) {
 		if o.Err != nil {
@@ -184,20 +188,42 @@ func (c *cluster) wantStable(t testing.TB, topic string) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	admin := kadm.NewClient(client)
-	stable, err := admin.ListCommittedOffsets(t.Context(), topic)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ends, err := admin.ListEndOffsets(t.Context(), topic)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ends.Each(func(o kadm.ListedOffset) {
-		if s, _ := stable.Lookup(topic, o.Partition); s.Offset != o.Offset {
-			t.Errorf("partition %d of %s: the last stable offset is %d, the end %d", o.Partition, topic, s.Offset, o.Offset)
+	awaitStable(t, kadm.NewClient(client), topic)
+}
+
+// awaitStable waits until the last stable offsets are the ends, and returns
+// them: brokers confirm a commit before its partitions know it. It fails
+// before a forgotten transaction is ended by its timeout.
+func awaitStable(t testing.TB, admin *kadm.Client, topic string) kadm.ListedOffsets {
+	t.Helper()
+	for begin := time.Now(); ; time.Sleep(5 * time.Millisecond) {
+		ends, err := admin.ListEndOffsets(t.Context(), topic)
+		if err == nil {
+			err = ends.Error()
 		}
-	})
+		if err != nil {
+			t.Fatal(err)
+		}
+		stable, err := admin.ListCommittedOffsets(t.Context(), topic)
+		if err == nil {
+			err = stable.Error()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		open := ""
+		ends.Each(func(o kadm.ListedOffset) {
+			if s, _ := stable.Lookup(topic, o.Partition); s.Offset < o.Offset {
+				open += fmt.Sprintf(" partition %d: the last stable offset is %d, the end %d;", o.Partition, s.Offset, o.Offset)
+			}
+		})
+		if open == "" {
+			return stable
+		}
+		if time.Since(begin) > stableTimeout {
+			t.Fatalf("topic %s:%s", topic, open)
+		}
+	}
 }
 
 // Faults of a connection at EndTxn, the request that commits.

@@ -49,7 +49,7 @@ func (c *Committer) open(ctx context.Context, l *lane) error {
 	defer cancel()
 	if l.known {
 		// Before this takes the lane from anybody: is it ours still?
-		if err := c.see(ctx, l); err != nil {
+		if err := c.see(ctx, l, (*markers).lastNow); err != nil {
 			return err
 		}
 	}
@@ -68,7 +68,7 @@ func (c *Committer) open(ctx context.Context, l *lane) error {
 		client.Close()
 		return fmt.Errorf("initialise the transactional id %s: %w", c.opts.transactionalID(l.number), s.errors.because(err))
 	}
-	if err := c.see(ctx, l); err != nil {
+	if err := c.see(ctx, l, (*markers).last); err != nil {
 		client.Close()
 		return err
 	}
@@ -76,10 +76,10 @@ func (c *Committer) open(ctx context.Context, l *lane) error {
 	return nil
 }
 
-// see reads the lane's marker. One that another Committer wrote since this one
-// last looked says that the lane was taken over.
-func (c *Committer) see(ctx context.Context, l *lane) error {
-	m, err := c.markers.last(ctx, l.number)
+// see reads the lane's marker in one of two ways. One that another Committer
+// wrote since this one last looked says that the lane was taken over.
+func (c *Committer) see(ctx context.Context, l *lane, read func(*markers, context.Context, int) (*marker, error)) error {
+	m, err := read(&c.markers, ctx, l.number)
 	if err != nil {
 		return c.errors.because(err)
 	}

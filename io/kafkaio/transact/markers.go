@@ -37,19 +37,31 @@ type markers struct {
 // waits until no transaction is open on the lane's partition; after the
 // lane's transactional id was initialised there can be no new one of others.
 func (m *markers) last(ctx context.Context, lane int) (*marker, error) {
-	found, err := m.read(ctx, lane)
+	return m.read(ctx, lane, m.stableEnd)
+}
+
+// lastNow is last without the wait: a marker may follow from a transaction
+// that is open.
+func (m *markers) lastNow(ctx context.Context, lane int) (*marker, error) {
+	return m.read(ctx, lane, func(ctx context.Context, lane int) (int64, error) {
+		return m.offset(ctx, lane, offsetLatest, readCommitted)
+	})
+}
+
+func (m *markers) read(ctx context.Context, lane int, endOf func(context.Context, int) (int64, error)) (*marker, error) {
+	found, err := m.readTo(ctx, lane, endOf)
 	if err != nil {
 		return nil, fmt.Errorf("read the marker of lane %d from topic %s: %w", lane, m.topic, err)
 	}
 	return found, nil
 }
 
-func (m *markers) read(ctx context.Context, lane int) (*marker, error) {
-	end, err := m.stableEnd(ctx, lane)
+func (m *markers) readTo(ctx context.Context, lane int, endOf func(context.Context, int) (int64, error)) (*marker, error) {
+	end, err := endOf(ctx, lane)
 	if err != nil {
 		return nil, err
 	}
-	start, err := m.offset(ctx, lane, offsetEarliest, 0)
+	start, err := m.offset(ctx, lane, offsetEarliest, readUncommitted)
 	if err != nil {
 		return nil, err
 	}
