@@ -32,9 +32,9 @@ func RunKinesis(ctx context.Context, kind Tool, dir string) (*Server, error) {
 	if kind == Ferrokinesis {
 		// It listens on all interfaces, and cannot be told otherwise.
 		server := &Server{name: string(kind), health: "/_health/ready", onePut: true}
-		return startFirst(ctx, server, dir, func(port int) process.Spec {
+		return startFirst(ctx, server, dir, func(port, _ int) (process.Spec, error) {
 			return process.Spec{Args: []string{path, "--port", strconv.Itoa(port), "--region", Region,
-				"--shard-limit", "500", "--create-stream-ms", "100", "--delete-stream-ms", "100", "--update-stream-ms", "100"}}
+				"--shard-limit", "500", "--create-stream-ms", "100", "--delete-stream-ms", "100", "--update-stream-ms", "100"}}, nil
 		})
 	}
 	return startServer(ctx, string(kind), dir, "/", func(port int) process.Spec {

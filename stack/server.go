@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	readyTimeout = time.Minute
+	readyTimeout = 2 * time.Minute
 	stopGrace    = 5 * time.Second
 	portAttempts = 3
 )
@@ -34,11 +34,13 @@ type Server struct {
 
 // startServer starts a server on a free port. The function makes the process of a port.
 func startServer(ctx context.Context, name, dir, health string, make func(port int) process.Spec) (*Server, error) {
-	return startFirst(ctx, &Server{name: name, health: health}, dir, make)
+	return startFirst(ctx, &Server{name: name, health: health}, dir, func(port, _ int) (process.Spec, error) {
+		return make(port), nil
+	})
 }
 
-// startFirst finds a port for a server and starts it there.
-func startFirst(ctx context.Context, s *Server, dir string, make func(port int) process.Spec) (*Server, error) {
+// startFirst finds a port for a server, and a second one, and starts it there.
+func startFirst(ctx context.Context, s *Server, dir string, make func(port, second int) (process.Spec, error)) (*Server, error) {
 	s.host = process.NewHost()
 	var failure error
 	for range portAttempts { // somebody else may be faster to take the port
@@ -51,7 +53,10 @@ func startFirst(ctx context.Context, s *Server, dir string, make func(port int) 
 		if s.onePut {
 			s.front = newFront(ports[1], s.port)
 		}
-		s.spec = make(s.port)
+		if s.spec, err = make(s.port, ports[1]); err != nil {
+			s.host.Close()
+			return nil, err
+		}
 		s.spec.Name = s.name
 		s.spec.Dir = dir
 		s.spec.Output = filepath.Join(dir, s.name+".log")
@@ -125,8 +130,28 @@ func (s *Server) Kill() {
 	s.front.wait()
 }
 
+// Pause halts the server by SIGSTOP, until Resume: it does not answer, and its connections stay open.
+func (s *Server) Pause() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.process.Pause()
+}
+
+// Resume lets the server go on after Pause.
+func (s *Server) Resume() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.process.Resume()
+}
+
 // close stops the server for good.
 func (s *Server) close() {
 	s.Stop()
+	s.host.Close()
+}
+
+// end kills the server for good, as a test does not need its data.
+func (s *Server) end() {
+	s.Kill()
 	s.host.Close()
 }

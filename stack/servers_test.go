@@ -137,9 +137,11 @@ func outcome(t *testing.T, run func(TB)) (s *spy) {
 func TestMissingServerSkipsOrFailsAsTold(t *testing.T) {
 	t.Setenv(cluster.CacheVariable, t.TempDir())
 	for name, run := range map[string]func(TB){
-		"s3":      func(t TB) { StartS3(t) },
-		"kinesis": func(t TB) { StartKinesis(t) },
-		"flink":   func(t TB) { StartFlink(t, cluster.Options{}) },
+		"s3":            func(t TB) { StartS3(t) },
+		"kinesis":       func(t TB) { StartKinesis(t) },
+		"flink":         func(t TB) { StartFlink(t, cluster.Options{}) },
+		"kafka":         func(t TB) { StartKafka(t, KafkaOptions{}) },
+		"elasticsearch": func(t TB) { StartElasticsearch(t) },
 	} {
 		for value, fails := range map[string]bool{"": false, "require": true, "off": false} {
 			t.Setenv(Variable, value)
@@ -152,7 +154,7 @@ func TestMissingServerSkipsOrFailsAsTold(t *testing.T) {
 
 func TestMissingToolTellsHowToInstallIt(t *testing.T) {
 	t.Setenv(cluster.CacheVariable, t.TempDir())
-	for _, tool := range []Tool{Flink, Versitygw, Kinesalite, Ferrokinesis} {
+	for _, tool := range []Tool{Flink, Versitygw, Kinesalite, Ferrokinesis, Kafka, Elasticsearch} {
 		_, err := tool.Path()
 		if !errors.Is(err, ErrNotInstalled) || !strings.HasSuffix(err.Error(), "install "+string(tool)+"`") {
 			t.Errorf("%s: error %v", tool, err)
@@ -200,8 +202,10 @@ func TestInstall(t *testing.T) {
 		t.Errorf("built %d times, error %v", bytes.Count(calls, []byte("x")), err)
 	}
 	t.Setenv("PATH", "")
-	if err := Kinesalite.Install(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "npm is needed") {
-		t.Errorf("error %v without npm", err)
+	for tool, program := range map[Tool]string{Kinesalite: "npm", Kafka: "mvn", Elasticsearch: "mvn"} {
+		if err := tool.Install(t.Context(), nil); err == nil || !strings.Contains(err.Error(), program+" is needed") {
+			t.Errorf("error %v without %s", err, program)
+		}
 	}
 }
 

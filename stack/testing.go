@@ -52,6 +52,30 @@ func StartKinesis(t TB) *Server {
 	})
 }
 
+// StartKafka starts a Kafka cluster for a test, and ends it at the test's end.
+func StartKafka(t TB, o KafkaOptions) *KafkaCluster {
+	t.Helper()
+	return start(t, "a Kafka cluster", func() (*KafkaCluster, func(), error) {
+		k, err := RunKafka(t.Context(), t.TempDir(), o)
+		if err != nil {
+			return nil, nil, err
+		}
+		return k, k.close, nil
+	})
+}
+
+// StartElasticsearch starts Elasticsearch for a test, and ends it at the test's end.
+func StartElasticsearch(t TB) *Server {
+	t.Helper()
+	return start(t, "Elasticsearch", func() (*Server, func(), error) {
+		s, err := RunElasticsearch(t.Context(), t.TempDir())
+		if err != nil {
+			return nil, nil, err
+		}
+		return s, s.end, nil
+	})
+}
+
 // StartFlink starts a Flink cluster for a test, and stops it at the test's end. Without Options.Dir its directory is
 // one of the test's.
 func StartFlink(t TB, o cluster.Options) *cluster.Cluster {

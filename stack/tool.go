@@ -18,17 +18,21 @@ type Tool string
 // The tools. Ferrokinesis is not needed: it takes 5 to 20 minutes to build, and does more than kinesalite (split,
 // merge, limits).
 const (
-	Flink        Tool = "flink"
-	Versitygw    Tool = "versitygw"
-	Kinesalite   Tool = "kinesalite"
-	Ferrokinesis Tool = "ferrokinesis"
+	Flink         Tool = "flink"
+	Versitygw     Tool = "versitygw"
+	Kinesalite    Tool = "kinesalite"
+	Ferrokinesis  Tool = "ferrokinesis"
+	Kafka         Tool = "kafka"
+	Elasticsearch Tool = "elasticsearch"
 )
 
 // Versions of the tools; Flink's is cluster.Version.
 const (
-	versitygwVersion    = "1.8.0"
-	kinesaliteVersion   = "3.3.3"
-	ferrokinesisVersion = "0.7.0"
+	versitygwVersion     = "1.8.0"
+	kinesaliteVersion    = "3.3.3"
+	ferrokinesisVersion  = "0.7.0"
+	kafkaVersion         = "4.4.0"
+	elasticsearchVersion = "8.19.21"
 )
 
 // ErrNotInstalled is in the error of whatever needs a tool that is not in the cache.
@@ -37,38 +41,52 @@ var ErrNotInstalled = errors.New("not in the cache")
 // recipe is how a tool is installed.
 type recipe struct {
 	version string
-	file    string // that shows it is there, below the tool's directory
-	needs   string // the program that installs it
-	takes   string // what it costs
-	command func(ctx context.Context, dir string) *exec.Cmd
+	file    string   // that shows it is there, below the tool's directory
+	needs   []string // the programs that install it
+	takes   string   // what it costs
+	make    func(ctx context.Context, dir string) error
 }
 
 func (t Tool) recipe() (recipe, bool) {
 	switch t {
 	case Versitygw:
-		return recipe{versitygwVersion, "versitygw", "go", "a build of up to 4 minutes", func(ctx context.Context, dir string) *exec.Cmd {
+		return recipe{versitygwVersion, "versitygw", []string{"go"}, "a build of up to 4 minutes", func(ctx context.Context, dir string) error {
 			cmd := exec.CommandContext(ctx, "go", "install", "github.com/versity/versitygw/cmd/versitygw@v"+versitygwVersion)
 			cmd.Env = append(os.Environ(), "GOBIN="+dir, "GOFLAGS=")
 			cmd.Dir = dir // not in a module
-			return cmd
+			return run(cmd)
 		}}, true
 	case Kinesalite:
-		return recipe{kinesaliteVersion, "node_modules/kinesalite/index.js", "npm", "20 seconds", func(ctx context.Context, dir string) *exec.Cmd {
+		return recipe{kinesaliteVersion, "node_modules/kinesalite/index.js", []string{"npm"}, "20 seconds", func(ctx context.Context, dir string) error {
 			// Without scripts: what they would build is for data on disk.
 			cmd := exec.CommandContext(ctx, "npm", "install", "--prefix", dir, "--ignore-scripts", "--no-audit", "--no-fund",
 				"kinesalite@"+kinesaliteVersion)
 			cmd.Dir = dir
-			return cmd
+			return run(cmd)
 		}}, true
 	case Ferrokinesis:
-		return recipe{ferrokinesisVersion, "bin/ferrokinesis", "cargo", "a build of 5 to 20 minutes", func(ctx context.Context, dir string) *exec.Cmd {
-			return exec.CommandContext(ctx, "cargo", "install", "--locked", "--root", dir, "ferrokinesis@"+ferrokinesisVersion)
+		return recipe{ferrokinesisVersion, "bin/ferrokinesis", []string{"cargo"}, "a build of 5 to 20 minutes", func(ctx context.Context, dir string) error {
+			return run(exec.CommandContext(ctx, "cargo", "install", "--locked", "--root", dir, "ferrokinesis@"+ferrokinesisVersion))
 		}}, true
+	case Kafka:
+		return recipe{kafkaVersion, filepath.Join(kafkaBrokerJars, "kafka_2.13-"+kafkaVersion+".jar"), []string{"mvn", "java"}, "a download of 60 MB", func(ctx context.Context, dir string) error {
+			if err := copyDependencies(ctx, kafkaPOM, filepath.Join(dir, kafkaBrokerJars)); err != nil {
+				return err
+			}
+			return copyDependencies(ctx, kafkaConsumerPOM, filepath.Join(dir, kafkaConsumerJars))
+		}}, true
+	case Elasticsearch:
+		jar, err := pluginJar()
+		if err != nil {
+			return recipe{}, false // it is part of the program
+		}
+		return recipe{elasticsearchVersion, jar, []string{"mvn", "java", "javac"}, "a download of 95 MB", makeElasticsearch}, true
 	}
 	return recipe{}, false
 }
 
-// Path returns the path of what an installed tool is started by: a program, a JavaScript module, or Flink's directory.
+// Path returns the path of what an installed tool is started by: a program, a JavaScript module, a jar, or Flink's
+// directory.
 // The error is ErrNotInstalled if it is not in the cache.
 func (t Tool) Path() (string, error) {
 	if t == Flink {
@@ -123,8 +141,10 @@ func (t Tool) Install(ctx context.Context, report func(string)) error {
 }
 
 func (t Tool) install(ctx context.Context, r recipe) error {
-	if _, err := exec.LookPath(r.needs); err != nil {
-		return fmt.Errorf("%s is needed, and it is not on PATH", r.needs)
+	for _, program := range r.needs {
+		if _, err := exec.LookPath(program); err != nil {
+			return fmt.Errorf("%s is needed, and it is not on PATH", program)
+		}
 	}
 	cache, err := cluster.CacheDir()
 	if err != nil {
@@ -138,11 +158,11 @@ func (t Tool) install(ctx context.Context, r recipe) error {
 		return err
 	}
 	defer os.RemoveAll(work)
-	if err := run(r.command(ctx, work)); err != nil {
+	if err := r.make(ctx, work); err != nil {
 		return err
 	}
 	if _, err := os.Stat(filepath.Join(work, r.file)); err != nil {
-		return fmt.Errorf("%s made no %s", r.needs, r.file)
+		return fmt.Errorf("%s made no %s", r.needs[0], r.file)
 	}
 	if err := os.Chmod(work, 0o755); err != nil {
 		return err

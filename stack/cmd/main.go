@@ -1,9 +1,10 @@
 //go:build unix
 
-// Command cmd runs the local stack in the background: Flink (a JobManager and two TaskManagers), an S3 server and a
-// Kinesis server, on free ports of the loopback interface.
+// Command cmd runs the local stack in the background: Flink (a JobManager and two TaskManagers), an S3 server, a
+// Kinesis server, a Kafka broker and Elasticsearch, on free ports of the loopback interface.
 //
-//	go run ./stack/cmd install [tool …]   fetches or builds flink, versitygw and kinesalite (or the tools named)
+//	go run ./stack/cmd install [tool …]   fetches or builds flink, versitygw, kinesalite, kafka and elasticsearch (or
+//	                                      the tools named)
 //	go run ./stack/cmd up                 installs what is missing, starts all and prints the environment
 //	go run ./stack/cmd env                prints the environment: eval "$(go run ./stack/cmd env)"
 //	go run ./stack/cmd down               stops all
@@ -78,7 +79,14 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	}
 	switch name {
 	case "install":
-		return install(ctx, flags.Args(), stderr)
+		tools := needed(stack.Kinesalite)
+		if names := flags.Args(); len(names) > 0 {
+			tools = nil
+			for _, name := range names {
+				tools = append(tools, stack.Tool(name))
+			}
+		}
+		return install(ctx, tools, stderr)
 	case "up":
 		if err := up(ctx, s, args, stderr); err != nil {
 			return err
@@ -94,12 +102,14 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	return fmt.Errorf("%s is not a command; there are install, up, env and down", name)
 }
 
-func install(ctx context.Context, tools []string, stderr io.Writer) error {
-	if len(tools) == 0 {
-		tools = []string{string(stack.Flink), string(stack.Versitygw), string(stack.Kinesalite)}
-	}
+// needed are the tools that the stack runs, with a Kinesis server.
+func needed(kinesis stack.Tool) []stack.Tool {
+	return []stack.Tool{stack.Flink, stack.Versitygw, kinesis, stack.Kafka, stack.Elasticsearch}
+}
+
+func install(ctx context.Context, tools []stack.Tool, stderr io.Writer) error {
 	for _, t := range tools {
-		if err := stack.Tool(t).Install(ctx, func(step string) { fmt.Fprintln(stderr, step) }); err != nil {
+		if err := t.Install(ctx, func(step string) { fmt.Fprintln(stderr, step) }); err != nil {
 			return err
 		}
 	}

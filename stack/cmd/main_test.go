@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -33,7 +34,7 @@ func TestMain(m *testing.M) {
 // needTools skips or fails the test as package stack does.
 func needTools(t *testing.T) {
 	t.Helper()
-	for _, tool := range []stack.Tool{stack.Flink, stack.Versitygw, stack.Kinesalite} {
+	for _, tool := range needed(stack.Kinesalite) {
 		_, err := tool.Path()
 		switch {
 		case os.Getenv(stack.Variable) == "off":
@@ -65,7 +66,10 @@ func TestUpRunsTheStackUntilDown(t *testing.T) {
 	for _, m := range regexp.MustCompile(`export (\w+)=(\S+)\n`).FindAllStringSubmatch(env, -1) {
 		urls[m[1]] = m[2]
 	}
-	for _, name := range []string{"S3_ENDPOINT", "KINESIS_ENDPOINT"} {
+	if err := dial(urls["KAFKA_BOOTSTRAP"]); err != nil {
+		t.Errorf("KAFKA_BOOTSTRAP: %v", err)
+	}
+	for _, name := range []string{"S3_ENDPOINT", "KINESIS_ENDPOINT", "ELASTICSEARCH_ENDPOINT"} {
 		resp, err := http.Get(urls[name])
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
@@ -111,19 +115,26 @@ func TestUpRunsTheStackUntilDown(t *testing.T) {
 	}
 }
 
+// dial says whether somebody listens at a URL or address.
+func dial(url string) error {
+	c, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+	if err != nil {
+		return err
+	}
+	return c.Close()
+}
+
 // expectGone waits until nothing listens at the URLs.
 func expectGone(t *testing.T, urls map[string]string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	for _, name := range []string{"FLINK_REST", "S3_ENDPOINT", "KINESIS_ENDPOINT"} {
+	for _, name := range []string{"FLINK_REST", "S3_ENDPOINT", "KINESIS_ENDPOINT", "KAFKA_BOOTSTRAP", "ELASTICSEARCH_ENDPOINT"} {
 		err := process.Await(ctx, "the end of "+name, func(context.Context) error {
-			resp, err := http.Get(urls[name])
-			if err != nil {
-				return nil
+			if dial(urls[name]) == nil {
+				return fmt.Errorf("somebody listens at %s", urls[name])
 			}
-			resp.Body.Close()
-			return fmt.Errorf("%s answers", urls[name])
+			return nil
 		})
 		if err != nil {
 			t.Error(err)

@@ -14,8 +14,12 @@ import (
 	"github.com/streaming-etl/streaming-etl/stack"
 )
 
-// bucket is made at the start.
-const bucket = "trips"
+// What is made at the start.
+const (
+	bucket          = "trips"
+	topic           = "trips"
+	topicPartitions = 4
+)
 
 // serve runs the stack until the context ends. However it ends, so do the servers.
 func serve(ctx context.Context, s settings) error {
@@ -37,6 +41,19 @@ func serve(ctx context.Context, s settings) error {
 		return err
 	}
 	defer kinesis.Stop()
+	kafka, err := stack.RunKafka(ctx, filepath.Join(s.dir, "kafka"), stack.KafkaOptions{})
+	if err != nil {
+		return err
+	}
+	defer kafka.Stop()
+	if err := kafka.MakeTopic(ctx, topic, topicPartitions, nil); err != nil {
+		return err
+	}
+	elasticsearch, err := stack.RunElasticsearch(ctx, filepath.Join(s.dir, "elasticsearch"))
+	if err != nil {
+		return err
+	}
+	defer elasticsearch.Stop()
 	// The workers sign requests with what they find in the TaskManagers' environment.
 	credentials := []string{
 		"AWS_ACCESS_KEY_ID=" + stack.AccessKey,
@@ -57,6 +74,9 @@ func serve(ctx context.Context, s settings) error {
 		"S3_ENDPOINT=" + s3.Endpoint(),
 		"S3_BUCKET=" + bucket,
 		"KINESIS_ENDPOINT=" + kinesis.Endpoint(),
+		"KAFKA_BOOTSTRAP=" + strings.Join(kafka.Bootstrap(), ","),
+		"KAFKA_TOPIC=" + topic,
+		"ELASTICSEARCH_ENDPOINT=" + elasticsearch.Endpoint(),
 	}, credentials...)
 	if err := writeEnv(env, lines); err != nil {
 		return err

@@ -19,8 +19,8 @@ import (
 )
 
 const (
-	startTimeout = 3 * time.Minute
-	stopTimeout  = 30 * time.Second
+	startTimeout = 5 * time.Minute
+	stopTimeout  = time.Minute
 	pollInterval = 50 * time.Millisecond
 )
 
@@ -39,11 +39,11 @@ func up(ctx context.Context, s settings, args []string, stderr io.Writer) error 
 		fmt.Fprintf(stderr, "the stack is running already (process %d)\n", pid)
 		return nil
 	}
-	var tools []string
+	kinesis := stack.Kinesalite
 	if s.ferrokinesis {
-		tools = []string{string(stack.Flink), string(stack.Versitygw), string(stack.Ferrokinesis)}
+		kinesis = stack.Ferrokinesis
 	}
-	if err := install(ctx, tools, stderr); err != nil {
+	if err := install(ctx, needed(kinesis), stderr); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(s.dir, 0o755); err != nil {

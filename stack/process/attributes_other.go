@@ -4,5 +4,5 @@ package process
 
 import "syscall"
 
-// attributes are none: a child outlives a program that is killed by force.
-func attributes() *syscall.SysProcAttr { return nil }
+// attributes are none: a child outlives a program that is killed by force, and is as privileged as that.
+func attributes(Spec) *syscall.SysProcAttr { return nil }

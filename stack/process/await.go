@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
+	"strconv"
 	"time"
 )
 
@@ -40,7 +42,8 @@ func Await(ctx context.Context, what string, ready func(context.Context) error, 
 	}
 }
 
-// Answers returns a function for [Await] that is content with any answer below 500 to a GET of the URL.
+// Answers returns a function for [Await] that is content with any answer below 500 to a GET of the URL, but 408, by
+// which a server tells that it is not ready yet.
 func Answers(url string) func(context.Context) error {
 	client := &http.Client{Timeout: 5 * time.Second}
 	return func(ctx context.Context) error {
@@ -53,24 +56,35 @@ func Answers(url string) func(context.Context) error {
 			return err
 		}
 		resp.Body.Close()
-		if resp.StatusCode >= http.StatusInternalServerError {
+		if resp.StatusCode >= http.StatusInternalServerError || resp.StatusCode == http.StatusRequestTimeout {
 			return fmt.Errorf("%s answers %s", url, resp.Status)
 		}
 		return nil
 	}
 }
 
+// Ports are taken from below the range that the kernel takes those of outgoing connections from: in that, another
+// connection could have the port of a server that is down for a while, even one to that very server, which then meets
+// itself.
+const (
+	firstPort = 16000
+	lastPort  = 31999
+)
+
 // FreePorts returns n different TCP ports of the loopback interface that nobody listens on at the moment. Somebody
 // else may take them before they are used: a server that cannot bind is worth a second try with other ports.
 func FreePorts(n int) ([]int, error) {
 	ports := make([]int, 0, n)
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
+	for try := 0; len(ports) < n; try++ {
+		port := firstPort + rand.IntN(lastPort-firstPort+1)
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		switch {
+		case err == nil:
+			defer l.Close() // all are held until there are n, so that they differ
+			ports = append(ports, port)
+		case try > n+1000:
 			return nil, fmt.Errorf("find a free port: %w", err)
 		}
-		defer l.Close() // all are held until there are n, so that they differ
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
 	}
 	return ports, nil
 }

@@ -61,8 +61,16 @@ type Spec struct {
 	Dir string
 	// Output is the file that standard output and error are appended to. It is made with its directory.
 	Output string
+	// Errors is the file that standard error is appended to instead.
+	Errors string
 	// Log is the file whose end tells why the process has ended, by default Output.
 	Log string
+	// Group has Kill, Pause and Resume mean the process's group, which are the processes that it starts too: for a program
+	// that is run by a launcher. Linux only.
+	Group bool
+	// Unprivileged is for a program that refuses to run as root: for root it is run in a user namespace, in which it is
+	// another user to itself, with root's files. Linux only.
+	Unprivileged bool
 }
 
 // Start starts a process.
@@ -75,19 +83,23 @@ func (h *Host) Start(s Spec) (*Process, error) {
 }
 
 func (h *Host) start(s Spec) (*Process, error) {
-	if err := os.MkdirAll(filepath.Dir(s.Output), 0o755); err != nil {
-		return nil, err
-	}
-	output, err := os.OpenFile(s.Output, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	output, err := openLog(s.Output)
 	if err != nil {
 		return nil, err
 	}
 	defer output.Close() // the child has its own
+	errorOutput := output
+	if s.Errors != "" {
+		if errorOutput, err = openLog(s.Errors); err != nil {
+			return nil, err
+		}
+		defer errorOutput.Close()
+	}
 	cmd := exec.Command(s.Args[0], s.Args[1:]...)
 	cmd.Env = append(os.Environ(), s.Env...)
 	cmd.Dir = s.Dir
-	cmd.Stdout, cmd.Stderr = output, output
-	cmd.SysProcAttr = attributes()
+	cmd.Stdout, cmd.Stderr = output, errorOutput
+	cmd.SysProcAttr = attributes(s)
 
 	r := startRequest{cmd: cmd, result: make(chan error, 1)}
 	select {
@@ -104,4 +116,11 @@ func (h *Host) start(s Spec) (*Process, error) {
 	p := &Process{spec: s, cmd: cmd, done: make(chan struct{})}
 	go p.wait()
 	return p, nil
+}
+
+func openLog(file string) (*os.File, error) {
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return nil, err
+	}
+	return os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
 }

@@ -46,16 +46,26 @@ func (p *Process) Ended() error {
 	return fmt.Errorf("%s has ended (%s); %s", p.spec.Name, how, logEnds(p.spec.Log, p.spec.Output))
 }
 
+// Failed says whether the process has ended in another way than by exit status 0.
+func (p *Process) Failed() bool {
+	select {
+	case <-p.done:
+		return p.state != nil
+	default:
+		return false
+	}
+}
+
 // Kill ends the process by SIGKILL and waits for its end. To kill one that has ended is no error.
 func (p *Process) Kill() {
-	// Signals are sent by handle, or not at all after the end: never to another process with this id.
-	_ = p.cmd.Process.Kill()
+	_ = p.signal(syscall.SIGKILL)
 	<-p.done
 }
 
-// Stop ends the process by SIGTERM and waits for its end; after the grace it kills it.
+// Stop ends the process by SIGTERM and waits for its end; after the grace it kills it. A paused one goes on for that.
 func (p *Process) Stop(grace time.Duration) {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	_ = p.Resume()
 	timer := time.NewTimer(grace)
 	defer timer.Stop()
 	select {

@@ -210,8 +210,8 @@ func TestFreePortsDiffer(t *testing.T) {
 	}
 	seen := make(map[int]bool)
 	for _, p := range ports {
-		if p <= 0 || seen[p] {
-			t.Errorf("port %d twice in %v", p, ports)
+		if p < firstPort || p > lastPort || seen[p] {
+			t.Errorf("port %d twice in %v, or out of the range", p, ports)
 		}
 		seen[p] = true
 	}

@@ -1,0 +1,205 @@
+package stack
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/streaming-etl/streaming-etl/stack/process"
+)
+
+// consumerIdle ends a console consumer that nobody has stopped and that gets nothing more.
+const consumerIdle = 2 * time.Minute
+
+// A KafkaRecord is a record as Kafka's console consumer prints it.
+type KafkaRecord struct {
+	Partition  int32
+	Offset     int64
+	Timestamp  int64  // ms
+	Key, Value []byte // nil where they are null
+	Headers    []KafkaHeader
+}
+
+// A KafkaHeader is a header of a record. Its key must hold no colon.
+type KafkaHeader struct {
+	Key   string
+	Value []byte // nil where it is null
+}
+
+// Consume reads all of a topic that is committed when it is called, by Kafka's own console consumer: for tests, a
+// reader that has nothing in common with ours. It gives the records of each partition in their order. It takes about
+// three seconds and more, and all records are in memory.
+func (k *KafkaCluster) Consume(ctx context.Context, topic string) ([]KafkaRecord, error) {
+	records, err := k.consume(ctx, topic)
+	if err != nil {
+		return nil, fmt.Errorf("consume %s: %w", topic, err)
+	}
+	return records, nil
+}
+
+func (k *KafkaCluster) consume(ctx context.Context, topic string) ([]KafkaRecord, error) {
+	dir, err := os.MkdirTemp(k.dir, "consumer-*")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	client, err := kgo.NewClient(kgo.SeedBrokers(k.Bootstrap()...))
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	admin := kadm.NewClient(client)
+	missing, err := extent(ctx, admin, topic)
+	if err != nil {
+		return nil, err
+	}
+	// What separates fields is in no record.
+	form := consoleForm{field: "|" + rand.Text() + "|", record: "|" + rand.Text() + "|\n", header: "|" + rand.Text() + "|", null: rand.Text()}
+	group := "console-" + rand.Text()
+	output := filepath.Join(dir, "output")
+	p, err := k.host.Start(process.Spec{
+		Name: "kafka-console-consumer", Dir: dir, Output: output, Errors: filepath.Join(dir, "errors"), Log: filepath.Join(dir, "errors"),
+		Args: slices.Concat(k.javaCommand(kafkaConsumerJars, "warn"), []string{"-Xmx256m", "-XX:TieredStopAtLevel=1",
+			"org.apache.kafka.tools.consumer.ConsoleConsumer",
+			"--bootstrap-server", strings.Join(k.Bootstrap(), ","), "--topic", topic, "--from-beginning",
+			"--isolation-level", "read_committed", "--group", group,
+			// It commits how far it has come, over markers of transactions too, and by that it is seen to be done.
+			"--command-property", "enable.auto.commit=true", "--command-property", "auto.commit.interval.ms=100",
+			"--timeout-ms", strconv.FormatInt(consumerIdle.Milliseconds(), 10),
+		}, form.arguments()),
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer p.Kill()
+	err = process.Await(ctx, "the console consumer", func(ctx context.Context) error {
+		reached, err := admin.FetchOffsets(ctx, group)
+		if err != nil {
+			return err
+		}
+		for partition, end := range missing {
+			if o, ok := reached.Lookup(topic, partition); !ok || o.At < end {
+				return fmt.Errorf("partition %d has not been read to offset %d", partition, end)
+			}
+		}
+		return nil
+	}, p)
+	if err != nil {
+		return nil, err
+	}
+	p.Stop(kafkaStopGrace)
+	content, err := os.ReadFile(output)
+	if err != nil {
+		return nil, err
+	}
+	return form.parse(content)
+}
+
+// extent returns the offsets up to which the partitions that hold something are committed.
+func extent(ctx context.Context, admin *kadm.Client, topic string) (map[int32]int64, error) {
+	starts, err := admin.ListStartOffsets(ctx, topic)
+	if err == nil {
+		err = starts.Error()
+	}
+	if err != nil {
+		return nil, err
+	}
+	ends, err := admin.ListCommittedOffsets(ctx, topic)
+	if err == nil {
+		err = ends.Error()
+	}
+	if err != nil {
+		return nil, err
+	}
+	extent := make(map[int32]int64)
+	ends.Each(func(end kadm.ListedOffset) {
+		if start, ok := starts.Lookup(topic, end.Partition); !ok || end.Offset > start.Offset {
+			extent[end.Partition] = end.Offset
+		}
+	})
+	return extent, nil
+}
+
+// A consoleForm is how the console consumer prints records: what is between fields, after a record, between headers,
+// and in place of null.
+type consoleForm struct{ field, record, header, null string }
+
+func (f consoleForm) arguments() []string {
+	var args []string
+	for _, property := range []string{
+		"print.timestamp=true", "print.partition=true", "print.offset=true", "print.headers=true", "print.key=true", "print.value=true",
+		"key.separator=" + f.field, "line.separator=" + f.record, "headers.separator=" + f.header, "null.literal=" + f.null,
+	} {
+		args = append(args, "--formatter-property", property)
+	}
+	return args
+}
+
+// parse reads what the console consumer has printed.
+func (f consoleForm) parse(content []byte) ([]KafkaRecord, error) {
+	records := make([]KafkaRecord, 0, bytes.Count(content, []byte(f.record)))
+	for len(content) > 0 {
+		line, rest, complete := bytes.Cut(content, []byte(f.record))
+		if !complete {
+			return nil, fmt.Errorf("the last record is cut off: %q", line)
+		}
+		r, err := f.parseRecord(line)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %q", err, line)
+		}
+		records, content = append(records, r), rest
+	}
+	return records, nil
+}
+
+func (f consoleForm) parseRecord(line []byte) (r KafkaRecord, err error) {
+	fields := bytes.Split(line, []byte(f.field))
+	if len(fields) != 6 {
+		return r, fmt.Errorf("%d fields instead of 6", len(fields))
+	}
+	number := func(field []byte, name string, bits int) (n int64) {
+		label, digits, _ := strings.Cut(string(field), ":")
+		if !strings.HasSuffix(label, name) { // CreateTime, LogAppendTime
+			err = errors.Join(err, fmt.Errorf("no %s", name))
+			return 0
+		}
+		n, failure := strconv.ParseInt(digits, 10, bits)
+		err = errors.Join(err, failure)
+		return n
+	}
+	r.Timestamp = number(fields[0], "Time", 64)
+	r.Partition = int32(number(fields[1], "Partition", 32))
+	r.Offset = number(fields[2], "Offset", 64)
+	if err != nil {
+		return r, err
+	}
+	if headers := fields[3]; string(headers) != "NO_HEADERS" {
+		for h := range bytes.SplitSeq(headers, []byte(f.header)) {
+			key, value, ok := bytes.Cut(h, []byte(":"))
+			if !ok {
+				return r, fmt.Errorf("header %q without a value", h)
+			}
+			r.Headers = append(r.Headers, KafkaHeader{Key: string(key), Value: f.orNull(value)})
+		}
+	}
+	r.Key, r.Value = f.orNull(fields[4]), f.orNull(fields[5])
+	return r, nil
+}
+
+func (f consoleForm) orNull(field []byte) []byte {
+	if string(field) == f.null {
+		return nil
+	}
+	return field
+}
