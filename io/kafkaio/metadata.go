@@ -1,0 +1,94 @@
+package kafkaio
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// topic is what the cluster says of one topic.
+type topic struct {
+	name string
+	id   topicID
+	// err is why nothing is known of it: it is not there, or not to be seen.
+	err        error
+	partitions []partitionInfo
+}
+
+// partitionInfo is what the cluster says of one partition.
+type partitionInfo struct {
+	number int32
+	// leader is the broker that has it, noLeader where none has just now.
+	leader, epoch int32
+}
+
+const noLeader = int32(-1)
+
+// topics asks the cluster for the selection's topics, in the order of names.
+// A named topic that it does not know comes with an error; of an expression
+// only those that are there come.
+func (c *client) topics(ctx context.Context, sel selection) ([]topic, error) {
+	req := kmsg.NewPtrMetadataRequest()
+	req.Topics = nil // all
+	for _, name := range sel.names {
+		t := kmsg.NewMetadataRequestTopic()
+		t.Topic = &name
+		req.Topics = append(req.Topics, t)
+	}
+	// Version 12 tells topic ids; 4 is the first that lets a topic not be made.
+	resp, err := request[*kmsg.MetadataResponse](ctx, c, anyBroker, req, 4, 12)
+	if err != nil {
+		return nil, &Error{Op: "list topics", Partition: -1, Broker: c.name(anyBroker), Err: err}
+	}
+	c.learn(resp.Brokers)
+	var out []topic
+	for i := range resp.Topics {
+		rt := &resp.Topics[i]
+		if rt.Topic == nil || !sel.has(*rt.Topic) || sel.expr != nil && rt.IsInternal {
+			continue
+		}
+		t := topic{name: *rt.Topic, id: rt.TopicID, err: kerr.ErrorForCode(rt.ErrorCode)}
+		for j := range rt.Partitions {
+			p := &rt.Partitions[j]
+			info := partitionInfo{number: p.Partition, leader: p.Leader, epoch: p.LeaderEpoch}
+			// A replica that is offline is no reason not to read from the leader.
+			if err := kerr.ErrorForCode(p.ErrorCode); err == kerr.LeaderNotAvailable || info.leader < 0 {
+				info.leader = noLeader
+			}
+			t.partitions = append(t.partitions, info)
+		}
+		slices.SortFunc(t.partitions, func(a, b partitionInfo) int { return int(a.number) - int(b.number) })
+		out = append(out, t)
+	}
+	slices.SortFunc(out, func(a, b topic) int { return strings.Compare(a.name, b.name) })
+	return out, nil
+}
+
+// learn keeps the brokers' addresses, for errors to name.
+func (c *client) learn(brokers []kmsg.MetadataResponseBroker) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, b := range brokers {
+		c.addresses[b.NodeID] = net.JoinHostPort(b.Host, strconv.Itoa(int(b.Port)))
+	}
+}
+
+// coordinator finds the broker that keeps a group's offsets.
+func (c *client) coordinator(ctx context.Context, group string) (int32, error) {
+	req := kmsg.NewPtrFindCoordinatorRequest()
+	req.CoordinatorKey = group
+	resp, err := request[*kmsg.FindCoordinatorResponse](ctx, c, anyBroker, req, 0, 3)
+	if err == nil {
+		err = kerr.ErrorForCode(resp.ErrorCode)
+	}
+	if err != nil {
+		return 0, &Error{Op: fmt.Sprintf("find the coordinator of group %s", group), Partition: -1, Broker: c.name(anyBroker), Err: err}
+	}
+	return resp.NodeID, nil
+}

@@ -1,0 +1,76 @@
+package kafkaio
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+)
+
+// failing counts failures in a row, of a partition or of the cluster.
+type failing struct {
+	since    time.Time
+	attempts int
+}
+
+// failed counts one failure. It returns how long to wait before the next
+// attempt; over says that the deadline does not leave time for it.
+func (f *failing) failed(o *Options, now time.Time) (wait time.Duration, over bool) {
+	if f.attempts == 0 {
+		f.since = now
+	}
+	f.attempts++
+	wait = backoff(f.attempts, o.RetryBackoff, o.RetryBackoffMax)
+	return wait, now.Add(wait).Sub(f.since) > o.RetryDeadline
+}
+
+// succeeded ends the failures.
+func (f *failing) succeeded() { *f = failing{} }
+
+// backoff returns how long to wait after the given failed attempt (1 for the
+// first): half of a bound that doubles from least to most, and a random part of
+// the other half. Callers that failed together spread, and none comes at once.
+func backoff(attempt int, least, most time.Duration) time.Duration {
+	bound := most
+	if attempt < 32 {
+		bound = max(0, min(most, least<<(attempt-1)))
+	}
+	return bound/2 + rand.N(bound/2+1)
+}
+
+// retry calls once until it succeeds. Faults that pass by themselves are
+// waited out for up to the retry deadline; any other error is returned at once.
+func (r *Reader) retry(ctx context.Context, once func() error) error {
+	var f failing
+	for {
+		err := once()
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		wait, over := f.failed(&r.opts, time.Now())
+		if over || !passing(err) {
+			return err
+		}
+		r.counts.retries.Add(1)
+		if err := sleep(ctx, wait); err != nil {
+			return err
+		}
+	}
+}
+
+// sleep waits for d or for the end of ctx, whose error it then returns.
+func sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
