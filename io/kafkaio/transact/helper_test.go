@@ -28,10 +28,12 @@ type cluster struct {
 	name string
 }
 
+func realBrokers() string { return os.Getenv("TEST_KAFKA_BOOTSTRAP") }
+
 func newCluster(t testing.TB, opts ...kfake.Opt) *cluster {
 	t.Helper()
 	name := strings.ToLower("t-" + rand.Text()[:10])
-	if real := os.Getenv("TEST_KAFKA_BOOTSTRAP"); real != "" && len(opts) == 0 {
+	if real := realBrokers(); real != "" && len(opts) == 0 {
 		return &cluster{brokers: strings.Split(real, ","), name: name}
 	}
 	return newFake(t, name, opts...)

@@ -1,0 +1,104 @@
+package transact
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Producer writes records at least once: those of a bundle that is done anew
+// are written again. Within it brokers drop what a retry doubles, and records
+// of one key keep their order. One goroutine at a time uses it.
+type Producer struct {
+	opts   Options
+	client []kgo.Opt
+	// now is nil before the first record and after an error.
+	now    *session
+	closed bool
+}
+
+// NewProducer returns a Producer. It reads secrets and opens no connection.
+// Of the options it uses neither those of markers nor of transactions.
+func NewProducer(ctx context.Context, o Options) (*Producer, error) {
+	if err := o.validateProducer(); err != nil {
+		return nil, fmt.Errorf("write to Kafka: %w", err)
+	}
+	o = o.withDefaults()
+	opts, err := o.clientOptions(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("write to Kafka: %w", err)
+	}
+	opts = append(opts, o.producerOptions()...)
+	opts = append(opts,
+		kgo.RecordPartitioner(partitioner{}),
+		// A record that cannot be sent for so long fails, also where it may
+		// have been written: its bundle is done anew.
+		kgo.RecordDeliveryTimeout(max(o.RetryDeadline, time.Second)), // no less is allowed
+		kgo.AllowIdempotentProduceCancellation(),
+	)
+	return &Producer{opts: o, client: opts}, nil
+}
+
+// Put hands a record over; its bytes must not be changed before Flush returns.
+// It waits while much is on its way. The error may be that of an earlier
+// record; Flush then returns it too.
+func (p *Producer) Put(ctx context.Context, r Record) error {
+	if p.closed {
+		return ErrClosed
+	}
+	if r.Topic == "" {
+		return fault{errNoTopic}
+	}
+	if p.now == nil {
+		s := new(session)
+		client, err := kgo.NewClient(append(append([]kgo.Opt{}, p.client...), kgo.WithHooks(&s.errors))...)
+		if err != nil {
+			return fmt.Errorf("write to Kafka: %w", err)
+		}
+		s.client, p.now = client, s
+	}
+	if err := p.now.slabs.failed(); err != nil {
+		return p.explain(err)
+	}
+	out, promise := p.now.slabs.take()
+	fill(out, &r)
+	p.now.client.Produce(ctx, out, promise)
+	return nil
+}
+
+// Flush waits until the brokers have taken all records. After an error some of
+// them may be missing, and the Producer starts anew.
+func (p *Producer) Flush(ctx context.Context) error {
+	s := p.now
+	if s == nil {
+		return nil
+	}
+	s.slabs.rest()
+	err := s.client.Flush(ctx)
+	if failed := s.slabs.failed(); failed != nil {
+		err = failed
+	}
+	if err == nil {
+		return nil
+	}
+	err = p.explain(err)
+	p.now = nil
+	s.client.Close()
+	return err
+}
+
+func (p *Producer) explain(err error) error {
+	err = p.now.errors.because(err)
+	return fmt.Errorf("write to Kafka: %w", p.opts.explain(err, topicOf(err)))
+}
+
+// Close drops what was not flushed, and all connections.
+func (p *Producer) Close() {
+	p.closed = true
+	if p.now != nil {
+		p.now.client.Close()
+		p.now = nil
+	}
+}

@@ -1,0 +1,143 @@
+package transact
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+func newProducer(t testing.TB, o Options) *Producer {
+	t.Helper()
+	p, err := NewProducer(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	return p
+}
+
+// producerOptions are what a Producer needs of the options.
+func (c *cluster) producerOptions() Options {
+	return Options{
+		Brokers: c.brokers, Topic: c.name, CreateTopic: true, Partitions: 3, ReplicationFactor: 1,
+		RetryDeadline: 20 * time.Second,
+	}
+}
+
+func TestProducerKeepsOrderPerKey(t *testing.T) {
+	for _, compression := range []string{"", "none", "gzip", "snappy", "lz4", "zstd"} {
+		t.Run("compression "+compression, func(t *testing.T) {
+			c := newCluster(t)
+			o := c.producerOptions()
+			o.Compression = compression
+			if err := o.CheckProducer(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			p := newProducer(t, o)
+			const keys, each = 7, 300
+			for i := range each {
+				for k := range keys {
+					if err := p.Put(t.Context(), Record{Topic: c.name, Key: fmt.Append(nil, k), Value: fmt.Append(nil, i)}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if i == each/2 {
+					if err := p.Flush(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			if err := p.Flush(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			next := map[string]int{}
+			for _, r := range c.committed(t, c.name) {
+				if string(r.Value) != fmt.Sprint(next[string(r.Key)]) {
+					t.Fatalf("key %s: record %s where %d is next", r.Key, r.Value, next[string(r.Key)])
+				}
+				next[string(r.Key)]++
+			}
+			for k := range keys {
+				if next[fmt.Sprint(k)] != each {
+					t.Errorf("key %d has %d records", k, next[fmt.Sprint(k)])
+				}
+			}
+		})
+	}
+}
+
+func TestProducerGoesOnAfterAnError(t *testing.T) {
+	c := newCluster(t)
+	o := c.producerOptions()
+	if err := o.CheckProducer(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	p := newProducer(t, o)
+	if err := p.Put(t.Context(), Record{Topic: c.name, Value: make([]byte, DefaultMaxMessageBytes)}); err != nil {
+		t.Fatal(err)
+	}
+	err := p.Flush(t.Context())
+	if !errors.Is(err, kerr.MessageTooLarge) || !Permanent(err) || !strings.Contains(err.Error(), "1000012 bytes") {
+		t.Fatalf("error %v", err)
+	}
+	if err := p.Put(t.Context(), Record{Topic: c.name, Value: []byte("v")}); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.committed(t, c.name); len(got) != 1 || string(got[0].Value) != "v" {
+		t.Errorf("%d records", len(got))
+	}
+	p.Close()
+	if err := p.Put(t.Context(), Record{Topic: c.name}); !errors.Is(err, ErrClosed) {
+		t.Errorf("error %v, want %v", err, ErrClosed)
+	}
+}
+
+func TestProducerWaitsWhileBrokersAreSlow(t *testing.T) {
+	c := newFake(t, "slow", kfake.SeedTopics(1, "slow"))
+	// Answers come only when the test lets them.
+	held := make(chan struct{})
+	c.fake.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+		c.fake.SleepControl(func() { <-held })
+		return nil, nil, false
+	})
+	p := newProducer(t, c.producerOptions())
+	big := make([]byte, 900_000)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	put := 0
+	for ; put < 100 && ctx.Err() == nil; put++ {
+		if p.Put(ctx, Record{Topic: c.name, Value: big}) != nil {
+			break
+		}
+	}
+	if ctx.Err() == nil || put*len(big) > maxBufferedBytes+2*len(big) {
+		t.Errorf("it took %d MB and did not wait", put*len(big)>>20)
+	}
+	close(held)
+	if err := p.Flush(t.Context()); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("error %v; want that of the record that had to wait", err)
+	}
+}
+
+func TestProducerTellsWhyBrokersAreNotReached(t *testing.T) {
+	o := Options{Brokers: []string{"127.0.0.1:1"}, RetryDeadline: time.Second}
+	p := newProducer(t, o)
+	if err := p.Put(t.Context(), Record{Topic: "trips", Value: []byte("v")}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := p.Flush(ctx); err == nil || !strings.Contains(err.Error(), "connection refused") {
+		t.Errorf("error %v", err)
+	}
+}
