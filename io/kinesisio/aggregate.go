@@ -1,12 +1,13 @@
 package kinesisio
 
 import (
+	"bytes"
 	"crypto/md5"
+	"encoding/binary"
 	"fmt"
+	"hash/maphash"
 	"math/big"
 	"math/bits"
-
-	"encoding/binary"
 
 	"google.golang.org/protobuf/encoding/protowire"
 )
@@ -32,14 +33,6 @@ type Record struct {
 	Count int
 }
 
-// orderKey is what records must share to be kept in order: they go to one shard.
-func (r *Record) orderKey() string {
-	if r.ExplicitHashKey != "" {
-		return "#" + r.ExplicitHashKey
-	}
-	return "=" + r.PartitionKey
-}
-
 // Aggregator packs payloads into aggregated records of the KPL's format, for
 // streams of small records: a shard takes 1,000 records a second, however
 // small. It is for one goroutine.
@@ -62,14 +55,25 @@ type lane struct {
 	records []byte
 	// keys and hashes are the tables: fields 1 and 2. Encoded, they go in front.
 	keys, hashes table
-	// single is the only payload so far.
-	single    []byte
-	singleKey string
+	// single is the first payload, with its keys.
+	single                []byte
+	singleKey, singleHash []byte
 }
 
+// table is a list of texts, each once as far as it was found again.
 type table struct {
-	index   map[string]uint64
+	// seen tells of a text's hash where it is.
+	seen map[uint64]interned
+	// encoded are the texts as the message has them, count is their number.
 	encoded []byte
+	count   uint64
+	seed    maphash.Seed
+}
+
+// interned is a text's index in its table and its bytes in the table's encoded form.
+type interned struct {
+	index      uint64
+	begin, end int
 }
 
 // NewAggregator returns an aggregator of so many lanes (1 at least) whose
@@ -102,22 +106,23 @@ func NewAggregator(lanes, limit int) (*Aggregator, error) {
 // calls return. explicitHashKey may be empty. A payload that is too large to
 // be packed comes back as a record of its own, after what its lane held.
 func (a *Aggregator) Add(partitionKey, explicitHashKey string, data []byte) ([]Record, error) {
-	hash, err := hashOf(partitionKey, explicitHashKey)
+	hash, err := upperHash(partitionKey, explicitHashKey)
 	if err != nil {
 		return nil, err
 	}
 	hi, _ := bits.Mul64(hash, uint64(len(a.lanes)))
 	l := &a.lanes[hi]
 	var full []Record
-	if l.count > 0 && l.size()+l.cost(partitionKey, explicitHashKey, data) > a.limit {
+	partition, explicit := []byte(partitionKey), []byte(explicitHashKey)
+	if l.count > 0 && l.size()+l.cost(partition, explicit, data) > a.limit {
 		full = append(full, l.take())
 	}
-	if l.size()+l.cost(partitionKey, explicitHashKey, data) > a.limit {
+	if l.size()+l.cost(partition, explicit, data) > a.limit {
 		own := make([]byte, len(data))
 		copy(own, data)
 		return append(full, Record{PartitionKey: partitionKey, ExplicitHashKey: l.hashKey, Data: own, Count: 1}), nil
 	}
-	l.add(partitionKey, explicitHashKey, data)
+	l.add(partition, explicit, data)
 	return full, nil
 }
 
@@ -132,30 +137,31 @@ func (a *Aggregator) Flush() []Record {
 	return out
 }
 
-// hashOf returns the upper 64 of the 128 bits that choose a shard.
-func hashOf(partitionKey, explicitHashKey string) (uint64, error) {
+// upperHash returns the upper 64 of the 128 bits that choose a shard.
+func upperHash(partitionKey, explicitHashKey string) (uint64, error) {
 	if explicitHashKey == "" {
-		sum := md5.Sum([]byte(partitionKey))
-		return binary.BigEndian.Uint64(sum[:]), nil
+		return hashOf([]byte(partitionKey)).hi, nil
 	}
-	n, ok := new(big.Int).SetString(explicitHashKey, 10)
-	if !ok || n.Sign() < 0 || n.BitLen() > hashBits {
+	k, ok := parseHashKey(explicitHashKey)
+	if !ok {
 		return 0, fmt.Errorf("explicit hash key %q is not a number of 128 bits", explicitHashKey)
 	}
-	return n.Rsh(n, 64).Uint64(), nil
+	return k.hi, nil
 }
 
 func (l *lane) reset() {
-	*l = lane{hashKey: l.hashKey, records: l.records[:0], keys: l.keys.emptied(), hashes: l.hashes.emptied(), single: l.single[:0]}
+	*l = lane{
+		hashKey: l.hashKey, records: l.records[:0], keys: l.keys.emptied(), hashes: l.hashes.emptied(),
+		single: l.single[:0], singleKey: l.singleKey[:0], singleHash: l.singleHash[:0],
+	}
 }
 
 func (t table) emptied() table {
-	if t.index == nil {
-		t.index = map[string]uint64{}
+	if t.seen == nil {
+		t.seen, t.seed = map[uint64]interned{}, maphash.MakeSeed()
 	}
-	clear(t.index)
-	t.encoded = t.encoded[:0]
-	return t
+	clear(t.seen)
+	return table{seen: t.seen, seed: t.seed, encoded: t.encoded[:0]}
 }
 
 // size is that of the record if it were taken now.
@@ -164,23 +170,25 @@ func (l *lane) size() int {
 }
 
 // cost is the most by which the payload makes the record grow.
-func (l *lane) cost(partitionKey, explicitHashKey string, data []byte) int {
+func (l *lane) cost(partitionKey, explicitHashKey, data []byte) int {
 	body := l.keys.cost(partitionKey) + len(data) + 4*protowire.SizeTag(1) + 2*binary.MaxVarintLen32 + 2*binary.MaxVarintLen32
-	if explicitHashKey != "" {
+	if len(explicitHashKey) > 0 {
 		body += l.hashes.cost(explicitHashKey)
 	}
 	return body
 }
 
-func (l *lane) add(partitionKey, explicitHashKey string, data []byte) {
+func (l *lane) add(partitionKey, explicitHashKey, data []byte) {
 	if l.count == 0 {
-		l.single, l.singleKey = append(l.single[:0], data...), partitionKey
+		l.single = append(l.single[:0], data...)
+		l.singleKey = append(l.singleKey[:0], partitionKey...)
+		l.singleHash = append(l.singleHash[:0], explicitHashKey...)
 	}
 	l.count++
 	key := l.keys.intern(fieldKeyTable, partitionKey)
 	size := protowire.SizeTag(fieldKeyIndex) + protowire.SizeVarint(key) + protowire.SizeTag(fieldData) + protowire.SizeBytes(len(data))
 	var hash uint64
-	if explicitHashKey != "" {
+	if len(explicitHashKey) > 0 {
 		hash = l.hashes.intern(fieldHashTable, explicitHashKey)
 		size += protowire.SizeTag(fieldHashIndex) + protowire.SizeVarint(hash)
 	}
@@ -188,7 +196,7 @@ func (l *lane) add(partitionKey, explicitHashKey string, data []byte) {
 	b = protowire.AppendVarint(b, uint64(size))
 	b = protowire.AppendTag(b, fieldKeyIndex, protowire.VarintType)
 	b = protowire.AppendVarint(b, key)
-	if explicitHashKey != "" {
+	if len(explicitHashKey) > 0 {
 		b = protowire.AppendTag(b, fieldHashIndex, protowire.VarintType)
 		b = protowire.AppendVarint(b, hash)
 	}
@@ -201,7 +209,7 @@ func (l *lane) add(partitionKey, explicitHashKey string, data []byte) {
 func (l *lane) take() Record {
 	r := Record{ExplicitHashKey: l.hashKey, Count: l.count}
 	if l.count == 1 {
-		r.PartitionKey, r.Data = l.singleKey, append([]byte(nil), l.single...)
+		r.PartitionKey, r.Data = string(l.singleKey), append([]byte(nil), l.single...)
 	} else {
 		r.PartitionKey = "a" // its hash key decides; the KPL writes "a" too
 		b := make([]byte, 0, l.size())
@@ -216,20 +224,30 @@ func (l *lane) take() Record {
 	return r
 }
 
-func (t *table) cost(text string) int {
-	if _, ok := t.index[text]; ok {
+// find returns where the text is in the table.
+func (t *table) find(text []byte) (at interned, hash uint64, ok bool) {
+	hash = maphash.Bytes(t.seed, text)
+	at, ok = t.seen[hash]
+	return at, hash, ok && bytes.Equal(t.encoded[at.begin:at.end], text)
+}
+
+func (t *table) cost(text []byte) int {
+	if _, _, ok := t.find(text); ok {
 		return 0
 	}
 	return protowire.SizeTag(1) + protowire.SizeBytes(len(text))
 }
 
-func (t *table) intern(field protowire.Number, text string) uint64 {
-	if i, ok := t.index[text]; ok {
-		return i
+// intern returns the text's index, having added it if need be. Of two texts
+// with one hash the later is found again; the other may be there twice.
+func (t *table) intern(field protowire.Number, text []byte) uint64 {
+	at, hash, ok := t.find(text)
+	if ok {
+		return at.index
 	}
-	i := uint64(len(t.index))
-	t.index[text] = i
 	t.encoded = protowire.AppendTag(t.encoded, field, protowire.BytesType)
-	t.encoded = protowire.AppendString(t.encoded, text)
-	return i
+	t.encoded = protowire.AppendBytes(t.encoded, text)
+	t.seen[hash] = interned{index: t.count, begin: len(t.encoded) - len(text), end: len(t.encoded)}
+	t.count++
+	return t.count - 1
 }

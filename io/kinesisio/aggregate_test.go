@@ -96,7 +96,7 @@ func TestLanesGoToTheShardOfTheirKeys(t *testing.T) {
 		}
 		subs, _ := deaggregate(r.Data, nil)
 		for _, s := range subs {
-			hash, err := hashOf(string(s), "")
+			hash, err := upperHash(string(s), "")
 			if err != nil {
 				t.Fatal(err)
 			}

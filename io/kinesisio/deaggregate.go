@@ -152,3 +152,28 @@ func parseSub(in []byte) (sub, bool) {
 	}
 	return s, hasKey && hasData
 }
+
+// eachSub calls f for each payload of an aggregate that this package made,
+// with its keys; hash is empty where it has none.
+func eachSub(data []byte, f func(key, hash, payload []byte)) {
+	var keys, hashes [][]byte
+	message := data[len(aggregateMagic) : len(data)-md5.Size]
+	for len(message) > 0 {
+		num, _, n := protowire.ConsumeTag(message)
+		value, m := protowire.ConsumeBytes(message[n:])
+		message = message[n+m:]
+		switch num {
+		case fieldKeyTable:
+			keys = append(keys, value)
+		case fieldHashTable:
+			hashes = append(hashes, value)
+		case fieldRecords:
+			s, _ := parseSub(value)
+			var hash []byte
+			if s.hash > 0 {
+				hash = hashes[s.hash-1]
+			}
+			f(keys[s.key], hash, s.data)
+		}
+	}
+}

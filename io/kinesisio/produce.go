@@ -8,10 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
-	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
-	"golang.org/x/sync/semaphore"
 )
 
 // Limits of one PutRecords call.
@@ -27,14 +24,27 @@ const (
 	// DefaultProducerBytes bounds the payload that a producer holds.
 	DefaultProducerBytes = 32 << 20
 	// DefaultProducerCalls is the number of PutRecords at one time.
-	DefaultProducerCalls = 4
+	DefaultProducerCalls = 8
+	// DefaultMaxRecordBytes is what a stream takes that was not told to take more.
+	DefaultMaxRecordBytes = 1 << 20
+	// MaxRecordBytes is the most that a stream can be told to take.
+	MaxRecordBytes = 10 << 20
+	// DefaultAggregateLanes is the number of aggregates per shard that are
+	// filled, and may be on their way, at one time.
+	DefaultAggregateLanes = 2
+	// DefaultLinger is how long an aggregate waits to be filled.
+	DefaultLinger = time.Second
 )
 
 // heldOverhead is what a held record costs besides its bytes.
 const heldOverhead = 256
 
+// minListing is the least time between two listings of the shards.
+const minListing = 250 * time.Millisecond
+
 // ProducerOptions say where a producer writes and how. Zero values of all but
-// Stream stand for defaults.
+// Stream stand for defaults. They marshal to JSON and back without loss, and
+// hold no secrets.
 type ProducerOptions struct {
 	// Stream, Region, Endpoint and EmulatorCredentials are as in Options.
 	Stream, Region, Endpoint string
@@ -43,6 +53,22 @@ type ProducerOptions struct {
 	MaxBytes int64
 	// MaxCalls overrides DefaultProducerCalls.
 	MaxCalls int
+	// MaxRecordBytes overrides DefaultMaxRecordBytes, for streams whose own
+	// limit was changed: 1 to 10 MiB of data and partition key.
+	MaxRecordBytes int
+	// Aggregate packs records into aggregated ones of the KPL's format. Its
+	// readers see them apart again; others need the KCL or a library for it.
+	// A shard takes 1,000 records a second, however small: aggregated it takes
+	// its 1 MB/s.
+	Aggregate bool
+	// AggregateBytes overrides DefaultAggregateBytes, the most that an
+	// aggregate has; what does not fit is sent alone.
+	AggregateBytes int
+	// AggregateLanes overrides DefaultAggregateLanes, 1 to 64. More lanes put
+	// more through a connection of long delay, and fill aggregates less.
+	AggregateLanes int
+	// Linger overrides DefaultLinger. Flush waits for nothing.
+	Linger time.Duration
 	// RetryDeadline is how long a record is tried again, RetryBackoff and
 	// RetryBackoffMax bound the waits between; defaults as in Options.
 	RetryDeadline, RetryBackoff, RetryBackoffMax time.Duration
@@ -56,21 +82,31 @@ type ProducerStats struct {
 	// Calls are PutRecords requests, Retries records that were sent again,
 	// Throttles those of them that a shard's limit refused.
 	Calls, Retries, Throttles int64
+	// Rejected are the records that bundles were told of as such.
+	Rejected int64
+	// Listings are those of the stream's shards, Misplaced the aggregates that
+	// went to another shard than the one they were made for.
+	Listings, Misplaced int64
 }
 
 // ErrProducerClosed is returned by Put after Close.
 var ErrProducerClosed = errors.New("kinesis: producer is closed")
 
 // Producer puts records into a stream: many in one call, only the failed ones
-// again, those of one key in their order. It is safe for concurrent use.
+// again, those of one place in their order. It is safe for concurrent use.
 //
-// The order holds per explicit hash key, or partition key where there is
-// none, because a record is sent only when the one before it with the same
-// key was accepted: PutRecords may refuse one entry and accept the next. So a
-// call has at most one record of a key; for much data under few keys
-// aggregate (see Aggregator).
+// A record's place is its explicit hash key, or the MD5 of its partition key
+// where it has none. The order holds per place, because a record is sent only
+// when the one before it with the same place was accepted: PutRecords may
+// refuse one entry and accept the next. So a call has at most one record of a
+// place; for much data under few keys aggregate.
 //
-// Delivery is at least once: a call whose answer got lost is made again.
+// Each shard is written no faster than it takes, as far as its refusals tell;
+// one that is slow holds up no other until MaxBytes is reached.
+//
+// Delivery is at least once: a call whose answer got lost is made again. With
+// Aggregate, records that went to a wrong shard because the stream was being
+// resharded are put again where their readers look for them.
 type Producer struct {
 	opts   ProducerOptions
 	where  Options
@@ -80,44 +116,72 @@ type Producer struct {
 	ctx       context.Context
 	cancel    context.CancelFunc
 	wg        sync.WaitGroup
-	budget    *semaphore.Weighted
 	counts    struct {
-		records, payloads, bytes, calls, retries, throttles atomic.Int64
+		records, payloads, bytes, calls, retries, throttles, rejected, listings, misplaced atomic.Int64
 	}
+	// rest is the bundle of what Producer.Put brings.
+	rest *Bundle
 
 	mu sync.Mutex
-	// keys holds the keys that are ready or in a call, with what waits behind.
-	keys map[string]*followers
-	// ready are records whose turn has come.
-	ready []*entry
-	// wake tells senders of ready records; idle tells Flush that all is done.
+	// tails holds the last entry of each place that is queued or in a call.
+	tails map[hashKey]*entry
+	// outlets are the shards, nil until they were listed.
+	outlets outlets
+	// unrouted are entries that were put before.
+	unrouted []*entry
+	// misplaced are aggregates that were accepted by another shard than meant.
+	misplaced []*entry
+	// turn is the outlet that the next call begins with.
+	turn int
+	free []*entry
+	// wake tells senders of work; idle tells Flush and Put of what was done.
 	wake, idle *sync.Cond
-	held       int
-	err        error
+	// alarm wakes senders when a shard's pause is over.
+	alarm *time.Timer
+	// linger ends the wait of aggregates, if lingering.
+	linger    *time.Timer
+	lingering bool
+	// heldBytes are those of all entries, pending the number of records in them.
+	heldBytes int64
+	pending   int
+	// calls are on their way.
+	calls int
+	// stale says that the shards have changed, listing that they are being listed.
+	stale, listing bool
+	listed         time.Time
+	// contradictions counts listings that did not explain what was misplaced.
+	contradictions int
+	// pause is for all shards, after a call that failed as a whole.
+	pause    time.Time
+	failures int
+	err      error
 	// closed refuses new records, ended stops the senders.
 	closed, ended bool
-}
-
-type followers struct{ waiting []*entry }
-
-// entry is a record on its way.
-type entry struct {
-	Record
-	key  string
-	size int64
-	// first is when it failed first, attempts how often it did.
-	first    time.Time
-	attempts int
 }
 
 // Validate reports all faults of the options in one error.
 func (o ProducerOptions) Validate() error {
 	err := o.reading().Validate()
+	fault := func(format string, args ...any) { err = errors.Join(err, fmt.Errorf(format, args...)) }
 	if o.MaxBytes < 0 || o.MaxCalls < 0 {
-		err = errors.Join(err, errors.New("a producer's bounds are negative"))
+		fault("a producer's bounds are negative")
+	}
+	if o.MaxRecordBytes < 0 || o.MaxRecordBytes > MaxRecordBytes {
+		fault("records of %d bytes: at most %d are possible", o.MaxRecordBytes, MaxRecordBytes)
+	}
+	if o.AggregateBytes < 0 || o.AggregateBytes > MaxAggregateBytes {
+		fault("aggregates of %d bytes: at most %d are possible", o.AggregateBytes, MaxAggregateBytes)
+	}
+	if o.AggregateLanes < 0 || o.AggregateLanes > maxAggregateLanes {
+		fault("%d aggregates per shard at one time: 1 to %d are possible", o.AggregateLanes, maxAggregateLanes)
+	}
+	if o.Linger < 0 {
+		fault("the linger time %s is negative", o.Linger)
 	}
 	return err
 }
+
+const maxAggregateLanes = 64
 
 func (o ProducerOptions) reading() Options {
 	return Options{
@@ -126,8 +190,27 @@ func (o ProducerOptions) reading() Options {
 	}
 }
 
+func (o ProducerOptions) withDefaults() ProducerOptions {
+	orInt := func(i *int, def int) {
+		if *i == 0 {
+			*i = def
+		}
+	}
+	if o.MaxBytes == 0 {
+		o.MaxBytes = DefaultProducerBytes
+	}
+	orInt(&o.MaxCalls, DefaultProducerCalls)
+	orInt(&o.MaxRecordBytes, DefaultMaxRecordBytes)
+	orInt(&o.AggregateBytes, DefaultAggregateBytes)
+	orInt(&o.AggregateLanes, DefaultAggregateLanes)
+	orDuration(&o.Linger, DefaultLinger)
+	return o
+}
+
 // NewProducer returns a producer with its senders running. ctx ends them: what
-// is not sent then is dropped, and Flush says so.
+// is not sent then is dropped, and Flush says so. The stream's shards are
+// listed before the first put: the identity needs kinesis:ListShards besides
+// kinesis:PutRecords.
 func NewProducer(ctx context.Context, o ProducerOptions) (*Producer, error) {
 	if err := o.Validate(); err != nil {
 		return nil, fmt.Errorf("write stream %s: %w", o.Stream, err)
@@ -136,83 +219,131 @@ func NewProducer(ctx context.Context, o ProducerOptions) (*Producer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write stream %s: %w", o.Stream, err)
 	}
-	if o.MaxBytes == 0 {
-		o.MaxBytes = DefaultProducerBytes
-	}
-	if o.MaxCalls == 0 {
-		o.MaxCalls = DefaultProducerCalls
-	}
 	p := &Producer{
-		opts: o, where: o.reading().withDefaults(), client: client, closeIdle: closeIdle,
-		budget: semaphore.NewWeighted(o.MaxBytes),
-		keys:   map[string]*followers{},
+		opts: o.withDefaults(), where: o.reading().withDefaults(), client: client, closeIdle: closeIdle,
+		tails: map[hashKey]*entry{}, stale: true,
 	}
+	p.rest = p.NewBundle()
 	p.wake, p.idle = sync.NewCond(&p.mu), sync.NewCond(&p.mu)
 	p.ctx, p.cancel = context.WithCancel(ctx)
+	p.alarm = time.AfterFunc(time.Hour, p.wakeAll)
+	p.linger = time.AfterFunc(time.Hour, p.lingered)
+	p.alarm.Stop()
+	p.linger.Stop()
 	// Waiting senders must see the end of the context.
 	context.AfterFunc(p.ctx, func() { p.fail(p.ctx.Err()) })
-	for range o.MaxCalls {
+	for range p.opts.MaxCalls {
 		p.wg.Go(p.send)
 	}
 	return p, nil
 }
 
-// Put hands a record over; its Data must not be changed afterwards. It waits
-// while the producer holds MaxBytes. The error is the producer's first
-// permanent one, from whichever record, or that of ctx.
+// Put hands a copy of the record over. It waits while the producer holds
+// MaxBytes. The error tells that this record is not valid, or is the
+// producer's first permanent one, from whichever record, or that of ctx.
 func (p *Producer) Put(ctx context.Context, r Record) error {
-	e := &entry{Record: r, key: r.orderKey()}
-	e.Count = max(e.Count, 1)
-	if e.Data == nil {
-		e.Data = []byte{} // nil would be a missing member
+	it := Item{PartitionKey: []byte(r.PartitionKey), ExplicitHashKey: []byte(r.ExplicitHashKey), Data: r.Data}
+	place, reason, detail := it.check(p.opts.MaxRecordBytes)
+	if reason != "" {
+		return fmt.Errorf("put a record into stream %s: %s", p.opts.Stream, detail)
 	}
-	e.size = min(int64(len(r.Data)+len(r.PartitionKey)+heldOverhead), p.opts.MaxBytes)
-	if err := p.acquire(ctx, e.size); err != nil {
-		return err
-	}
+	return p.put(ctx, &it, place, max(r.Count, 1), p.rest)
+}
+
+func (p *Producer) put(ctx context.Context, it *Item, place hashKey, count int, b *Bundle) error {
+	held := int(min(int64(len(it.Data)+len(it.PartitionKey)+heldOverhead), p.opts.MaxBytes))
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.heldBytes+int64(held) > p.opts.MaxBytes {
+		if err := p.room(ctx, held); err != nil {
+			return err
+		}
+	}
 	switch {
 	case p.closed:
-		p.budget.Release(e.size)
 		return ErrProducerClosed
 	case p.err != nil:
-		p.budget.Release(e.size)
 		return p.err
 	}
-	p.held++
-	if f := p.keys[e.key]; f != nil {
-		f.waiting = append(f.waiting, e)
-		return nil
-	}
-	p.keys[e.key] = &followers{}
-	p.ready = append(p.ready, e)
-	p.wake.Signal()
+	e := p.entry()
+	e.fill(it, place)
+	e.held, e.payloads = held, count
+	e.shares = append(e.shares, share{bundle: b, ref: it.Ref})
+	p.heldBytes += int64(held)
+	p.pending++
+	b.pending++
+	p.route(e)
 	return nil
 }
 
-// acquire waits for room, for the caller's end or the producer's.
-func (p *Producer) acquire(ctx context.Context, size int64) error {
-	if p.budget.TryAcquire(size) {
-		return nil
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	stop := context.AfterFunc(p.ctx, cancel)
-	defer stop()
-	if err := p.budget.Acquire(ctx, size); err != nil {
+// room waits until so many bytes more can be held, for the caller's end or the
+// producer's. p.mu is held.
+func (p *Producer) room(ctx context.Context, held int) error {
+	stop := context.AfterFunc(ctx, func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		if p.err != nil {
-			return p.err
+		p.idle.Broadcast()
+	})
+	defer stop()
+	for p.heldBytes+int64(held) > p.opts.MaxBytes && p.err == nil {
+		if err := ctx.Err(); err != nil {
+			return err
 		}
-		return err
+		// What fillers hold would be waited for in vain.
+		p.hurry(func(*filler) bool { return true })
+		p.idle.Wait()
 	}
 	return nil
 }
 
-// Flush waits until the service has accepted everything that was put before.
-// An error means that some of it may be missing in the stream.
+// entry returns an empty entry. p.mu is held.
+func (p *Producer) entry() *entry {
+	if n := len(p.free); n > 0 {
+		e := p.free[n-1]
+		p.free = p.free[:n-1]
+		return e
+	}
+	return &entry{}
+}
+
+// maxFree bounds the entries that are kept for later records.
+const maxFree = 16 << 10
+
+// release takes an entry back. p.mu is held.
+func (p *Producer) release(e *entry) {
+	if len(p.free) < maxFree {
+		e.reset()
+		p.free = append(p.free, e)
+	}
+}
+
+// route sends a record on its way. p.mu is held.
+func (p *Producer) route(e *entry) {
+	switch {
+	case p.outlets == nil:
+		p.unrouted = append(p.unrouted, e)
+		p.wake.Signal()
+	case p.opts.Aggregate:
+		p.aggregate(e)
+	default:
+		p.enqueue(e)
+	}
+}
+
+// enqueue puts an entry behind the others of its place. p.mu is held.
+func (p *Producer) enqueue(e *entry) {
+	if tail := p.tails[e.place]; tail != nil {
+		tail.behind = e
+		p.tails[e.place] = e
+		return
+	}
+	p.tails[e.place] = e
+	p.outlets.find(e.place).ready.push(e)
+	p.wake.Signal()
+}
+
+// Flush waits until the service has accepted everything that was put before,
+// by whomever. An error means that some of it may be missing in the stream.
 func (p *Producer) Flush(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() {
 		p.mu.Lock()
@@ -222,10 +353,11 @@ func (p *Producer) Flush(ctx context.Context) error {
 	defer stop()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for p.held > 0 && p.err == nil {
+	for p.pending > 0 && p.err == nil {
 		if err := ctx.Err(); err != nil {
-			return fmt.Errorf("flush %d records to stream %s: %w", p.held, p.opts.Stream, err)
+			return fmt.Errorf("flush %d records to stream %s: %w", p.pending, p.opts.Stream, err)
 		}
+		p.hurry(func(*filler) bool { return true })
 		p.idle.Wait()
 	}
 	return p.err
@@ -239,6 +371,8 @@ func (p *Producer) Close(ctx context.Context) error {
 	err := p.Flush(ctx)
 	p.cancel()
 	p.wg.Wait()
+	p.alarm.Stop()
+	p.linger.Stop()
 	p.closeIdle()
 	return err
 }
@@ -248,13 +382,14 @@ func (p *Producer) Stats() ProducerStats {
 	return ProducerStats{
 		Records: p.counts.records.Load(), Payloads: p.counts.payloads.Load(), Bytes: p.counts.bytes.Load(),
 		Calls: p.counts.calls.Load(), Retries: p.counts.retries.Load(), Throttles: p.counts.throttles.Load(),
+		Rejected: p.counts.rejected.Load(), Listings: p.counts.listings.Load(), Misplaced: p.counts.misplaced.Load(),
 	}
 }
 
 // fail keeps the first permanent error and ends everything that waits.
 func (p *Producer) fail(err error) {
 	p.mu.Lock()
-	if done := p.closed && p.held == 0; p.err == nil && !done {
+	if done := p.closed && p.pending == 0; p.err == nil && !done {
 		p.err = err
 	}
 	p.ended = true
@@ -264,164 +399,8 @@ func (p *Producer) fail(err error) {
 	p.cancel()
 }
 
-// send makes calls until the producer ends. Records that failed stay with the
-// sender, and their keys stay taken, until they are accepted.
-func (p *Producer) send() {
-	var again []*entry
-	for {
-		call, ok := p.next(again)
-		if !ok {
-			return
-		}
-		failed, err := p.put(call)
-		if err == nil {
-			err = p.settle(call, failed)
-		}
-		if err != nil {
-			p.fail(err)
-			return
-		}
-		again = again[:0]
-		worst := 0
-		for _, f := range failed {
-			if f != nil {
-				again = append(again, f.entry)
-				worst = max(worst, f.entry.attempts)
-			}
-		}
-		if worst > 0 && sleep(p.ctx, backoff(worst, p.where.RetryBackoff, p.where.RetryBackoffMax)) != nil {
-			return
-		}
-	}
-}
-
-// next waits for work and returns the records of the next call: those to be
-// sent again first, then what is ready. It reports false at the end.
-func (p *Producer) next(again []*entry) ([]*entry, bool) {
+func (p *Producer) wakeAll() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for len(p.ready) == 0 && len(again) == 0 && !p.ended {
-		p.wake.Wait()
-	}
-	if p.ended {
-		return nil, false
-	}
-	call := append(make([]*entry, 0, min(maxPutRecords, len(again)+len(p.ready))), again...)
-	size := 0
-	for _, e := range call {
-		size += len(e.Data) + len(e.PartitionKey)
-	}
-	n := 0
-	for ; n < len(p.ready) && len(call) < maxPutRecords; n++ {
-		e := p.ready[n]
-		if size += len(e.Data) + len(e.PartitionKey); size > maxPutBytes && len(call) > 0 {
-			break
-		}
-		call = append(call, e)
-	}
-	clear(p.ready[:n])
-	if p.ready = p.ready[n:]; len(p.ready) > 0 {
-		p.wake.Signal()
-	}
-	return call, true
-}
-
-// failure is why an entry was not accepted.
-type failure struct {
-	entry *entry
-	err   error
-	class class
-}
-
-// put makes one call. For each record it returns nil if it was accepted; an
-// error only at the producer's end.
-func (p *Producer) put(call []*entry) ([]*failure, error) {
-	in := &kinesis.PutRecordsInput{Records: make([]types.PutRecordsRequestEntry, len(call))}
-	in.StreamName, in.StreamARN = p.where.target()
-	for i, e := range call {
-		in.Records[i] = types.PutRecordsRequestEntry{Data: e.Data, PartitionKey: &e.PartitionKey}
-		if e.ExplicitHashKey != "" {
-			in.Records[i].ExplicitHashKey = &e.ExplicitHashKey
-		}
-	}
-	p.counts.calls.Add(1)
-	out, err := p.client.PutRecords(p.ctx, in, singleAttempt)
-	failed := make([]*failure, len(call))
-	if err == nil && len(out.Records) != len(call) {
-		err = fmt.Errorf("the answer to %d records has %d entries", len(call), len(out.Records))
-	}
-	if err != nil {
-		c := classify(p.ctx, err)
-		if c == canceled {
-			return nil, p.ctx.Err()
-		}
-		for i, e := range call {
-			failed[i] = &failure{entry: e, err: err, class: c}
-		}
-		return failed, nil
-	}
-	for i := range out.Records {
-		if code := aws.ToString(out.Records[i].ErrorCode); code != "" {
-			failed[i] = &failure{
-				entry: call[i],
-				err:   &EntryError{Code: code, Message: aws.ToString(out.Records[i].ErrorMessage), PartitionKey: call[i].PartitionKey},
-				class: classifyCode(code),
-			}
-		}
-	}
-	return failed, nil
-}
-
-// EntryError is the service's refusal of one record of a PutRecords call.
-type EntryError struct{ Code, Message, PartitionKey string }
-
-// Error tells which record was refused and why.
-func (e *EntryError) Error() string {
-	return fmt.Sprintf("record with partition key %q: %s: %s", e.PartitionKey, e.Code, e.Message)
-}
-
-// settle lets the followers of accepted records go, and returns the error of
-// a record that is not to be tried again.
-func (p *Producer) settle(call []*entry, failed []*failure) error {
-	now := time.Now()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	woken := 0
-	for i, e := range call {
-		if f := failed[i]; f != nil {
-			e.attempts++
-			if e.first.IsZero() {
-				e.first = now
-			}
-			if f.class == throttled {
-				p.counts.throttles.Add(1)
-			}
-			if f.class != throttled && f.class != transient || now.Sub(e.first) > p.where.RetryDeadline {
-				return p.where.errorOf(p.client, "PutRecords", "", e.attempts, f.err)
-			}
-			p.counts.retries.Add(1)
-			continue
-		}
-		p.counts.records.Add(1)
-		p.counts.payloads.Add(int64(e.Count))
-		p.counts.bytes.Add(int64(len(e.Data)))
-		p.budget.Release(e.size)
-		p.held--
-		f := p.keys[e.key]
-		if len(f.waiting) == 0 {
-			delete(p.keys, e.key)
-			continue
-		}
-		p.ready = append(p.ready, f.waiting[0])
-		f.waiting[0] = nil
-		f.waiting = f.waiting[1:]
-		woken++
-	}
-	if woken > 0 {
-		p.wake.Broadcast()
-	}
-	if p.held == 0 {
-		p.idle.Broadcast()
-	}
-	return nil
+	p.wake.Broadcast()
 }

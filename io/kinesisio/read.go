@@ -8,8 +8,11 @@
 // positions after them (position.go). The next arrow is package slots, which
 // keeps the positions in the runner's state.
 //
-// When written: aggregate.go packs small records into large ones, produce.go
-// puts records with retries.
+// When written: bundle.go takes a bundle's records (entry.go checks and copies
+// them), fill.go packs small ones into aggregates (aggregate.go), produce.go
+// queues them by shard, as outlet.go knows the shards and rate.go what each
+// takes, send.go makes the calls (put.go) and settles what became of each
+// record, reroute.go follows the stream when it is resharded.
 package kinesisio
 
 import (
