@@ -7,7 +7,7 @@ import (
 )
 
 func TestMonitorHasFilesClosedByAge(t *testing.T) {
-	m, detach := Attach("ages")
+	m, detach := Attach(Config{JobID: "ages", Files: true})
 	defer detach()
 	if m.closesFiles() || m.filesDue() {
 		t.Error("a monitor that was not told to closes files")

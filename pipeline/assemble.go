@@ -45,7 +45,7 @@ type assembleFn struct {
 
 	job     *process
 	formats map[route.Stream]file.Format
-	store   *s3io.Store
+	stores  stores
 	encode  chan struct{}
 	files   *files
 	metrics assembleMetrics
@@ -83,8 +83,45 @@ func (f *assembleFn) Setup(ctx context.Context) error {
 		return err
 	}
 	f.formats = map[route.Stream]file.Format{route.Events: events, route.DeadLetters: file.Lines()}
-	f.store, err = f.job.s3(ctx, f.Config.S3)
+	f.stores, err = f.Config.stores(ctx, f.job)
 	return err
+}
+
+// stores are the places of files by stream.
+type stores map[route.Stream]folder
+
+type folder struct {
+	store  *s3io.Store
+	prefix string
+}
+
+func (c Config) stores(ctx context.Context, job *process) (stores, error) {
+	out := stores{}
+	if c.Files {
+		s, err := job.s3(ctx, c.S3)
+		if err != nil {
+			return nil, err
+		}
+		out[route.Events] = folder{s, c.Prefix}
+	}
+	if c.Letters == lettersToFiles {
+		o, prefix := c.letterBucket()
+		s, err := job.s3(ctx, o)
+		if err != nil {
+			return nil, err
+		}
+		out[route.DeadLetters] = folder{s, prefix}
+	}
+	return out, nil
+}
+
+// of returns the place of a stream; a job that was restored may no longer have it.
+func (s stores) of(stream route.Stream) (folder, error) {
+	p, ok := s[stream]
+	if !ok {
+		return folder{}, fmt.Errorf("the job's saved state has files of a kind (%c) that it has no bucket for now", stream)
+	}
+	return p, nil
 }
 
 func (f *assembleFn) StartBundle(ctx context.Context, _ func(s3io.Token)) {
@@ -177,7 +214,11 @@ func (f *assembleFn) write(ctx context.Context, keyText string, blocks [][]byte)
 		return s3io.Token{}, err
 	}
 	format := f.formats[key.Stream]
-	name := f.Config.Prefix + key.Path + "/part-" + strings.ToLower(rand.Text()) + format.Extension()
+	to, err := f.stores.of(key.Stream)
+	if err != nil {
+		return s3io.Token{}, err
+	}
+	name := to.prefix + key.Path + "/part-" + strings.ToLower(rand.Text()) + format.Extension()
 	var rows int
 	for _, b := range blocks {
 		n, err := block.RowsOf(b)
@@ -186,7 +227,7 @@ func (f *assembleFn) write(ctx context.Context, keyText string, blocks [][]byte)
 		}
 		rows += n
 	}
-	up, err := f.store.Create(ctx, name, format.ContentType(), map[string]string{"job": f.Config.JobName, "rows": strconv.Itoa(rows)})
+	up, err := to.store.Create(ctx, name, format.ContentType(), map[string]string{"job": f.Config.JobName, "rows": strconv.Itoa(rows)})
 	if err != nil {
 		return s3io.Token{}, err
 	}
@@ -245,7 +286,9 @@ func (f *assembleFn) abort(ctx context.Context, tokens []s3io.Token) {
 	g.SetLimit(uploadsAtOnce)
 	for _, t := range tokens {
 		g.Go(func() error {
-			_ = f.store.AbortUpload(ctx, t.Key, t.UploadID)
+			if key, err := route.ParseKey(t.Attributes[partitionAttribute]); err == nil {
+				_ = f.stores[key.Stream].store.AbortUpload(ctx, t.Key, t.UploadID)
+			}
 			return nil
 		})
 	}

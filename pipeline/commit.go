@@ -24,7 +24,7 @@ type commitFn struct {
 	Config Config
 
 	job     *process
-	store   *s3io.Store
+	stores  stores
 	metrics commitMetrics
 	group   *errgroup.Group
 	ctx     context.Context
@@ -52,7 +52,7 @@ func (f *commitFn) Setup(ctx context.Context) (err error) {
 		dead:     beam.NewCounter("s3", "dead_letters_committed"),
 		repeated: beam.NewCounter("s3", "commits_repeated"),
 	}
-	f.store, err = f.job.s3(ctx, f.Config.S3)
+	f.stores, err = f.Config.stores(ctx, f.job)
 	return err
 }
 
@@ -68,8 +68,12 @@ func (f *commitFn) ProcessElement(_ context.Context, t s3io.Token) error {
 	if err != nil {
 		return fmt.Errorf("commit %s: %w", t.Key, err)
 	}
+	to, err := f.stores.of(key.Stream)
+	if err != nil {
+		return err
+	}
 	f.group.Go(func() error {
-		outcome, err := f.store.Commit(f.ctx, t)
+		outcome, err := to.store.Commit(f.ctx, t)
 		if err != nil {
 			return err
 		}

@@ -9,10 +9,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/streaming-etl/streaming-etl/io/kafkaio"
+	"github.com/streaming-etl/streaming-etl/io/kafkaio/transact"
 	"github.com/streaming-etl/streaming-etl/io/kinesisio"
 	"github.com/streaming-etl/streaming-etl/io/s3io"
 	"github.com/streaming-etl/streaming-etl/io/slots"
 	"github.com/streaming-etl/streaming-etl/pipeline/property"
+	"github.com/streaming-etl/streaming-etl/transforms/event"
 	"github.com/streaming-etl/streaming-etl/transforms/file"
 	"github.com/streaming-etl/streaming-etl/transforms/route"
 	"github.com/streaming-etl/streaming-etl/transforms/template"
@@ -36,14 +39,32 @@ type Config struct {
 	// ReadMaxBytes is how much a slot reads in a firing.
 	ReadMaxBytes int
 	Kinesis      kinesisio.Options
+	// Kafka is the source instead of Kinesis where Route.Source says so.
+	Kafka kafkaio.Options
+	// CommitOffsets commits Kafka's positions to the consumer group.
+	CommitOffsets bool
 	// Generate is the number of records to make in place of reading a stream; 0 reads.
 	Generate int64
 
 	Route route.Config
 
-	// Discard drops what is read instead of writing it to S3.
+	// Local says that the job runs on the local runner, which does not keep
+	// the order of elements of a key.
+	Local bool
+
+	// Discard drops what is read instead of writing it anywhere.
 	Discard bool
-	S3      s3io.Options
+	// Letters says where dead letters go.
+	Letters string
+	// DeadLetterBucket and DeadLetterPrefix are where those for files go, if
+	// not to the bucket of events.
+	DeadLetterBucket, DeadLetterPrefix string
+	// DeadLetterTopic takes those that go to Kafka.
+	DeadLetterTopic string
+
+	// Files says that events are written to S3.
+	Files bool
+	S3    s3io.Options
 	// Prefix is what every key begins with: that of the bucket's URI and OutputPrefix.
 	Prefix string
 	// Parquet is false for JSON lines.
@@ -53,7 +74,24 @@ type Config struct {
 	TargetBytes int64
 	// RollInterval is the age at which it is closed at the latest.
 	RollInterval time.Duration
+
+	// ToKafka says that events are written to Kafka, AtLeastOnce that they are
+	// so at once, without transactions.
+	ToKafka, AtLeastOnce bool
+	KafkaSink            transact.Options
+	Lanes                route.LanesConfig
+
+	// Elasticsearch is the sink of documents, nil for none.
+	Elasticsearch *ElasticsearchSink
+	// KinesisSink is the sink of records of a stream, nil for none.
+	KinesisSink *KinesisSink
 }
+
+// Where dead letters go, beside names of writers.
+const (
+	lettersToFiles = "files"
+	lettersToLanes = "lanes"
+)
 
 // defaultReaders is not the parallelism, since that may change over a restore
 // and the number of readers may not.
@@ -83,12 +121,50 @@ func FromProperties(p *property.Set, embedded bool) (Config, error) {
 		c.Readers = max(c.Parallelism, defaultReaders)
 	}
 	c.readFrom(p)
-	c.writeTo(p)
-	c.events(p)
+	schema := c.events(p)
+	c.writeTo(p, schema)
 	return c, p.Err()
 }
 
 func (c *Config) readFrom(p *property.Set) {
+	c.readKinesis(p)
+	c.readKafka(p)
+	if c.Embedded {
+		c.Route.Source = route.Kinesis
+		return
+	}
+	generate := p.Int("InputGeneratedRecords") > 0
+	kinesis := p.Given("InputKinesisStream")
+	kafka := p.Given("InputKafkaTopic") || p.Given("InputKafkaBootstrapServers")
+	var named []string
+	if kinesis {
+		named = append(named, "InputKinesisStream")
+	}
+	if kafka {
+		named = append(named, "InputKafkaTopic")
+	}
+	if generate {
+		named = append(named, "InputGeneratedRecords")
+	}
+	switch {
+	case len(named) == 0:
+		p.Add(property.Mistake{Property: "InputKinesisStream", Problem: "no source is named", Allowed: "a stream here, or InputKafkaBootstrapServers and InputKafkaTopic"})
+	case len(named) > 1:
+		p.Add(property.Mistake{Property: named[1], Problem: "is a second source beside " + named[0], Allowed: "one source"})
+	}
+	switch {
+	case kinesis:
+		c.Route.Source = route.Kinesis
+		c.checkKinesis(p)
+	case kafka:
+		c.Route.Source = route.Kafka
+		c.checkKafkaSource(p)
+	case generate:
+		c.Generate = int64(p.Int("InputGeneratedRecords"))
+	}
+}
+
+func (c *Config) readKinesis(p *property.Set) {
 	c.Kinesis = kinesisio.Options{
 		Stream:            p.Get("InputKinesisStream"),
 		Region:            p.Get("InputStreamRegion"),
@@ -103,32 +179,64 @@ func (c *Config) readFrom(p *property.Set) {
 	if strings.HasPrefix(c.Kinesis.Stream, "arn:") && !p.Given("InputStreamRegion") {
 		c.Kinesis.Region = "" // the ARN's own
 	}
-	if c.Embedded {
-		return
-	}
-	if c.Generate = int64(p.Int("InputGeneratedRecords")); c.Generate > 0 {
-		if p.Given("InputKinesisStream") {
-			p.Add(property.Mistake{Property: "InputGeneratedRecords", Problem: "is a second source beside InputKinesisStream", Allowed: "one of them"})
-		}
-		return
-	}
-	if !p.Given("InputKinesisStream") {
-		p.Add(property.Mistake{Property: "InputKinesisStream", Problem: "no source is named", Allowed: "a stream's name or its ARN"})
-		return
-	}
-	at := c.Kinesis.InitialPosition == kinesisio.AtTimestamp
-	switch given := p.Given("InputStreamInitialTimestamp"); {
-	case at && !given:
-		p.Add(property.Mistake{Property: "InputStreamInitialTimestamp", Problem: "is missing: InputStreamInitialPosition is AT_TIMESTAMP", Allowed: "an ISO-8601 time such as 2018-01-01T00:00:00Z"})
-	case !at && given:
-		p.Add(property.Mistake{Property: "InputStreamInitialTimestamp", Problem: "needs InputStreamInitialPosition=AT_TIMESTAMP"})
-	case p.Valid("InputKinesisStream"):
+}
+
+func (c *Config) checkKinesis(p *property.Set) {
+	if checkInitialTime(p, c.Kinesis.InitialPosition == kinesisio.AtTimestamp, "InputStreamInitialPosition", "AT_TIMESTAMP", "InputStreamInitialTimestamp") && p.Valid("InputKinesisStream") {
 		addFault(p, "InputKinesisStream", c.Kinesis.Validate())
 	}
 }
 
-func (c *Config) writeTo(p *property.Set) {
+// checkInitialTime says whether a time is given exactly where the initial position asks for one.
+func checkInitialTime(p *property.Set, at bool, position, value, name string) bool {
+	switch given := p.Given(name); {
+	case at && !given:
+		p.Add(property.Mistake{Property: name, Problem: "is missing: " + position + " is " + value, Allowed: "an ISO-8601 time such as 2018-01-01T00:00:00Z"})
+		return false
+	case !at && given:
+		p.Add(property.Mistake{Property: name, Problem: "needs " + position + "=" + value})
+		return false
+	}
+	return true
+}
+
+func (c *Config) writeTo(p *property.Set, schema *event.Schema) {
+	c.writeFiles(p)
+	c.writeKafka(p)
+	c.writeElasticsearch(p)
+	c.writeKinesis(p)
+	if c.Embedded {
+		c.Files = true
+	}
+	named := c.sinkNames()
+	switch {
+	case len(named) == 0:
+		p.Add(property.Mistake{Property: "OutputBucket", Problem: "no sink is named",
+			Allowed: "a bucket here, OutputKafkaBootstrapServers and OutputKafkaTopic, OutputElasticsearchEndpoint, OutputKinesisStream, or OutputDiscarding=true"})
+	case c.Discard && len(named) > 1:
+		p.Add(property.Mistake{Property: "OutputDiscarding", Problem: "drops all events, but " + sinkProperty(named[0]) + " is named too", Allowed: "one of them"})
+	}
+	if c.Discard {
+		return
+	}
+	if !c.Files {
+		c.Route.Path = ""
+	}
+	c.placeLetters(p)
+	if p.Get("InputKafkaTombstones") == "PASS" {
+		if c.Route.Tombstones = c.ToKafka; !c.ToKafka {
+			p.Add(property.Mistake{Property: "InputKafkaTombstones", Problem: "is PASS, but the job has no Kafka sink to pass them to", Allowed: "DEAD_LETTER"})
+		}
+	}
+	if schema != nil {
+		c.compile(p, schema)
+	}
+}
+
+// writeFiles reads the properties of the S3 sink.
+func (c *Config) writeFiles(p *property.Set) {
 	bucket, prefix := p.Bucket("OutputBucket")
+	c.Files = p.Given("OutputBucket")
 	c.Prefix = prefix + p.Get("OutputPrefix")
 	c.S3 = s3io.Options{
 		Bucket:   bucket,
@@ -137,44 +245,128 @@ func (c *Config) writeTo(p *property.Set) {
 		Endpoint: p.Get("OutputBucketEndpoint"),
 		PartSize: p.Size("OutputPartSizeMb"),
 	}
-	switch given := p.Given("OutputBucket"); {
-	case c.Embedded:
-	case !given && !c.Discard:
-		p.Add(property.Mistake{Property: "OutputBucket", Problem: "no sink is named", Allowed: "a bucket's name or s3://bucket/prefix/, or OutputDiscarding=true"})
-	case given && c.Discard:
-		p.Add(property.Mistake{Property: "OutputDiscarding", Problem: "drops all events, but OutputBucket is named too", Allowed: "one of them"})
-	case given && p.Valid("OutputBucket"):
+	if c.Files && !c.Embedded && !c.Discard && p.Valid("OutputBucket") {
 		addFault(p, "OutputBucket", c.S3.Validate())
 	}
 }
 
-// events reads the schema file and compiles what depends on it, so that a
-// mistake in a template is told at start.
-func (c *Config) events(p *property.Set) {
-	c.Route = route.Config{Path: p.Get("OutputPathTemplate"), Writers: p.Int("OutputWritersPerPartition"), BlockBytes: p.Int("OutputBlockKb") << 10}
+// placeLetters finds the place of dead letters: a bucket, else Kafka, else
+// Elasticsearch.
+func (c *Config) placeLetters(p *property.Set) {
+	given := p.Given("DeadLetterBucket")
+	if given {
+		c.DeadLetterBucket, c.DeadLetterPrefix = p.Bucket("DeadLetterBucket")
+		if p.Valid("DeadLetterBucket") {
+			o, _ := c.letterBucket()
+			addFault(p, "DeadLetterBucket", o.Validate())
+		}
+	}
+	switch {
+	case c.Files || given:
+		c.Letters = lettersToFiles
+	case c.ToKafka && !c.AtLeastOnce:
+		c.Letters = lettersToLanes
+	case c.ToKafka:
+		c.Letters = kafkaName
+	case c.Elasticsearch != nil:
+		c.Letters = elasticsearchName
+		c.Elasticsearch.DeadLetterIndex = p.Get("ElasticsearchDeadLetterIndex")
+	case c.KinesisSink != nil:
+		p.Add(property.Mistake{Property: "DeadLetterBucket", Problem: "is missing: events that cannot be written must have a place", Allowed: "a bucket's name or s3://bucket/prefix/"})
+	}
+}
+
+// letterBucket returns where dead letters of files go, and the prefix there.
+func (c *Config) letterBucket() (s3io.Options, string) {
+	if c.DeadLetterBucket == "" {
+		return c.S3, c.Prefix
+	}
+	o := c.S3
+	o.Bucket, o.Prefix = c.DeadLetterBucket, c.DeadLetterPrefix
+	return o, c.DeadLetterPrefix
+}
+
+// sinkNames lists the job's sinks.
+func (c *Config) sinkNames() []string {
+	var out []string
+	if c.Files {
+		out = append(out, filesName)
+	}
+	if c.ToKafka {
+		out = append(out, kafkaName)
+	}
+	if c.Elasticsearch != nil {
+		out = append(out, elasticsearchName)
+	}
+	if c.KinesisSink != nil {
+		out = append(out, kinesisName)
+	}
+	if c.Discard {
+		out = append(out, discardName)
+	}
+	return out
+}
+
+// lanes says that events are written to Kafka in transactions.
+func (c *Config) lanes() bool { return c.ToKafka && !c.AtLeastOnce }
+
+// events reads the schema file, so that a mistake is told at start.
+func (c *Config) events(p *property.Set) *event.Schema {
+	c.Route.Path, c.Route.Writers, c.Route.BlockBytes = p.Get("OutputPathTemplate"), p.Int("OutputWritersPerPartition"), p.Int("OutputBlockKb")<<10
 	if name := p.Get("EventSchema"); strings.HasPrefix(name, "{") {
 		c.Route.Schema = name
 	} else if name != "" {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			addFault(p, "EventSchema", err)
-			return
+			return nil
 		}
 		c.Route.Schema = string(text)
 	}
 	schema, err := c.Route.LoadSchema()
 	if err != nil {
 		addFault(p, "EventSchema", err)
-		return
+		return nil
 	}
-	if c.Discard {
-		return
+	return schema
+}
+
+// compile compiles what depends on the schema.
+func (c *Config) compile(p *property.Set, schema *event.Schema) {
+	variables := c.Route.Source.Variables()
+	check := func(name, text string) {
+		if _, err := template.Compile(text, schema, variables...); err != nil {
+			addFault(p, name, err)
+		}
 	}
-	if _, err := template.CompilePath(c.Route.Path, schema, route.JobStart); err != nil {
-		addFault(p, "OutputPathTemplate", err)
+	if c.Files {
+		if _, err := template.CompilePath(c.Route.Path, schema, variables...); err != nil {
+			addFault(p, "OutputPathTemplate", err)
+		}
+		if _, err := c.format(); err != nil {
+			addFault(p, "ParquetConversion", err)
+		}
 	}
-	if _, err := c.format(); err != nil {
-		addFault(p, "ParquetConversion", err)
+	if c.ToKafka {
+		check("OutputKafkaTopic", c.Lanes.Topic)
+		check("OutputKafkaKey", c.Lanes.Key)
+	}
+	if e := c.Elasticsearch; e != nil {
+		check("ElasticsearchIndex", e.Index)
+		check("ElasticsearchDocumentId", e.ID)
+		check("ElasticsearchRouting", e.Routing)
+		if e.Version != route.Position {
+			check("ElasticsearchVersion", e.Version)
+		} else if c.Route.Source != route.Kafka {
+			p.Add(property.Mistake{Property: "ElasticsearchVersion", Problem: "is position, which only Kafka's offsets can be: sequence numbers of Kinesis have 186 bits, versions 63", Allowed: "a template of a field that grows"})
+		}
+		if _, ok := schema.Index(e.DeleteField); !ok && e.DeleteField != "" {
+			p.Add(property.Mistake{Property: "ElasticsearchDeleteField", Problem: fmt.Sprintf("is %q, which is no field of the schema", e.DeleteField)})
+		}
+	}
+	if k := c.KinesisSink; k != nil {
+		check("OutputKinesisPartitionKey", k.PartitionKey)
+		check("OutputKinesisExplicitHashKey", k.ExplicitHashKey)
 	}
 }
 
@@ -207,10 +399,24 @@ func (c Config) format() (file.Format, error) {
 
 // source returns the job's source.
 func (c Config) source() slots.Source {
-	if c.Generate > 0 {
+	switch {
+	case c.Generate > 0:
 		return generated{Records: c.Generate}
+	case c.Route.Source == route.Kafka:
+		return c.Kafka
 	}
 	return c.Kinesis
+}
+
+// sourceProperty names the property that names the source.
+func (c Config) sourceProperty() string {
+	switch {
+	case c.Generate > 0:
+		return "InputGeneratedRecords"
+	case c.Route.Source == route.Kafka:
+		return "InputKafkaTopic"
+	}
+	return "InputKinesisStream"
 }
 
 // SourceName names what is read, for people.
@@ -218,13 +424,45 @@ func (c Config) SourceName() string {
 	if c.Generate > 0 {
 		return Number(c.Generate) + " generated records"
 	}
+	if c.Route.Source == route.Kafka {
+		return "Kafka topic " + c.Kafka.Topic
+	}
 	return "Kinesis stream " + c.Kinesis.StreamName()
 }
 
 // SinkName names what is written to, for people.
 func (c Config) SinkName() string {
-	if c.Discard {
-		return "nowhere (discarded)"
+	var out []string
+	for _, name := range c.sinkNames() {
+		out = append(out, c.sinkText(name))
 	}
-	return "s3://" + c.S3.Bucket + "/" + c.Prefix
+	return strings.Join(out, ", ")
+}
+
+// sinkText names one sink for people.
+func (c Config) sinkText(name string) string {
+	switch name {
+	case filesName:
+		return "s3://" + c.S3.Bucket + "/" + c.Prefix
+	case kafkaName:
+		return "Kafka topic " + c.Lanes.Topic
+	case elasticsearchName:
+		return "Elasticsearch index " + c.Elasticsearch.Index
+	case kinesisName:
+		return "Kinesis stream " + c.KinesisSink.Producer.Stream
+	}
+	return "nowhere (discarded)"
+}
+
+// sinkProperty names the property that names a sink.
+func sinkProperty(name string) string {
+	switch name {
+	case kafkaName:
+		return "OutputKafkaTopic"
+	case elasticsearchName:
+		return "OutputElasticsearchEndpoint"
+	case kinesisName:
+		return "OutputKinesisStream"
+	}
+	return "OutputBucket"
 }

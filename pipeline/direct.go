@@ -17,6 +17,7 @@ import (
 	"github.com/streaming-etl/streaming-etl/replay"
 	"github.com/streaming-etl/streaming-etl/runners/direct"
 	"github.com/streaming-etl/streaming-etl/testdata"
+	"github.com/streaming-etl/streaming-etl/transforms/route"
 )
 
 // DirectOptions are the direct runner's own.
@@ -39,6 +40,7 @@ const startTimeout = 30 * time.Second
 // cancelled. Either way, what was read is delivered before it returns, unless
 // it fails.
 func RunDirect(ctx context.Context, c Config, o DirectOptions) (Summary, error) {
+	c.Local = true
 	sum := Summary{Job: c.JobName, Started: time.Now()}
 	report := filepath.Join(o.Out, "report.html")
 	var input *sample
@@ -61,7 +63,7 @@ func RunDirect(ctx context.Context, c Config, o DirectOptions) (Summary, error) 
 		sum.Source = "an embedded Kinesis stream"
 	}
 
-	monitor, detach := Attach(c.JobID)
+	monitor, detach := Attach(c)
 	defer detach()
 	if err := run(ctx, c, monitor, input, o); err != nil {
 		return sum, err
@@ -78,31 +80,70 @@ func RunDirect(ctx context.Context, c Config, o DirectOptions) (Summary, error) 
 func Check(ctx context.Context, c Config) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	// Both are asked, so that both mistakes are told.
-	errs := make([]error, 2)
-	var g errgroup.Group
+	// All are asked, so that all mistakes are told.
+	var checks []check
 	if c.Generate == 0 {
-		g.Go(func() error {
-			if err := c.Kinesis.Check(ctx); err != nil {
-				errs[0] = fmt.Errorf("InputKinesisStream: %w", err)
-			}
-			return nil
-		})
+		checks = append(checks, check{c.sourceProperty(), c.checkSource})
 	}
-	if !c.Discard {
+	checks = append(checks, c.sinkChecks()...)
+	errs := make([]error, len(checks))
+	var g errgroup.Group
+	for i, ch := range checks {
 		g.Go(func() error {
-			store, err := s3io.New(ctx, c.S3)
-			if err == nil {
-				err = store.Check(ctx)
-			}
-			if err != nil {
-				errs[1] = fmt.Errorf("OutputBucket: %w", err)
+			if err := ch.run(ctx); err != nil {
+				errs[i] = fmt.Errorf("%s: %w", ch.property, err)
 			}
 			return nil
 		})
 	}
 	_ = g.Wait() // the functions tell their errors through errs
 	return errors.Join(errs...)
+}
+
+// check asks whether what a property names can be used.
+type check struct {
+	property string
+	run      func(context.Context) error
+}
+
+func (c Config) checkSource(ctx context.Context) error {
+	if c.Route.Source == route.Kafka {
+		return c.Kafka.Check(ctx)
+	}
+	return c.Kinesis.Check(ctx)
+}
+
+func (c Config) sinkChecks() []check {
+	var out []check
+	if c.Discard {
+		return nil
+	}
+	bucket := func(o s3io.Options) func(context.Context) error {
+		return func(ctx context.Context) error {
+			store, err := s3io.New(ctx, o)
+			if err != nil {
+				return err
+			}
+			return store.Check(ctx)
+		}
+	}
+	if c.Files {
+		out = append(out, check{"OutputBucket", bucket(c.S3)})
+	}
+	if c.Letters == lettersToFiles && c.DeadLetterBucket != "" {
+		o, _ := c.letterBucket()
+		out = append(out, check{"DeadLetterBucket", bucket(o)})
+	}
+	if c.ToKafka {
+		out = append(out, check{"OutputKafkaTopic", c.KafkaSink.Check})
+	}
+	if e := c.Elasticsearch; e != nil {
+		out = append(out, check{"OutputElasticsearchEndpoint", e.check})
+	}
+	if k := c.KinesisSink; k != nil {
+		out = append(out, check{"OutputKinesisStream", k.check})
+	}
+	return out
 }
 
 // sample feeds the sample trips into the embedded stream.

@@ -4,8 +4,10 @@
 // As data walks it: discover.go emits the reader slots; read.go drains
 // batches from a source; route.go decodes them and makes blocks of one
 // partition's rows; assemble.go writes blocks into files, uploaded but not
-// completed; commit.go completes them. Batches, blocks and tokens cross
-// between the steps, never single records.
+// completed; commit.go completes them. For Kafka, lane.go numbers the blocks
+// of each lane and commit_lanes.go writes them in transactions; sink.go writes
+// to what needs no barrier. Batches, blocks and tokens cross between the
+// steps, never single records.
 package pipeline
 
 import (
@@ -27,9 +29,12 @@ func init() {
 // cluster is told the same.
 const maxParallelism = 128
 
-// commitName is the unique name of the commit step, which a cluster's runner
-// must give stable input.
-const commitName = "Commit/pipeline.commitFn"
+// Names of the steps that a cluster's runner must give stable input.
+const (
+	commitName      = "Commit/pipeline.commitFn"
+	commitLanesName = "CommitLanes/pipeline.commitLanesFn"
+	offsetsName     = "CommitOffsets/pipeline.commitOffsetsFn"
+)
 
 // Counters of a job by "namespace/name", as a cluster's metrics have them.
 const (
@@ -37,6 +42,9 @@ const (
 	CounterDelivered = "s3/rows_committed"
 	CounterDead      = "s3/dead_letters_committed"
 	CounterFiles     = "s3/files_committed"
+	CounterKafka     = "kafka/records_committed"
+	CounterDocuments = "elasticsearch/records_written"
+	CounterKinesis   = "kinesis/records_written"
 )
 
 // Graph tells a runner what it must know of a built pipeline.
@@ -51,16 +59,34 @@ func Build(s beam.Scope, c Config) Graph {
 	start := time.Now().UnixMilli()
 	found := beam.ParDo(s.Scope("Discover"), &discoverFn{Keys: keygroup.EvenKeys(c.Readers, maxParallelism), JobStart: start}, beam.Impulse(s))
 	slots := beam.ParDo(s.Scope("Slots"), &passFn{}, found)
-	batches := beam.ParDo(s.Scope("Read"), newReadFn(c), slots)
+	batches, offsets := beam.ParDo2(s.Scope("Read"), newReadFn(c), slots)
 	if c.Discard {
 		beam.ParDo0(s.Scope("Discard"), &discardFn{Config: c}, batches)
 		return Graph{}
 	}
-	blocks := beam.ParDo(s.Scope("Route"), &routeFn{Config: c}, batches)
-	exchanged := beam.ParDo(s.Scope("Blocks"), &passBlockFn{}, blocks)
-	tokens := beam.ParDo(s.Scope("Assemble"), newAssembleFn(c), exchanged)
-	beam.ParDo0(s.Scope("Commit"), &commitFn{Config: c}, beam.Reshuffle(s.Scope("Tokens"), tokens))
-	return Graph{StableInput: []string{commitName}}
+	blocks, lanes := beam.ParDo2(s.Scope("Route"), newRouteFn(c), batches)
+	var g Graph
+	if c.Files || c.Letters == lettersToFiles {
+		exchanged := beam.ParDo(s.Scope("Blocks"), &passBlockFn{}, blocks)
+		tokens := beam.ParDo(s.Scope("Assemble"), newAssembleFn(c), exchanged)
+		beam.ParDo0(s.Scope("Commit"), &commitFn{Config: c}, beam.Reshuffle(s.Scope("Tokens"), tokens))
+		g.StableInput = append(g.StableInput, commitName)
+	}
+	if c.lanes() {
+		in := beam.ParDo(s.Scope("Lanes"), &passFn{}, lanes)
+		if !c.Local {
+			in = beam.ParDo(s.Scope("Sequence"), newSequenceFn(c), in)
+			in = beam.ParDo(s.Scope("Numbered"), &passFn{}, in)
+			g.StableInput = append(g.StableInput, commitLanesName)
+		}
+		beam.ParDo0(s.Scope("CommitLanes"), newCommitLanesFn(c), in)
+	}
+	if c.commitsOffsets() {
+		in := beam.ParDo(s.Scope("Offsets"), &passFn{}, offsets)
+		beam.ParDo0(s.Scope("CommitOffsets"), newCommitOffsetsFn(c), in)
+		g.StableInput = append(g.StableInput, offsetsName)
+	}
+	return g
 }
 
 // discardFn counts what is read and drops it.
@@ -77,5 +103,5 @@ func (f *discardFn) Setup() {
 
 func (f *discardFn) ProcessElement(ctx context.Context, b batch.Batch) {
 	f.count.Inc(ctx, int64(b.Len()))
-	f.job.monitor.discarded(int64(b.Len()))
+	f.job.monitor.discarded(b.Len())
 }

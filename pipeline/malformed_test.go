@@ -92,6 +92,7 @@ type letterLine struct {
 	Reason            string  `json:"reason"`
 	Field             string  `json:"field"`
 	Detail            string  `json:"detail"`
+	Output            string  `json:"output"`
 	Source            string  `json:"source"`
 	Shard             string  `json:"shard"`
 	SequenceNumber    string  `json:"sequence_number"`

@@ -20,8 +20,13 @@ import (
 type Monitor struct {
 	mu       sync.Mutex
 	progress Progress
-	// inFlight is the bytes of blocks between the router and the assembler.
+	// inFlight is the bytes of blocks between the router and the step behind it.
 	inFlight int64
+	// routed counts records that the router has taken, underWay what it has
+	// handed on, as rows, messages and dead letters, and is not delivered.
+	routed, underWay int64
+	// sinks counts what each sink has delivered.
+	sinks map[string]int64
 	// unwritten has the keys with blocks between the router and a file.
 	unwritten map[string]*unwritten
 	// roll is the age at which the monitor has files closed, 0 if it does not;
@@ -40,12 +45,15 @@ type Monitor struct {
 	failure        error
 }
 
-// Progress is how far a job has come. Read is Delivered + DeadLetters + what is under way.
+// Progress is how far a job has come.
 type Progress struct {
 	// Read counts records that the source gave, ReadBytes their payloads.
 	Read, ReadBytes int64
-	// Delivered counts rows in objects that are visible, DeadLetters records in visible dead-letter objects.
+	// Delivered counts events that are visible where they were to go, by the
+	// sink that has the fewest; DeadLetters counts visible dead letters.
 	Delivered, DeadLetters int64
+	// Sinks counts events by sink, where there are several.
+	Sinks map[string]int64
 	// Files and FileBytes count visible objects, those of dead letters included.
 	Files, FileBytes int64
 	// Repeated counts commits that turned out to be done already.
@@ -61,8 +69,12 @@ type PartitionCount struct {
 
 // Attach makes a monitor for the job in this process, before the job is run.
 // The function it returns is to be called when the job has ended.
-func Attach(jobID string) (*Monitor, func()) {
-	m := &Monitor{unwritten: map[string]*unwritten{}, partitions: map[string]*PartitionCount{}, reasons: map[string]int64{}}
+func Attach(c Config) (*Monitor, func()) {
+	jobID := c.JobID
+	m := &Monitor{sinks: map[string]int64{}, unwritten: map[string]*unwritten{}, partitions: map[string]*PartitionCount{}, reasons: map[string]int64{}}
+	for _, name := range c.sinkNames() {
+		m.sinks[name] = 0
+	}
 	processFor(jobID).monitor = m
 	return m, func() { endProcess(jobID) }
 }
@@ -71,7 +83,17 @@ func Attach(jobID string) (*Monitor, func()) {
 func (m *Monitor) Progress() Progress {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.progress
+	p := m.progress
+	first := true
+	for _, n := range m.sinks {
+		if first || n < p.Delivered {
+			p.Delivered, first = n, false
+		}
+	}
+	if len(m.sinks) > 1 {
+		p.Sinks = maps.Clone(m.sinks)
+	}
+	return p
 }
 
 // Partitions returns the counts by partition, sorted by path.
@@ -108,8 +130,7 @@ func (m *Monitor) Drain() {
 func (m *Monitor) Drained() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	p := &m.progress
-	return m.drain && m.firing == 0 && p.Read == p.Delivered+p.DeadLetters
+	return m.drain && m.firing == 0 && m.routed == m.progress.Read && m.underWay == 0
 }
 
 // End brings a drained job to rest: its readers fire no more.
@@ -236,6 +257,74 @@ func (m *Monitor) read(records, bytes int64) {
 	m.progress.ReadBytes += bytes
 }
 
+// taken notes records that the router has taken.
+func (m *Monitor) taken(records int) {
+	if m == nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.routed += int64(records)
+}
+
+// handed notes events, messages or dead letters that are on their way to a
+// sink. It comes before taken for the same records.
+func (m *Monitor) handed(n int) {
+	if m == nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.underWay += int64(n)
+}
+
+// delivered notes those that a sink has.
+func (m *Monitor) delivered(sink string, n int) {
+	if m == nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.underWay -= int64(n)
+	m.sinks[sink] += int64(n)
+}
+
+// withdrawn notes events that a sink refused after they were handed to it.
+func (m *Monitor) withdrawn(n int) { m.handed(-n) }
+
+// buried notes dead letters that are where they were to go.
+func (m *Monitor) buried(n int) {
+	if m == nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.underWay -= int64(n)
+	m.progress.DeadLetters += int64(n)
+}
+
+// refused notes why dead letters are on their way that are in no file, whose
+// name would tell.
+func (m *Monitor) refused(reason string, n int) {
+	if m == nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.reasons[reason] += int64(n)
+}
+
+// flying notes bytes of blocks of lanes that left the router, or, below zero,
+// reached the committer.
+func (m *Monitor) flying(size int) {
+	if m == nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.inFlight += int64(size)
+}
+
 // sent notes a block that left the router.
 func (m *Monitor) sent(key string, size int) {
 	if m == nil {
@@ -336,13 +425,10 @@ func (m *Monitor) due(now time.Time) []string {
 }
 
 // discarded counts records that a job without sinks dropped as delivered.
-func (m *Monitor) discarded(records int64) {
-	if m == nil {
-		return
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.progress.Delivered += records
+func (m *Monitor) discarded(records int) {
+	m.handed(records)
+	m.taken(records)
+	m.delivered(discardName, records)
 }
 
 func (m *Monitor) committed(t s3io.Token, key route.Key, outcome s3io.Outcome) {
@@ -366,11 +452,12 @@ func (m *Monitor) committed(t s3io.Token, key route.Key, outcome s3io.Outcome) {
 	p.Rows += t.Rows
 	p.Files++
 	p.Bytes += t.Size
+	m.underWay -= t.Rows
 	if p.Dead {
 		m.progress.DeadLetters += t.Rows
 		_, reason, _ := strings.Cut(key.Path, "/reason=")
 		m.reasons[reason] += t.Rows
 	} else {
-		m.progress.Delivered += t.Rows
+		m.sinks[filesName] += t.Rows
 	}
 }

@@ -7,7 +7,9 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/streaming-etl/streaming-etl/io/kafkaio"
 	"github.com/streaming-etl/streaming-etl/io/kinesisio"
+	"github.com/streaming-etl/streaming-etl/transforms/route"
 )
 
 // WritePlan writes what the job would do, without starting anything.
@@ -22,27 +24,48 @@ func (c Config) WritePlan(w io.Writer) error {
 	}
 
 	line("job", "%s, parallelism %d", c.JobName, c.Parallelism)
-	line("source", "%s%s, in %s", c.SourceName(), where(c.Kinesis.Endpoint, c.Kinesis.Region), plural(c.Readers, "reader slot"))
+	line("source", "%s%s, in %s", c.SourceName(), c.sourceWhere(), plural(c.Readers, "reader slot"))
 	if c.Generate == 0 {
 		line("  from", "%s", c.startsAt())
 	}
-	if !c.Kinesis.StopTimestamp.IsZero() {
+	if c.Route.Source == route.Kinesis && !c.Kinesis.StopTimestamp.IsZero() {
 		line("  up to", "what arrived before %s", c.Kinesis.StopTimestamp.Format(time.RFC3339))
+	}
+	if c.Route.Source == route.Kafka {
+		if c.Kafka.StopAtEnd {
+			line("  up to", "the partitions' ends at the start")
+		}
+		if c.CommitOffsets {
+			line("  group", "%s, told of the positions after each checkpoint", c.Kafka.GroupID)
+		}
 	}
 	line("events", "%s: %s", schema.Name, plural(len(schema.Fields), "field"))
 	if c.Discard {
 		line("sink", "none: events are counted and dropped")
-	} else {
-		kind := "JSON lines"
-		if c.Parquet {
-			kind = "Parquet, " + c.Compression
+	}
+	if c.Files {
+		c.planFiles(line)
+	}
+	if c.ToKafka {
+		c.planKafka(line)
+	}
+	if e := c.Elasticsearch; e != nil {
+		id := e.ID
+		if id == "" {
+			id = "the event's position"
 		}
-		line("sink", "%s%s, %s", c.SinkName(), where(c.S3.Endpoint, c.S3.Region), kind)
-		line("  folders", "%s", c.Route.Path)
-		line("  files", "closed at %s of blocks or after %s, %s per folder", Bytes(c.TargetBytes), c.RollInterval, plural(c.Route.Writers, "writer"))
-		line("  dead letters", "%sdead-letters/job_start=…/reason=…/", c.SinkName())
-		line("  guarantee", "exactly once on Flink: each event is in one visible object; with --runner=direct at most one,")
-		line("", "and what was read is delivered before the command ends, but positions are not kept across runs")
+		line("sink", "Elasticsearch%s, index %s", where(strings.Join(e.Client.Endpoints, ", "), ""), e.Index)
+		line("  documents", "id %s, operation %s", id, e.Operation)
+		line("  guarantee", "one document per id, written again with the same content after a restart; %s", map[bool]string{
+			true:  "a restart shows older values for as long as it repeats them (ElasticsearchVersion prevents it)",
+			false: "never an older event over a newer one"}[e.Version == ""])
+	}
+	if k := c.KinesisSink; k != nil {
+		line("sink", "%s%s, partition key %s", c.sinkText(kinesisName), where(k.Producer.Endpoint, k.Producer.Region), k.PartitionKey)
+		line("  guarantee", "at least once, in order per partition key: a restart repeats what was written since the last checkpoint")
+	}
+	if !c.Discard {
+		line("dead letters", "%s", c.lettersText())
 	}
 	if err := t.Flush(); err != nil {
 		return fmt.Errorf("write plan: %w", err)
@@ -50,7 +73,66 @@ func (c Config) WritePlan(w io.Writer) error {
 	return nil
 }
 
+func (c Config) planFiles(line func(label, format string, args ...any)) {
+	kind := "JSON lines"
+	if c.Parquet {
+		kind = "Parquet, " + c.Compression
+	}
+	line("sink", "%s%s, %s", c.sinkText(filesName), where(c.S3.Endpoint, c.S3.Region), kind)
+	line("  folders", "%s", c.Route.Path)
+	line("  files", "closed at %s of blocks or after %s, %s per folder", Bytes(c.TargetBytes), c.RollInterval, plural(c.Route.Writers, "writer"))
+	line("  guarantee", "exactly once on Flink: each event is in one visible object; with --runner=direct at most one,")
+	line("", "and what was read is delivered before the command ends, but positions are not kept across runs")
+}
+
+func (c Config) planKafka(line func(label, format string, args ...any)) {
+	key := c.Lanes.Key
+	if key == "" {
+		key = "the source record's key"
+	}
+	line("sink", "%s%s, key %s, %s", c.sinkText(kafkaName), where(strings.Join(c.KafkaSink.Brokers, ", "), ""), key, c.KafkaSink.Compression)
+	if c.AtLeastOnce {
+		line("  guarantee", "at least once: a restart repeats what was written since the last checkpoint")
+		return
+	}
+	line("  transactions", "%s: ids %s-0 …, markers in topic %s", plural(c.KafkaSink.Lanes, "lane"), c.KafkaSink.TransactionalIDPrefix, c.KafkaSink.MarkerTopic)
+	line("  guarantee", "exactly once on Flink for readers with isolation.level=read_committed, in order per key")
+}
+
+// lettersText says where dead letters go.
+func (c Config) lettersText() string {
+	switch c.Letters {
+	case lettersToLanes, kafkaName:
+		return "Kafka topic " + c.DeadLetterTopic
+	case elasticsearchName:
+		return "Elasticsearch index " + c.Elasticsearch.DeadLetterIndex
+	}
+	o, prefix := c.letterBucket()
+	return "s3://" + o.Bucket + "/" + prefix + "dead-letters/job_start=…/reason=…/"
+}
+
+func (c Config) sourceWhere() string {
+	switch c.Route.Source {
+	case route.Kafka:
+		return where(strings.Join(c.Kafka.Brokers, ", "), "")
+	case route.Kinesis:
+		return where(c.Kinesis.Endpoint, c.Kinesis.Region)
+	}
+	return ""
+}
+
 func (c Config) startsAt() string {
+	if c.Route.Source == route.Kafka {
+		switch c.Kafka.InitialPosition {
+		case kafkaio.Earliest:
+			return "the oldest record that the partitions hold"
+		case kafkaio.GroupOffsets:
+			return "the positions of group " + c.Kafka.GroupID + ", where it has none " + string(c.Kafka.GroupFallback)
+		case kafkaio.Timestamp:
+			return "records of " + c.Kafka.InitialTimestamp.Format(time.RFC3339) + " and later"
+		}
+		return "what is written after the job's first start"
+	}
 	switch c.Kinesis.InitialPosition {
 	case kinesisio.TrimHorizon:
 		return "the oldest record that the stream holds"

@@ -2,6 +2,8 @@ package pipeline
 
 import (
 	"context"
+	"math/rand/v2"
+	"slices"
 	"sync"
 
 	"golang.org/x/sync/semaphore"
@@ -20,22 +22,42 @@ type process struct {
 	// memory bounds the bytes of blocks that are being written into files.
 	memory *semaphore.Weighted
 
-	mu    sync.Mutex
-	store *s3io.Store
+	// attempt tells this run of the job's workers from those before a restore.
+	attempt int64
+	// order numbers and sorts the blocks of lanes on the local runner.
+	order laneOrder
+
+	mu sync.Mutex
+	// shared holds what the steps share, by kind and name; closers end it.
+	shared  map[string]any
+	closers []func()
 }
 
-// s3 returns the job's one store: its connections are shared by all steps.
-func (p *process) s3(ctx context.Context, o s3io.Options) (*s3io.Store, error) {
+// share returns the process's one client of that name, made at first use: the
+// connections are shared by all steps. stop may be nil.
+func share[T any](p *process, name string, open func() (client T, stop func(), err error)) (T, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.store == nil {
-		s, err := s3io.New(ctx, o)
-		if err != nil {
-			return nil, err
-		}
-		p.store = s
+	if c, ok := p.shared[name]; ok {
+		return c.(T), nil
 	}
-	return p.store, nil
+	c, stop, err := open()
+	if err != nil {
+		return c, err
+	}
+	p.shared[name] = c
+	if stop != nil {
+		p.closers = append(p.closers, stop)
+	}
+	return c, nil
+}
+
+// s3 returns the job's store of a bucket.
+func (p *process) s3(ctx context.Context, o s3io.Options) (*s3io.Store, error) {
+	return share(p, "s3 "+o.Bucket+" "+o.Prefix, func() (*s3io.Store, func(), error) {
+		s, err := s3io.New(ctx, o)
+		return s, nil, err
+	})
 }
 
 // assembleBytes is the weight of all blocks that one process turns into files
@@ -49,13 +71,24 @@ func processFor(jobID string) *process {
 	if p, ok := processes.Load(jobID); ok {
 		return p.(*process)
 	}
-	p, _ := processes.LoadOrStore(jobID, &process{readers: slots.NewPool(), memory: semaphore.NewWeighted(assembleBytes)})
+	p, _ := processes.LoadOrStore(jobID, &process{
+		readers: slots.NewPool(), memory: semaphore.NewWeighted(assembleBytes),
+		attempt: rand.Int64(), shared: map[string]any{},
+	})
 	return p.(*process)
 }
 
 // endProcess closes what the job holds open in this process.
 func endProcess(jobID string) {
-	if p, ok := processes.LoadAndDelete(jobID); ok {
-		p.(*process).readers.Close()
+	v, ok := processes.LoadAndDelete(jobID)
+	if !ok {
+		return
+	}
+	p := v.(*process)
+	p.readers.Close()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, stop := range slices.Backward(p.closers) {
+		stop()
 	}
 }

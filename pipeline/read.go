@@ -22,7 +22,8 @@ func init() {
 const idleInterval = 100 * time.Millisecond
 
 // readFn is a source's reader, keyed by slot: the slot's positions are its
-// state, and a timer that re-arms itself fires it.
+// state, and a timer that re-arms itself fires it. Its second output are the
+// positions by slot, for who tells others how far the job has come.
 type readFn struct {
 	Config    Config
 	Positions state.Value[[]byte]
@@ -49,7 +50,7 @@ func (f *readFn) Setup() {
 
 // ProcessElement takes a slot when it has no state yet: after a restore the
 // runner may send the slots again.
-func (f *readFn) ProcessElement(_ context.Context, sp state.Provider, tp timers.Provider, _ int64, slot []byte, _ func(batch.Batch)) error {
+func (f *readFn) ProcessElement(_ context.Context, sp state.Provider, tp timers.Provider, _ int64, slot []byte, _ func(batch.Batch), _ func(int64, []byte)) error {
 	old, known, err := f.Positions.Read(sp)
 	if err != nil {
 		return fmt.Errorf("read slot state: %w", err)
@@ -84,7 +85,7 @@ func sameSlots(state, slot []byte) error {
 	return nil
 }
 
-func (f *readFn) StartBundle(_ context.Context, _ func(batch.Batch)) {
+func (f *readFn) StartBundle(_ context.Context, _ func(batch.Batch), _ func(int64, []byte)) {
 	f.job.monitor.begin()
 	f.err = nil
 }
@@ -93,20 +94,24 @@ func (f *readFn) StartBundle(_ context.Context, _ func(batch.Batch)) {
 // Beam (Go SDK 2.77.0) puts a timer's key, in its binary form, into the text of
 // an error that OnTimer returns, and then cannot send the text, which is not
 // UTF-8: the worker falls silent, and the runner never learns the reason.
-func (f *readFn) OnTimer(ctx context.Context, sp state.Provider, tp timers.Provider, _ int64, _ timers.Context, emit func(batch.Batch)) {
+func (f *readFn) OnTimer(ctx context.Context, sp state.Provider, tp timers.Provider, key int64, _ timers.Context, emit func(batch.Batch), offsets func(int64, []byte)) {
 	if f.err != nil {
 		return // the bundle has failed
 	}
-	f.err = f.fire(ctx, sp, tp, emit)
+	f.err = f.fire(ctx, sp, tp, emit, func(positions []byte) {
+		if f.Config.commitsOffsets() {
+			offsets(key, positions)
+		}
+	})
 }
 
 // FinishBundle fails the bundle of a firing that failed.
-func (f *readFn) FinishBundle(_ context.Context, _ func(batch.Batch)) error {
+func (f *readFn) FinishBundle(_ context.Context, _ func(batch.Batch), _ func(int64, []byte)) error {
 	defer f.job.monitor.end()
 	return f.job.monitor.failed(f.err)
 }
 
-func (f *readFn) fire(ctx context.Context, sp state.Provider, tp timers.Provider, emit func(batch.Batch)) error {
+func (f *readFn) fire(ctx context.Context, sp state.Provider, tp timers.Provider, emit func(batch.Batch), moved func(positions []byte)) error {
 	old, known, err := f.Positions.Read(sp)
 	if err != nil {
 		return fmt.Errorf("read slot state: %w", err)
@@ -136,7 +141,7 @@ func (f *readFn) fire(ctx context.Context, sp state.Provider, tp timers.Provider
 	}
 	fired, err := f.job.readers.Fire(ctx, f.Config.source(), s, limit)
 	if err != nil {
-		return fmt.Errorf("InputKinesisStream: %w", err)
+		return fmt.Errorf("%s: %w", f.Config.sourceProperty(), err)
 	}
 	var records, bytes int64
 	for _, b := range fired.Batches {
@@ -156,6 +161,7 @@ func (f *readFn) fire(ctx context.Context, sp state.Provider, tp timers.Provider
 		if err := f.Positions.Write(sp, next); err != nil {
 			return fmt.Errorf("write slot state: %w", err)
 		}
+		moved(fired.State.Positions)
 	}
 	wait := idleInterval
 	if fired.More {

@@ -110,7 +110,7 @@ func runBounded(t *testing.T, p *beam.Pipeline) error {
 func TestTokensDeliveredTwiceMakeOneFile(t *testing.T) {
 	w := newWorld(t, 1)
 	c := configure(t, w.flags()...)
-	monitor, detach := Attach(c.JobID)
+	monitor, detach := Attach(c)
 	defer detach()
 	lines := sampleTrips(t, 300)
 	blocks := tripBlocks(t, c, lines)
@@ -156,7 +156,7 @@ func assembleNow(t *testing.T, c Config, blocks []keyedBlock) ([]s3io.Token, err
 
 // commitBundle gives tokens to an instance of the commit step as one bundle.
 func commitBundle(ctx context.Context, c Config, tokens ...s3io.Token) (Progress, error) {
-	monitor, detach := Attach(c.JobID)
+	monitor, detach := Attach(c)
 	defer detach()
 	f := &commitFn{Config: c}
 	if err := f.Setup(ctx); err != nil {
@@ -193,7 +193,7 @@ func commitInThisProcess(endpoint string, in io.Reader, out io.Writer) error {
 		}
 		tokens = append(tokens, t)
 	}
-	c := Config{JobID: "another", S3: s3io.Options{Bucket: testBucket, Endpoint: endpoint, Region: testRegion}}
+	c := Config{JobID: "another", Files: true, S3: s3io.Options{Bucket: testBucket, Endpoint: endpoint, Region: testRegion}}
 	p, err := commitBundle(context.Background(), c, tokens...)
 	if err != nil {
 		return err
@@ -335,7 +335,7 @@ func TestAnAssemblerOutOfRetriesFailsAndLeavesNoUpload(t *testing.T) {
 		}
 		next.ServeHTTP(rw, r)
 	})
-	_, detach := Attach(c.JobID)
+	_, detach := Attach(c)
 	defer detach()
 	p, s := beam.NewPipelineWithRoot()
 	beam.ParDo0(s, &commitFn{Config: c}, beam.Reshuffle(s, assembled(t, s, c, tripBlocks(t, c, lines))))

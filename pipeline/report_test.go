@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -125,7 +126,7 @@ func TestReportNamesWhatItCouldNotWrite(t *testing.T) {
 }
 
 func TestMonitorDrainsOnlyWhenAllIsDelivered(t *testing.T) {
-	m, detach := Attach("monitored")
+	m, detach := Attach(Config{JobID: "monitored", Files: true})
 	defer detach()
 	if m.fire() != turnRead {
 		t.Fatal("a firing does not read")
@@ -145,6 +146,12 @@ func TestMonitorDrainsOnlyWhenAllIsDelivered(t *testing.T) {
 	if got := m.fire(); got != turnIdle {
 		t.Errorf("the next firing is turn %d, want none", got)
 	}
+	m.handed(2)
+	m.handed(1)
+	if m.Drained() {
+		t.Error("drained before the router has taken all")
+	}
+	m.taken(3)
 	events := route.Key{Stream: route.Events, Path: "zone=1"}
 	dead := route.Key{Stream: route.DeadLetters, Path: "dead-letters/job_start=1/reason=empty"}
 	m.committed(s3io.Token{Rows: 2, Size: 10}, events, s3io.Committed)
@@ -156,7 +163,7 @@ func TestMonitorDrainsOnlyWhenAllIsDelivered(t *testing.T) {
 		t.Error("not drained")
 	}
 	want := Progress{Read: 3, ReadBytes: 30, Delivered: 2, DeadLetters: 1, Files: 2, FileBytes: 15, Repeated: 1}
-	if got := m.Progress(); got != want {
+	if got := m.Progress(); !reflect.DeepEqual(got, want) {
 		t.Errorf("progress is %+v, want %+v", got, want)
 	}
 	if got := m.Reasons(); len(got) != 1 || got["empty"] != 1 {
@@ -168,7 +175,7 @@ func TestMonitorDrainsOnlyWhenAllIsDelivered(t *testing.T) {
 }
 
 func TestMonitorSeesAJobComeToRest(t *testing.T) {
-	m, detach := Attach("resting")
+	m, detach := Attach(Config{JobID: "resting", Files: true})
 	defer detach()
 	m.Drain()
 	m.begin()
@@ -191,7 +198,7 @@ func TestMonitorSeesAJobComeToRest(t *testing.T) {
 }
 
 func TestMonitorHoldsTheReaderBack(t *testing.T) {
-	m, detach := Attach("held back")
+	m, detach := Attach(Config{JobID: "held back", Files: true})
 	defer detach()
 	if got := m.allowance(100); got != 100 {
 		t.Errorf("%d bytes may be read of 100", got)
@@ -216,7 +223,7 @@ func TestMonitorHoldsTheReaderBack(t *testing.T) {
 }
 
 func TestMonitorKeepsTheFirstFailure(t *testing.T) {
-	m, detach := Attach("failing")
+	m, detach := Attach(Config{JobID: "failing", Files: true})
 	defer detach()
 	first, second := errors.New("first"), errors.New("second")
 	if m.failed(nil) != nil || m.Failure() != nil {
@@ -240,8 +247,43 @@ func TestWithoutAMonitorStepsWork(t *testing.T) {
 	m.arrived(1)
 	m.written("k", 1)
 	m.discarded(1)
+	m.handed(1)
+	m.taken(1)
+	m.delivered("s3", 1)
+	m.withdrawn(1)
+	m.buried(1)
+	m.refused("reason", 1)
+	m.flying(1)
 	m.committed(s3io.Token{}, route.Key{}, s3io.Committed)
 	if err := errors.New("x"); m.failed(err) != err {
 		t.Error("an error is lost")
+	}
+}
+
+func TestMonitorCountsEachSink(t *testing.T) {
+	m, detach := Attach(Config{JobID: "sinks", ToKafka: true, Elasticsearch: &ElasticsearchSink{}})
+	defer detach()
+	m.read(4, 40)
+	m.Drain()
+	m.handed(3) // for Kafka
+	m.handed(3) // for Elasticsearch, of which it refuses one
+	m.handed(1) // a dead letter of both
+	m.refused("bad", 1)
+	m.taken(4)
+	m.delivered(elasticsearchName, 2)
+	m.withdrawn(1)
+	m.handed(1)
+	m.refused("mapping", 1)
+	if got := m.Progress(); got.Delivered != 0 || m.Drained() {
+		t.Errorf("%d are delivered to all sinks before Kafka has one, drained %v", got.Delivered, m.Drained())
+	}
+	m.delivered(kafkaName, 3)
+	m.buried(2)
+	want := Progress{Read: 4, ReadBytes: 40, Delivered: 2, DeadLetters: 2, Sinks: map[string]int64{kafkaName: 3, elasticsearchName: 2}}
+	if got := m.Progress(); !reflect.DeepEqual(got, want) || !m.Drained() {
+		t.Errorf("progress is %+v, drained %v; want %+v", got, m.Drained(), want)
+	}
+	if got := m.Reasons(); got["bad"] != 1 || got["mapping"] != 1 {
+		t.Errorf("reasons are %v", got)
 	}
 }

@@ -2,12 +2,14 @@ package pipeline
 
 import (
 	"context"
+	"fmt"
 	"reflect"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
 	"github.com/streaming-etl/streaming-etl/io/batch"
 	"github.com/streaming-etl/streaming-etl/transforms/block"
+	"github.com/streaming-etl/streaming-etl/transforms/deadletter"
 	"github.com/streaming-etl/streaming-etl/transforms/route"
 )
 
@@ -16,43 +18,115 @@ func init() {
 	beam.RegisterType(reflect.TypeFor[*passBlockFn]())
 }
 
-// routeFn is fused behind the reader: it decodes, routes, and emits blocks by
-// partition key, the unfinished ones when the bundle ends.
+// routeFn is fused behind the reader: it decodes each event once, for all
+// sinks. For files it emits blocks by partition key, for Kafka's transactions
+// blocks by lane, the unfinished ones when the bundle ends; to the other sinks
+// it writes, and ends the bundle when they have all of it.
 type routeFn struct {
 	Config Config
+	// Keys has the key of each lane.
+	Keys []int64
 
 	router  *route.Router
-	job     *process
-	metrics routeMetrics
+	lanes   *route.Lanes // nil without transactions
+	writers []writer
+	// firstWriter is the place of the first writer among the router's outputs.
+	firstWriter int
+	job         *process
+	metrics     routeMetrics
+	// added counts the bundle's events by writer, letters its dead letters that a writer takes.
+	added   []int
+	letters int
 }
 
 type routeMetrics struct {
 	events, dead, blocks, blockBytes beam.Counter
+	written                          []beam.Counter
+	letters                          beam.Counter
 }
 
-func (f *routeFn) Setup() error {
-	r, err := route.New(f.Config.Route)
-	f.router = r
+func newRouteFn(c Config) *routeFn { return &routeFn{Config: c, Keys: c.laneKeys()} }
+
+func (f *routeFn) Setup(ctx context.Context) (err error) {
 	f.job = processFor(f.Config.JobID)
+	schema, err := f.Config.Route.LoadSchema()
+	if err != nil {
+		return err
+	}
+	var outputs []route.Output
+	if f.Config.lanes() {
+		if f.lanes, err = route.NewLanes(kafkaName, f.Config.Lanes, schema, f.Config.Route.Source); err != nil {
+			return err
+		}
+		outputs = append(outputs, f.lanes)
+	}
+	if f.writers, err = f.Config.writers(context.WithoutCancel(ctx), f.job, schema); err != nil {
+		return err
+	}
 	f.metrics = routeMetrics{
 		events:     beam.NewCounter("decode", "events"),
 		dead:       beam.NewCounter("decode", "dead_letters"),
 		blocks:     beam.NewCounter("decode", "blocks"),
 		blockBytes: beam.NewCounter("decode", "block_bytes"),
+		letters:    beam.NewCounter("dead_letters", "written"),
 	}
+	f.firstWriter, f.added = len(outputs), make([]int, len(f.writers))
+	for _, w := range f.writers {
+		outputs = append(outputs, w)
+		f.metrics.written = append(f.metrics.written, beam.NewCounter(w.Name(), "records_written"))
+	}
+	f.router, err = route.New(f.Config.Route, outputs...)
 	return err
 }
 
 // StartBundle drops what a failed bundle may have left.
-func (f *routeFn) StartBundle(_ context.Context, _ func(string, []byte)) { f.router.Reset() }
+func (f *routeFn) StartBundle(ctx context.Context, _ func(string, []byte), lane func(int64, []byte)) {
+	f.router.Reset()
+	clear(f.added)
+	f.letters = 0
+	if f.lanes != nil {
+		f.lanes.Start(f.toLane(ctx, lane))
+	}
+	for _, w := range f.writers {
+		w.start(ctx)
+	}
+	if f.Config.Letters != lettersToFiles {
+		f.router.SendLetters(func(l *deadletter.Letter, _ *batch.Batch) { f.sendLetter(ctx, l) })
+	}
+}
 
-func (f *routeFn) ProcessElement(ctx context.Context, b batch.Batch, emit func(string, []byte)) {
+// sendLetter passes a dead letter to the sink that takes them.
+func (f *routeFn) sendLetter(ctx context.Context, l *deadletter.Letter) {
+	f.job.monitor.handed(1)
+	f.job.monitor.refused(l.Reason, 1)
+	if f.Config.Letters == lettersToLanes {
+		text := l.AppendShort(nil, f.Config.Lanes.MaxMessageBytes-letterRoom)
+		f.lanes.AddLetter(f.Config.DeadLetterTopic, text, l.Arrival)
+		return
+	}
+	for _, w := range f.writers {
+		if w.Name() == f.Config.Letters {
+			w.letter(ctx, l)
+			f.letters++
+		}
+	}
+}
+
+// letterRoom is what a message needs besides a dead letter's text.
+const letterRoom = 100
+
+func (f *routeFn) ProcessElement(ctx context.Context, b batch.Batch, emit func(string, []byte), _ func(int64, []byte)) {
 	counts := f.router.Add(&b, f.counted(ctx, emit))
 	f.metrics.events.Inc(ctx, int64(counts.Events))
-	for reason, n := range counts.Dead {
-		f.metrics.dead.Inc(ctx, int64(n))
-		beam.NewCounter("dead_letters", reason).Inc(ctx, int64(n))
+	f.job.monitor.handed(counts.Rows)
+	for o, n := range counts.Outputs {
+		f.job.monitor.handed(n)
+		if w := o - f.firstWriter; w >= 0 {
+			f.added[w] += n
+		}
 	}
+	f.countDead(ctx, counts.Dead)
+	f.job.monitor.taken(b.Len())
 	if b.Flush {
 		for _, key := range f.job.monitor.openKeys() {
 			emit(key, block.FlushMarker())
@@ -60,8 +134,66 @@ func (f *routeFn) ProcessElement(ctx context.Context, b batch.Batch, emit func(s
 	}
 }
 
-func (f *routeFn) FinishBundle(ctx context.Context, emit func(string, []byte)) {
-	f.router.Flush(f.counted(ctx, emit))
+// countDead counts dead letters. The monitor learns of those for files here,
+// of others where they are sent.
+func (f *routeFn) countDead(ctx context.Context, dead map[string]int) {
+	for reason, n := range dead {
+		f.metrics.dead.Inc(ctx, int64(n))
+		beam.NewCounter("dead_letters", reason).Inc(ctx, int64(n))
+		if f.Config.Letters == lettersToFiles {
+			f.job.monitor.handed(n)
+		}
+	}
+}
+
+func (f *routeFn) FinishBundle(ctx context.Context, emit func(string, []byte), _ func(int64, []byte)) error {
+	if err := f.finish(ctx, f.counted(ctx, emit)); err != nil {
+		return f.job.monitor.failed(err)
+	}
+	return nil
+}
+
+func (f *routeFn) finish(ctx context.Context, emit route.Emit) error {
+	var keeper writer // of dead letters
+	for i, w := range f.writers {
+		if err := f.flush(ctx, i, w, emit); err != nil {
+			return err
+		}
+		if w.Name() == f.Config.Letters {
+			keeper = w
+		}
+	}
+	if keeper != nil && f.letters > 0 {
+		if _, err := keeper.flush(ctx); err != nil {
+			return fmt.Errorf("dead letters: %w", err)
+		}
+		f.metrics.letters.Inc(ctx, int64(f.letters))
+		f.job.monitor.buried(f.letters)
+	}
+	f.router.Flush(emit)
+	if f.lanes != nil {
+		f.lanes.Flush()
+	}
+	return nil
+}
+
+// flush waits for a writer and makes dead letters of what it refused.
+func (f *routeFn) flush(ctx context.Context, i int, w writer, emit route.Emit) error {
+	refused, err := w.flush(ctx)
+	if err != nil {
+		return fmt.Errorf("%s: %w", sinkProperty(w.Name()), err)
+	}
+	for _, r := range refused {
+		l := route.Letter(r.batch, r.index)
+		l.Output, l.Reason, l.Detail = w.Name(), r.reason, r.detail
+		f.countDead(ctx, map[string]int{r.reason: 1})
+		f.router.AddLetter(&l, r.batch, emit)
+	}
+	n := f.added[i] - len(refused)
+	f.metrics.written[i].Inc(ctx, int64(n))
+	f.job.monitor.delivered(w.Name(), n)
+	f.job.monitor.withdrawn(len(refused))
+	return nil
 }
 
 func (f *routeFn) counted(ctx context.Context, emit func(string, []byte)) route.Emit {
@@ -70,6 +202,22 @@ func (f *routeFn) counted(ctx context.Context, emit func(string, []byte)) route.
 		f.metrics.blockBytes.Inc(ctx, int64(len(blk)))
 		f.job.monitor.sent(key, len(blk))
 		emit(key, blk)
+	}
+}
+
+// toLane sends a lane's block on: numbered where the runner keeps no order, so
+// that it can be put in order behind the exchange.
+func (f *routeFn) toLane(ctx context.Context, emit func(int64, []byte)) route.EmitLane {
+	return func(lane int, blk []byte, n int, letters bool) {
+		f.metrics.blocks.Inc(ctx, 1)
+		f.metrics.blockBytes.Inc(ctx, int64(len(blk)))
+		if !f.Config.Local {
+			emit(f.Keys[lane], laneBlock(blk, letters))
+			return
+		}
+		f.job.monitor.flying(len(blk))
+		block := f.job.order.number(lane, f.job.attempt, blk, letters)
+		emit(f.Keys[lane], block.encode())
 	}
 }
 

@@ -34,11 +34,16 @@ func (s Summary) Print(w io.Writer) error {
 	rows := [][2]string{
 		{"read", fmt.Sprintf("%s records, %s from %s", Number(p.Read), Bytes(p.ReadBytes), s.Source)},
 		{"delivered", fmt.Sprintf("%s records to %s", Number(p.Delivered), s.Sink)},
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.Sinks)) {
+		rows = append(rows, [2]string{"  " + name, Number(p.Sinks[name]) + " records"})
+	}
+	rows = append(rows, [][2]string{
 		{"dead letters", deadText(p.DeadLetters, s.Reasons)},
 		{"files", fmt.Sprintf("%s, %s", Number(p.Files), Bytes(p.FileBytes))},
 		{"partitions", Number(int64(events))},
 		{"seconds", fmt.Sprintf("%.1f, %s records/s", s.Elapsed.Seconds(), Number(int64(float64(p.Read)/max(s.Elapsed.Seconds(), 0.001))))},
-	}
+	}...)
 	for i, l := range s.Look {
 		label := ""
 		if i == 0 {

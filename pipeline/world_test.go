@@ -332,3 +332,32 @@ func linesOf(body []byte) [][]byte {
 		}
 	})
 }
+
+// copies returns what a stream holds.
+func (w *world) copies(t testing.TB, stream string) []types.Record {
+	t.Helper()
+	shards, err := w.stream.ListShards(t.Context(), &kinesis.ListShardsInput{StreamName: &stream})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []types.Record
+	for _, shard := range shards.Shards {
+		at, err := w.stream.GetShardIterator(t.Context(), &kinesis.GetShardIteratorInput{
+			StreamName: &stream, ShardId: shard.ShardId, ShardIteratorType: types.ShardIteratorTypeTrimHorizon,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for next := at.ShardIterator; ; {
+			got, err := w.stream.GetRecords(t.Context(), &kinesis.GetRecordsInput{ShardIterator: next})
+			if err != nil {
+				t.Fatal(err)
+			}
+			out = append(out, got.Records...)
+			if next = got.NextShardIterator; len(got.Records) == 0 {
+				break
+			}
+		}
+	}
+	return out
+}

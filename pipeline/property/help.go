@@ -41,10 +41,6 @@ func (t *table) help(w io.Writer) error {
 			wrap(&b, "      ", "Default: "+p.defaultText(func(s string) string { return s })+". Allowed: "+p.allowed()+".")
 		}
 	}
-	if later := t.unsupported(); len(later) > 0 {
-		fmt.Fprintf(&b, "\nNot supported by this version\n\n")
-		wrap(&b, "  ", "These names of the original application are known, and refused for now: "+strings.Join(later, ", ")+".")
-	}
 	_, err := w.Write(b.Bytes())
 	return err
 }
@@ -66,9 +62,6 @@ func (t *table) markdown(w io.Writer) error {
 			fmt.Fprintf(&b, "| `%s` | %s | %s Allowed: %s. |\n",
 				p.Name, cell(p.defaultText(func(s string) string { return "`" + s + "`" })), cell(p.Doc), cell(p.allowed()))
 		}
-	}
-	if later := t.unsupported(); len(later) > 0 {
-		fmt.Fprintf(&b, "\nKnown from the original application, and refused by this version: `%s`.\n", strings.Join(later, "`, `"))
 	}
 	_, err := w.Write(b.Bytes())
 	return err

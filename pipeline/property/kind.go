@@ -29,8 +29,6 @@ type verdict struct {
 func (p *Property) check(text string) verdict {
 	good := verdict{canonical: text}
 	switch {
-	case p.Kind == Unsupported:
-		return verdict{problem: "is known, but not supported by this version"}
 	case text == "" && p.AllowEmpty:
 		return good
 	case text == "":
@@ -325,8 +323,6 @@ func (p *Property) allowed() string {
 		return "a bucket's name or s3://bucket/prefix/"
 	case Path:
 		return "the path of a file"
-	case Unsupported:
-		return ""
 	default:
 		return "text"
 	}

@@ -118,9 +118,6 @@ func TestMistakes(t *testing.T) {
 		{name: "wrong value", env: []string{"STREAMING_ETL_OUTPUT_PART_SIZE_MB=4"}, want: []Mistake{
 			{Property: "OutputPartSizeMb", Value: "4", Source: "environment STREAMING_ETL_OUTPUT_PART_SIZE_MB", Problem: "is too small", Allowed: "5 to 512 MB"},
 		}},
-		{name: "unsupported", args: []string{"--OutputKafkaTopic=trips"}, want: []Mistake{
-			{Property: "OutputKafkaTopic", Source: "flag --OutputKafkaTopic", Problem: "is known, but not supported by this version"},
-		}},
 		{name: "credentials in a URL are masked", args: []string{"--InputStreamEndpoint=http://me:hunter2@host"}, want: []Mistake{
 			{
 				Property: "InputStreamEndpoint", Value: "http://***@host", Source: "flag --InputStreamEndpoint",

@@ -34,7 +34,6 @@ func secretProperties() []Property {
 		{Name: "ServerURL", Group: "Server", Kind: URL, Doc: "The address."},
 		{Name: "ServerPort", Group: "Server", Kind: Int, Default: "80", Min: 1, Max: 65535, Doc: "The port."},
 		{Name: "Rate", Group: "Server", Kind: Float, Default: "1.5", Min: 0, Max: 10, Doc: "The rate."},
-		{Name: "OldThing", Group: "Server", Kind: Unsupported},
 	}
 }
 

@@ -41,9 +41,6 @@ const (
 	Template
 	// Path is the path of a file; whether it exists is found out by its reader.
 	Path
-	// Unsupported is a name of the original application that this version
-	// knows but does not implement: giving it is a mistake, never ignored.
-	Unsupported
 )
 
 // Property is one entry of the table.
@@ -132,23 +129,12 @@ func (t *table) groups() []string {
 	var groups []string
 	seen := make(map[string]bool)
 	for _, p := range t.list {
-		if p.Kind != Unsupported && !seen[p.Group] {
+		if !seen[p.Group] {
 			seen[p.Group] = true
 			groups = append(groups, p.Group)
 		}
 	}
 	return groups
-}
-
-// unsupported returns the names that are known and refused.
-func (t *table) unsupported() []string {
-	var names []string
-	for _, p := range t.list {
-		if p.Kind == Unsupported {
-			names = append(names, p.Name)
-		}
-	}
-	return names
 }
 
 // nearestName returns the known name most like name, or "".
@@ -170,14 +156,11 @@ func (t *table) nearestName(name string, options bool) string {
 
 // show returns a value as it may be shown to people.
 func (p *Property) show(value string) string {
-	switch {
-	case p.Secret:
+	if p.Secret {
 		return "***"
-	case p.Kind == Unsupported:
-		return "" // it may be a secret of a later version
 	}
 	// Credentials in a URL are refused by its check, and must not be told by the refusal.
-	if at := strings.LastIndexByte(value, '@'); at >= 0 && (p.Kind == URL || p.Kind == Bucket) {
+	if at := strings.LastIndexByte(value, '@'); at >= 0 && (p.Kind == URL || p.Kind == Bucket || strings.Contains(value, "://")) {
 		start := 0
 		if i := strings.Index(value[:at], "://"); i >= 0 {
 			start = i + len("://")

@@ -1,25 +1,35 @@
 package property
 
+import "slices"
+
 // The groups of properties, in the order in which they are listed.
 const (
-	groupSource  = "Source"
-	groupSchema  = "Event schema"
-	groupS3      = "S3 sink"
-	groupDiscard = "Discarding sink"
-	groupJob     = "Job"
-	groupFlink   = "On Flink"
-	groupLater   = "Later"
+	groupSource        = "Source"
+	groupKafkaSource   = "Kafka source"
+	groupSchema        = "Event schema"
+	groupS3            = "S3 sink"
+	groupKafkaSink     = "Kafka sink"
+	groupElasticsearch = "Elasticsearch sink"
+	groupKinesisSink   = "Kinesis sink"
+	groupKafkaSecurity = "Login to Kafka"
+	groupDiscard       = "Discarding sink"
+	groupJob           = "Job"
+	groupFlink         = "On Flink"
 )
 
 // properties is the table of all properties. Limits of services are those of
 // the Amazon Kinesis Data Streams and Amazon S3 developer guides.
 func properties() []Property {
+	return slices.Concat(source(), kafkaSource(), filesSink(), kafkaSink(), elasticsearchSink(), kinesisSink(), kafkaSecurity(), job())
+}
+
+// source lists the properties of the Kinesis source and those of all sources.
+func source() []Property {
 	return []Property{
-		// Source
 		{
 			Name: "InputKinesisStream", Group: groupSource, Kind: String,
 			Check: checkStream, Allowed: "a stream's name (1 to 128 of a-z A-Z 0-9 _ . -) or its ARN",
-			Doc: "The Kinesis stream to read, by name or ARN.",
+			Doc: "The Kinesis stream to read, by name or ARN; several with commas between are one source.",
 		},
 		{
 			Name: "InputStreamRegion", Group: groupSource, Kind: String, DefaultOf: "Region",
@@ -79,15 +89,17 @@ func properties() []Property {
 			Doc: "Instead of a stream: makes so many records in the workers, of the sample's taxi trips again and again, to measure what comes behind a source. " +
 				"With --runner=direct the command ends when they are delivered.",
 		},
+	}
+}
 
-		// Event schema
+// filesSink lists those of events and of the S3 sink.
+func filesSink() []Property {
+	return []Property{
 		{
 			Name: "EventSchema", Group: groupSchema, Kind: Path, DefaultNote: "built-in taxi trip", AllowEmpty: true,
 			Doc: "The path of an Avro schema file (.avsc), or the schema's text itself where it begins with {, that names and types an event's fields: the JSON that is accepted and the columns of Parquet files. " +
 				"Empty is the built-in taxi trip. Templates name fields of this schema.",
 		},
-
-		// S3 sink
 		{
 			Name: "OutputBucket", Group: groupS3, Kind: Bucket,
 			Doc: "The bucket to write to, as a name or as s3://bucket/prefix/; OutputPrefix follows the prefix of a URI.",
@@ -150,13 +162,21 @@ func properties() []Property {
 				"Smaller blocks cost a round trip to the runner's state each.",
 		},
 
-		// Discarding sink
+		{
+			Name: "DeadLetterBucket", Group: groupS3, Kind: Bucket, DefaultNote: "OutputBucket and OutputPrefix",
+			Doc: "Where dead letters are written, as a name or as s3://bucket/prefix/, when they should not lie beside the data, or when the job has no OutputBucket. Without either they go to OutputKafkaDeadLetterTopic or ElasticsearchDeadLetterIndex.",
+		},
+	}
+}
+
+// job lists those of the job as a whole.
+func job() []Property {
+	return []Property{
 		{
 			Name: "OutputDiscarding", Group: groupDiscard, Kind: Bool, Default: "false",
-			Doc: "true counts the events and drops them, to measure what a source gives.",
+			Doc: "true counts the records and drops them undecoded, to measure what a source gives.",
 		},
 
-		// Job
 		{
 			Name: "JobName", Group: groupJob, Kind: String, Default: "streaming-etl",
 			Check: checkJobName, Allowed: "1 to 128 printable ASCII characters",
@@ -172,7 +192,6 @@ func properties() []Property {
 			Doc: "How many instances of each step run at once. 0 is the number of CPUs with --runner=direct, and what the submission or the cluster says on Flink.",
 		},
 
-		// On Flink
 		{
 			Name: "CheckpointInterval", Group: groupFlink, Kind: Millis, Default: "0", Max: 86_400_000, DefaultNote: "the cluster's, or 60000 where it has none",
 			Doc: "The time between two checkpoints, in milliseconds. Nothing is committed but by a checkpoint, so it is how long an event takes to be visible at the least.",
@@ -205,19 +224,6 @@ func properties() []Property {
 			Name: "ObjectReuse", Group: groupFlink, Kind: Bool, Default: "true",
 			Doc: "Has Flink hand elements from operator to operator without copying them.",
 		},
-
-		// Known from the original application, for later versions.
-		{Name: "InputKafkaBootstrapServers", Group: groupLater, Kind: Unsupported},
-		{Name: "InputKafkaTopic", Group: groupLater, Kind: Unsupported},
-		{Name: "OutputKinesisStream", Group: groupLater, Kind: Unsupported},
-		{Name: "OutputStreamRegion", Group: groupLater, Kind: Unsupported},
-		{Name: "OutputKafkaBootstrapServers", Group: groupLater, Kind: Unsupported},
-		{Name: "OutputKafkaTopic", Group: groupLater, Kind: Unsupported},
-		{Name: "OutputElasticsearchEndpoint", Group: groupLater, Kind: Unsupported},
-		{Name: "ElasticsearchRegion", Group: groupLater, Kind: Unsupported},
-		{Name: "ElasticsearchBulkFlushMaxSizeMb", Group: groupLater, Kind: Unsupported},
-		{Name: "ElasticsearchBulkFlushMaxActions", Group: groupLater, Kind: Unsupported},
-		{Name: "ElasticsearchBulkFlushInterval", Group: groupLater, Kind: Unsupported},
 	}
 }
 

@@ -1,7 +1,6 @@
 package property
 
 import (
-	"slices"
 	"strings"
 	"testing"
 )
@@ -23,9 +22,6 @@ func TestTableIsConsistent(t *testing.T) {
 		}
 		if p.Kind == 0 || p.Group == "" {
 			t.Errorf("%s has no kind or no group", p.Name)
-		}
-		if p.Kind == Unsupported {
-			continue
 		}
 		if upper := p.Name[0] >= 'A' && p.Name[0] <= 'Z'; upper == p.option {
 			t.Errorf("%s: properties begin with a capital letter, options do not", p.Name)
@@ -71,7 +67,33 @@ func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 		"BundleTimeMs": "500", "WorkerMemoryLimitMb": "0", "WorkerMaxProcs": "0", "ObjectReuse": "true",
 		"OutputFileTargetSizeMb": "64", "OutputFileRollIntervalMs": "60000",
 		"OutputWritersPerPartition": "1", "OutputPartSizeMb": "8", "OutputDiscarding": "false", "JobName": "streaming-etl", "Region": "",
-		"Parallelism": "0",
+		"Parallelism": "0", "DeadLetterBucket": "",
+
+		"InputKafkaBootstrapServers": "", "InputKafkaTopic": "", "InputKafkaGroupId": "", "InputKafkaInitialPosition": "LATEST",
+		"InputKafkaInitialTimestamp": "", "InputKafkaGroupFallback": "EARLIEST", "InputKafkaOffsetReset": "FAIL",
+		"InputKafkaIsolation": "read_committed", "InputKafkaDiscoveryInterval": "30000", "InputKafkaCommitOffsets": "true",
+		"InputKafkaStopAtEnd": "false", "InputKafkaTombstones": "DEAD_LETTER",
+
+		"OutputKafkaBootstrapServers": "", "OutputKafkaTopic": "", "OutputKafkaKey": "", "OutputKafkaDelivery": "EXACTLY_ONCE",
+		"OutputKafkaTransactionalIdPrefix": "", "OutputKafkaMarkerTopic": "", "OutputKafkaMarkerPolicy": "STRICT",
+		"OutputKafkaLanes": "0", "OutputKafkaCompression": "lz4", "OutputKafkaMaxMessageBytes": "1000012",
+		"OutputKafkaCreateTopic": "false", "OutputKafkaDeadLetterTopic": "dead-letters",
+
+		"KafkaSecurityProtocol": "PLAINTEXT", "KafkaSaslMechanism": "NONE", "KafkaUsername": "", "KafkaPasswordFrom": "",
+		"KafkaTokenFrom": "", "KafkaCaFile": "", "KafkaCertificateFile": "", "KafkaPrivateKeyFile": "", "KafkaRoleArn": "",
+		"OutputKafkaSecurityProtocol": "PLAINTEXT", "OutputKafkaSaslMechanism": "NONE", "OutputKafkaUsername": "",
+		"OutputKafkaPasswordFrom": "", "OutputKafkaTokenFrom": "", "OutputKafkaCaFile": "", "OutputKafkaCertificateFile": "",
+		"OutputKafkaPrivateKeyFile": "", "OutputKafkaRoleArn": "",
+
+		"OutputElasticsearchEndpoint": "", "ElasticsearchRegion": "", "ElasticsearchAuth": "AUTO", "ElasticsearchUsername": "",
+		"ElasticsearchPasswordFrom": "", "ElasticsearchApiKeyFrom": "", "ElasticsearchIndex": "{type}", "ElasticsearchDocumentId": "{trip_id}",
+		"ElasticsearchVersion": "", "ElasticsearchRouting": "", "ElasticsearchPipeline": "", "ElasticsearchOperation": "index",
+		"ElasticsearchDeleteField": "", "ElasticsearchDeleteValue": "true", "ElasticsearchDocument": "RECEIVED",
+		"ElasticsearchIndexTemplate": "", "ElasticsearchBulkFlushMaxSizeMb": "5", "ElasticsearchBulkFlushMaxActions": "1000",
+		"ElasticsearchBulkFlushInterval": "1000", "ElasticsearchConcurrency": "4", "ElasticsearchDeadLetterIndex": "dead-letters",
+
+		"OutputKinesisStream": "", "OutputStreamRegion": "", "OutputStreamEndpoint": "", "OutputKinesisPartitionKey": "{trip_id}",
+		"OutputKinesisExplicitHashKey": "", "OutputKinesisAggregation": "false",
 	}
 	s, err := Load(Sources{})
 	if err != nil {
@@ -83,17 +105,8 @@ func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 		}
 	}
 	for _, p := range properties() {
-		if _, ok := want[p.Name]; !ok && p.Kind != Unsupported {
+		if _, ok := want[p.Name]; !ok {
 			t.Errorf("%s is not in this test", p.Name)
-		}
-	}
-}
-
-func TestOriginalNamesOfLaterVersionsAreUnsupported(t *testing.T) {
-	names := newTable(nil, properties()).unsupported()
-	for _, name := range []string{"OutputKinesisStream", "OutputKafkaTopic", "InputKafkaTopic", "OutputElasticsearchEndpoint", "ElasticsearchBulkFlushInterval"} {
-		if !slices.Contains(names, name) {
-			t.Errorf("%s is not among %v", name, names)
 		}
 	}
 }

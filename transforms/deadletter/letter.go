@@ -93,6 +93,22 @@ func (l *Letter) AppendJSON(dst []byte) []byte {
 	return append(w.Buf, '}', '\n')
 }
 
+// AppendShort appends the letter's JSON without a line end. Where it would have
+// more than limit bytes, the payload is cut until it fits, and the detail says so.
+func (l *Letter) AppendShort(dst []byte, limit int) []byte {
+	start := len(dst)
+	short := *l
+	for {
+		dst = short.AppendJSON(dst[:start])
+		dst = dst[:len(dst)-1]
+		if len(dst)-start <= limit || len(short.Payload) == 0 {
+			return dst
+		}
+		short.Payload = l.Payload[:len(short.Payload)/2]
+		short.Detail = fmt.Sprintf("%s (the payload is cut to %d of %d bytes)", l.Detail, len(short.Payload), len(l.Payload))
+	}
+}
+
 func appendKey(w *jx.Writer, key string) {
 	w.Str(key)
 	w.Buf = append(w.Buf, ':')

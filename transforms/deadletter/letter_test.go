@@ -157,3 +157,20 @@ func FuzzParse(f *testing.F) {
 		roundTrip(t, l)
 	})
 }
+
+func TestAShortLetterHasAsMuchPayloadAsFits(t *testing.T) {
+	l := letter()
+	l.Payload = bytes.Repeat([]byte("x"), 10_000)
+	out := l.AppendShort([]byte("before "), 2000)
+	got, err := deadletter.Parse(out[len("before "):])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(got.Payload); len(out) > 2000+len("before ") || n < 500 || !bytes.HasPrefix(l.Payload, got.Payload) || !strings.Contains(got.Detail, "of 10000 bytes") {
+		t.Errorf("%d bytes with a payload of %d, detail %q", len(out), n, got.Detail)
+	}
+	l.Payload = l.Payload[:10]
+	if out := l.AppendShort(nil, 2000); string(out)+"\n" != string(l.AppendJSON(nil)) {
+		t.Errorf("a letter that fits became %s", out)
+	}
+}

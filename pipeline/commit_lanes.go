@@ -1,0 +1,185 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"maps"
+	"reflect"
+	"slices"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/state"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/streaming-etl/streaming-etl/io/kafkaio/transact"
+	"github.com/streaming-etl/streaming-etl/transforms/block"
+	"github.com/streaming-etl/streaming-etl/transforms/message"
+)
+
+func init() {
+	beam.RegisterType(reflect.TypeFor[*commitLanesFn]())
+}
+
+// commitLanesFn writes the blocks of each lane in transactions, in order. On a
+// cluster its input is stable: it sees a block only after a checkpoint holds
+// it, and again, in the same order, after a restore; the marker that each
+// transaction writes with the records tells what was committed.
+type commitLanesFn struct {
+	Config Config
+	// Order is declared so that the runner keys the step by lane, which keeps
+	// the order. It is never touched: state and stable input do not go together.
+	Order state.Value[int64]
+
+	job       *process
+	committer *transact.Committer
+	lanes     map[int]*laneWork
+	metrics   laneMetrics
+}
+
+// laneWork is what a bundle has for a lane.
+type laneWork struct {
+	blocks          []transact.Block
+	size            int
+	events, letters int
+}
+
+type laneMetrics struct {
+	records, dead, repeated beam.Counter
+}
+
+func newCommitLanesFn(c Config) *commitLanesFn {
+	return &commitLanesFn{Config: c, Order: state.MakeValueState[int64]("order")}
+}
+
+func (f *commitLanesFn) Setup(ctx context.Context) (err error) {
+	f.job = processFor(f.Config.JobID)
+	f.metrics = laneMetrics{
+		records:  beam.NewCounter("kafka", "records_committed"),
+		dead:     beam.NewCounter("kafka", "dead_letters_committed"),
+		repeated: beam.NewCounter("kafka", "blocks_repeated"),
+	}
+	f.lanes = map[int]*laneWork{}
+	f.committer, err = share(f.job, "kafka committer", func() (*transact.Committer, func(), error) {
+		c, err := transact.New(context.WithoutCancel(ctx), f.Config.KafkaSink)
+		if err != nil {
+			return nil, nil, err
+		}
+		return c, c.Close, nil
+	})
+	return err
+}
+
+func (f *commitLanesFn) StartBundle(context.Context) {
+	f.job.monitor.begin()
+	clear(f.lanes)
+}
+
+func (f *commitLanesFn) ProcessElement(ctx context.Context, _ state.Provider, _ int64, in []byte) error {
+	n, err := decodeNumbered(in)
+	if err != nil {
+		return err
+	}
+	ready := []numbered{n}
+	if f.Config.Local {
+		f.job.monitor.flying(-len(n.block))
+		ready = f.job.order.sort(n)
+	}
+	for _, n := range ready {
+		if err := f.add(&n); err != nil {
+			return err
+		}
+	}
+	if w := f.lanes[n.lane]; w != nil && w.size >= commitBytes {
+		return f.commit(ctx, []int{n.lane})
+	}
+	return nil
+}
+
+func (f *commitLanesFn) add(n *numbered) error {
+	rows, err := block.RowsOf(n.block)
+	if err != nil {
+		return fmt.Errorf("block %d of lane %d: %w", n.number, n.lane, err)
+	}
+	w := f.lanes[n.lane]
+	if w == nil {
+		w = &laneWork{}
+		f.lanes[n.lane] = w
+	}
+	if n.letters {
+		w.letters += rows
+	} else {
+		w.events += rows
+	}
+	w.blocks = append(w.blocks, transact.Block{Job: n.job, Number: n.number, Attempt: n.attempt, Records: records(n.block)})
+	w.size += len(n.block)
+	return nil
+}
+
+// commitBytes is the compressed size of a lane's blocks at which they are
+// written before the bundle ends.
+const commitBytes = 16 << 20
+
+// FinishBundle commits what is left, all lanes at one time.
+func (f *commitLanesFn) FinishBundle(ctx context.Context) error {
+	defer f.job.monitor.end()
+	return f.commit(ctx, slices.Sorted(maps.Keys(f.lanes)))
+}
+
+func (f *commitLanesFn) commit(ctx context.Context, lanes []int) error {
+	outcomes := make([]transact.Outcome, len(lanes))
+	g, gctx := errgroup.WithContext(ctx)
+	for i, lane := range lanes {
+		w := f.lanes[lane]
+		g.Go(func() (err error) {
+			outcomes[i], err = f.committer.Commit(gctx, lane, w.blocks)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return f.job.monitor.failed(fmt.Errorf("OutputKafkaTopic: %w", err))
+	}
+	for i, lane := range lanes {
+		w := f.lanes[lane]
+		f.metrics.repeated.Inc(ctx, int64(outcomes[i].Skipped))
+		f.metrics.records.Inc(ctx, int64(w.events))
+		f.metrics.dead.Inc(ctx, int64(w.letters))
+		f.job.monitor.delivered(kafkaName, w.events)
+		f.job.monitor.buried(w.letters)
+		delete(f.lanes, lane)
+	}
+	return nil
+}
+
+// records reads the records of a block, which stay valid.
+func records(blk []byte) iter.Seq2[transact.Record, error] {
+	return func(yield func(transact.Record, error) bool) {
+		var (
+			r       message.Reader
+			m       message.Message
+			headers []transact.Header
+		)
+		if err := r.Open(blk); err != nil {
+			yield(transact.Record{}, err)
+			return
+		}
+		for {
+			ok, err := r.Next(&m)
+			if err != nil {
+				yield(transact.Record{}, err)
+				return
+			}
+			if !ok {
+				return
+			}
+			from := len(headers)
+			for _, h := range m.Meta.Headers {
+				headers = append(headers, transact.Header{Key: string(h.Key), Value: h.Value})
+			}
+			out := transact.Record{Topic: m.Topic, Key: m.Meta.Key, Value: m.Value, Headers: headers[from:len(headers):len(headers)], Timestamp: m.Meta.Timestamp}
+			if !yield(out, nil) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,73 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/state"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/log"
+
+	"github.com/streaming-etl/streaming-etl/io/kafkaio"
+	"github.com/streaming-etl/streaming-etl/transforms/route"
+)
+
+func init() {
+	beam.RegisterType(reflect.TypeFor[*commitOffsetsFn]())
+}
+
+// commitOffsetsFn commits the positions of slots to the consumer group, for
+// tools that show the lag. Its input is stable: what it commits is held by a
+// checkpoint. The job itself never reads the group's positions again.
+type commitOffsetsFn struct {
+	Config Config
+	// Order is declared for the runner to key the step by slot, as that of
+	// commitLanesFn is.
+	Order state.Value[int64]
+
+	job       *process
+	committer *kafkaio.OffsetCommitter
+	// last has the newest positions of each slot in the bundle.
+	last   map[int64][]byte
+	failed beam.Counter
+}
+
+func newCommitOffsetsFn(c Config) *commitOffsetsFn {
+	return &commitOffsetsFn{Config: c, Order: state.MakeValueState[int64]("order")}
+}
+
+// commitsOffsets says that positions are told to Kafka. The local runner keeps
+// no order and no checkpoints: there they are not.
+func (c Config) commitsOffsets() bool {
+	return c.Route.Source == route.Kafka && c.CommitOffsets && !c.Local && !c.Discard
+}
+
+func (f *commitOffsetsFn) Setup(ctx context.Context) (err error) {
+	f.job = processFor(f.Config.JobID)
+	f.last = map[int64][]byte{}
+	f.failed = beam.NewCounter("kafka", "offset_commits_failed")
+	f.committer, err = share(f.job, "kafka offsets", func() (*kafkaio.OffsetCommitter, func(), error) {
+		c, err := kafkaio.NewOffsetCommitter(context.WithoutCancel(ctx), f.Config.Kafka)
+		if err != nil {
+			return nil, nil, err
+		}
+		return c, c.Close, nil
+	})
+	return err
+}
+
+func (f *commitOffsetsFn) ProcessElement(_ context.Context, _ state.Provider, slot int64, positions []byte) {
+	f.last[slot] = positions
+}
+
+// FinishBundle commits. A group that cannot be told is no reason to stop.
+func (f *commitOffsetsFn) FinishBundle(ctx context.Context) {
+	for _, positions := range f.last {
+		if err := f.committer.Commit(ctx, positions); err != nil {
+			f.failed.Inc(ctx, 1)
+			log.Warn(ctx, fmt.Sprintf("InputKafkaGroupId: %v", err))
+		}
+	}
+	clear(f.last)
+}

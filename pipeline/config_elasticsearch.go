@@ -1,0 +1,54 @@
+package pipeline
+
+import (
+	"os"
+
+	"github.com/streaming-etl/streaming-etl/io/elasticsearchio"
+	"github.com/streaming-etl/streaming-etl/pipeline/property"
+)
+
+// writeElasticsearch reads the properties of the Elasticsearch sink.
+func (c *Config) writeElasticsearch(p *property.Set) {
+	if !p.Given("OutputElasticsearchEndpoint") {
+		return
+	}
+	auth := elasticsearchio.Auth(p.Get("ElasticsearchAuth"))
+	if auth == "AUTO" {
+		auth = elasticsearchio.AuthByHost
+	}
+	e := &ElasticsearchSink{
+		Client: elasticsearchio.Options{
+			Endpoints:   list(p.Get("OutputElasticsearchEndpoint")),
+			Auth:        auth,
+			Region:      p.Get("ElasticsearchRegion"),
+			Username:    p.Get("ElasticsearchUsername"),
+			Password:    elasticsearchio.Secret(secretPlace(p.Get("ElasticsearchPasswordFrom"))),
+			APIKey:      elasticsearchio.Secret(secretPlace(p.Get("ElasticsearchApiKeyFrom"))),
+			MaxBytes:    int(p.Size("ElasticsearchBulkFlushMaxSizeMb")),
+			MaxActions:  p.Int("ElasticsearchBulkFlushMaxActions"),
+			Interval:    p.Duration("ElasticsearchBulkFlushInterval"),
+			Concurrency: p.Int("ElasticsearchConcurrency"),
+		},
+		Index:       p.Get("ElasticsearchIndex"),
+		ID:          p.Get("ElasticsearchDocumentId"),
+		Version:     p.Get("ElasticsearchVersion"),
+		Routing:     p.Get("ElasticsearchRouting"),
+		Pipeline:    p.Get("ElasticsearchPipeline"),
+		Operation:   p.Get("ElasticsearchOperation"),
+		DeleteField: p.Get("ElasticsearchDeleteField"),
+		DeleteValue: p.Get("ElasticsearchDeleteValue"),
+		Typed:       p.Get("ElasticsearchDocument") == "TYPED",
+	}
+	if name := p.Get("ElasticsearchIndexTemplate"); name != "" {
+		text, err := os.ReadFile(name)
+		addFault(p, "ElasticsearchIndexTemplate", err)
+		e.IndexTemplate = string(text)
+	}
+	if e.Version != "" && e.Operation != "index" {
+		p.Add(property.Mistake{Property: "ElasticsearchVersion", Problem: "goes with ElasticsearchOperation=index: Elasticsearch has no versions for " + e.Operation})
+	}
+	if p.Valid("OutputElasticsearchEndpoint") {
+		addFault(p, "OutputElasticsearchEndpoint", e.Client.Validate())
+	}
+	c.Elasticsearch = e
+}

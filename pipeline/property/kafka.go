@@ -1,0 +1,242 @@
+package property
+
+import (
+	"fmt"
+	"net"
+	"regexp"
+	"strings"
+)
+
+// kafkaSource lists the properties of the Kafka source.
+func kafkaSource() []Property {
+	return []Property{
+		{
+			Name: "InputKafkaBootstrapServers", Group: groupKafkaSource, Kind: String, Check: checkBrokers, Allowed: allowedBrokers,
+			Doc: "The Kafka brokers to ask first, host:port with commas between. It goes with InputKafkaTopic, in place of InputKinesisStream.",
+		},
+		{
+			Name: "InputKafkaTopic", Group: groupKafkaSource, Kind: String, Check: checkTopics,
+			Allowed: "a topic's name, several with commas between, or regex: and a regular expression",
+			Doc:     "What to read: one topic, several, or with regex: all whose whole name the expression matches; those that appear later are read from their beginning.",
+		},
+		{
+			Name: "InputKafkaGroupId", Group: groupKafkaSource, Kind: String, DefaultNote: "JobName", Check: checkGroup, Allowed: "1 to 249 printable characters",
+			Doc: "The consumer group that the positions are committed to, for tools that show how far a job has come, and that GROUP_OFFSETS begins at. A restored job goes on at its checkpoint, never at the group's positions.",
+		},
+		{
+			Name: "InputKafkaInitialPosition", Group: groupKafkaSource, Kind: Enum, Default: "LATEST",
+			Values: []string{"LATEST", "EARLIEST", "GROUP_OFFSETS", "TIMESTAMP"},
+			Doc:    "Where a job that was never started before begins to read: at what arrives from now on, at the oldest record kept, at the group's committed positions, or at InputKafkaInitialTimestamp.",
+		},
+		{
+			Name: "InputKafkaInitialTimestamp", Group: groupKafkaSource, Kind: Time,
+			Doc: "With InputKafkaInitialPosition=TIMESTAMP: the timestamp of the first record to read.",
+		},
+		{
+			Name: "InputKafkaGroupFallback", Group: groupKafkaSource, Kind: Enum, Default: "EARLIEST", Values: []string{"EARLIEST", "LATEST"},
+			Doc: "With InputKafkaInitialPosition=GROUP_OFFSETS: where to begin in a partition that the group has no position in.",
+		},
+		{
+			Name: "InputKafkaOffsetReset", Group: groupKafkaSource, Kind: Enum, Default: "FAIL", Values: []string{"FAIL", "EARLIEST", "LATEST"},
+			Doc: "What to do when the position to go on at is no longer there, because retention was shorter than a pause or the topic was made anew: fail, or go on at the oldest or the newest record, which leaves out or repeats events.",
+		},
+		{
+			Name: "InputKafkaIsolation", Group: groupKafkaSource, Kind: Enum, Default: "read_committed", Values: []string{"read_committed", "read_uncommitted"},
+			Doc: "read_committed takes exactly the records of committed transactions, and those outside of any; read_uncommitted also those of transactions that are open or were given up.",
+		},
+		{
+			Name: "InputKafkaDiscoveryInterval", Group: groupKafkaSource, Kind: Millis, Default: "30000", Min: 100, Max: 3_600_000,
+			Doc: "How often new partitions, and new topics of a regex:, are looked for.",
+		},
+		{
+			Name: "InputKafkaCommitOffsets", Group: groupKafkaSource, Kind: Bool, Default: "true",
+			Doc: "Commits the positions to the group after each completed checkpoint. They are for tools that show the lag; the job does not need them.",
+		},
+		{
+			Name: "InputKafkaStopAtEnd", Group: groupKafkaSource, Kind: Bool, Default: "false",
+			Doc: "Reads each partition up to where it ended when it was first looked at, and no further. With --runner=direct the command ends when that is delivered.",
+		},
+		{
+			Name: "InputKafkaTombstones", Group: groupKafkaSource, Kind: Enum, Default: "DEAD_LETTER", Values: []string{"DEAD_LETTER", "PASS"},
+			Doc: "What becomes of records whose value is null: dead letters, or passed on to the Kafka sink (other sinks leave them out).",
+		},
+	}
+}
+
+// kafkaSink lists the properties of the Kafka sink.
+func kafkaSink() []Property {
+	return []Property{
+		{
+			Name: "OutputKafkaBootstrapServers", Group: groupKafkaSink, Kind: String, Check: checkBrokers, Allowed: allowedBrokers,
+			Doc: "The Kafka brokers to ask first, host:port with commas between. It goes with OutputKafkaTopic.",
+		},
+		{
+			Name: "OutputKafkaTopic", Group: groupKafkaSink, Kind: Template, Allowed: "text with {field}s and variables, such as trips or trips-{type}",
+			Doc: "The topic to write to, or a template that gives each event's own one.",
+		},
+		{
+			Name: "OutputKafkaKey", Group: groupKafkaSink, Kind: Template, AllowEmpty: true, DefaultNote: "the source record's key, if it has one",
+			Allowed: "text with {field}s and variables, such as {trip_id}",
+			Doc:     "The template of a record's key. Records of one key keep their order.",
+		},
+		{
+			Name: "OutputKafkaDelivery", Group: groupKafkaSink, Kind: Enum, Default: "EXACTLY_ONCE", Values: []string{"EXACTLY_ONCE", "AT_LEAST_ONCE"},
+			Doc: "EXACTLY_ONCE writes in transactions, once a checkpoint holds what is written: readers need isolation.level=read_committed, and see events a checkpoint interval later. AT_LEAST_ONCE writes at once, and again after a restart.",
+		},
+		{
+			Name: "OutputKafkaTransactionalIdPrefix", Group: groupKafkaSink, Kind: String, DefaultNote: "JobName", Check: checkGroup, Allowed: "1 to 249 printable characters",
+			Doc: "What the transactional ids begin with, one per lane. Two jobs that write at the same time must not share it: they would fence each other.",
+		},
+		{
+			Name: "OutputKafkaMarkerTopic", Group: groupKafkaSink, Kind: String, DefaultNote: "OutputKafkaTransactionalIdPrefix and -markers", Check: checkTopic, Allowed: "a topic's name",
+			Doc: "The compacted topic that holds, for each lane, what was committed last. The job makes it, and it is the job's own. It must not be deleted or emptied.",
+		},
+		{
+			Name: "OutputKafkaMarkerPolicy", Group: groupKafkaSink, Kind: Enum, Default: "STRICT", Values: []string{"STRICT", "ACCEPT"},
+			Doc: "What to do when the marker and the restored job disagree: the marker is gone or lower than what was committed (the brokers lost data), or higher (the job was started from a savepoint older than what it wrote afterwards). STRICT refuses to go on; ACCEPT goes on from the job's own state, which then repeats what was written since.",
+		},
+		{
+			Name: "OutputKafkaLanes", Group: groupKafkaSink, Kind: Int, Default: "0", Max: 256, DefaultNote: "8, or Parallelism if that is more",
+			Doc: "How many transactions are written at a time; a key's records are always of one lane. A restored job keeps the number it was started with.",
+		},
+		{
+			Name: "OutputKafkaCompression", Group: groupKafkaSink, Kind: Enum, Default: "lz4", Values: []string{"none", "gzip", "snappy", "lz4", "zstd"},
+			Doc: "The compression of the batches that are written.",
+		},
+		{
+			Name: "OutputKafkaMaxMessageBytes", Group: groupKafkaSink, Kind: Int, Default: "1000012", Min: 1024, Max: 1 << 30,
+			Doc: "The largest message, with its key and headers, in bytes; larger events are dead letters. With the batch around it, it must not be above the topic's max.message.bytes.",
+		},
+		{
+			Name: "OutputKafkaCreateTopic", Group: groupKafkaSink, Kind: Bool, Default: "false",
+			Doc: "Makes the topic when it does not exist, with the cluster's default partitions and replication. A topic by template is never made.",
+		},
+		{
+			Name: "OutputKafkaDeadLetterTopic", Group: groupKafkaSink, Kind: String, Default: "dead-letters", Check: checkTopic, Allowed: "a topic's name",
+			Doc: "Where dead letters are written when the job has no bucket for them, a JSON text each, in the same transactions as events.",
+		},
+	}
+}
+
+// kafkaSecurity lists how to log in to Kafka: for both sides, and for the sink
+// where it differs.
+func kafkaSecurity() []Property {
+	var out []Property
+	for _, side := range []string{"", "Output"} {
+		of := func(name string) string {
+			if side == "" {
+				return ""
+			}
+			return "Kafka" + name
+		}
+		which := "of source and sink"
+		if side != "" {
+			which = "of the sink, where it is another cluster"
+		}
+		out = append(out,
+			Property{
+				Name: side + "KafkaSecurityProtocol", Group: groupKafkaSecurity, Kind: Enum, Default: "PLAINTEXT", DefaultOf: of("SecurityProtocol"),
+				Values: []string{"PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"},
+				Doc:    "How connections to the brokers " + which + " are protected.",
+			},
+			Property{
+				Name: side + "KafkaSaslMechanism", Group: groupKafkaSecurity, Kind: Enum, Default: "NONE", DefaultOf: of("SaslMechanism"),
+				Values: []string{"NONE", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "AWS_MSK_IAM", "OAUTHBEARER"},
+				Doc:    "How to log in with SASL_PLAINTEXT and SASL_SSL. AWS_MSK_IAM takes the identity of the AWS environment.",
+			},
+			Property{
+				Name: side + "KafkaUsername", Group: groupKafkaSecurity, Kind: String, DefaultOf: of("Username"),
+				Doc: "Who logs in, with PLAIN and SCRAM.",
+			},
+			Property{
+				Name: side + "KafkaPasswordFrom", Group: groupKafkaSecurity, Kind: String, DefaultOf: of("PasswordFrom"), Check: checkSecretPlace, Allowed: allowedSecretPlace,
+				Doc: "Where the workers read the password: an environment variable or a file.",
+			},
+			Property{
+				Name: side + "KafkaTokenFrom", Group: groupKafkaSecurity, Kind: String, DefaultOf: of("TokenFrom"), Check: checkSecretPlace, Allowed: allowedSecretPlace,
+				Doc: "Where the workers read the bearer token of OAUTHBEARER, anew at each login.",
+			},
+			Property{
+				Name: side + "KafkaCaFile", Group: groupKafkaSecurity, Kind: Path, DefaultOf: of("CaFile"), DefaultNote: "the system's authorities",
+				Doc: "The certificate authorities (PEM) that the brokers' certificates are checked by.",
+			},
+			Property{
+				Name: side + "KafkaCertificateFile", Group: groupKafkaSecurity, Kind: Path, DefaultOf: of("CertificateFile"),
+				Doc: "The client's certificate chain (PEM), for brokers that ask for one.",
+			},
+			Property{
+				Name: side + "KafkaPrivateKeyFile", Group: groupKafkaSecurity, Kind: Path, DefaultOf: of("PrivateKeyFile"),
+				Doc: "The key of the client's certificate (PEM, not encrypted).",
+			},
+			Property{
+				Name: side + "KafkaRoleArn", Group: groupKafkaSecurity, Kind: String, DefaultOf: of("RoleArn"), Check: checkRole, Allowed: allowedRole,
+				Doc: "A role to assume for AWS_MSK_IAM.",
+			},
+		)
+	}
+	return out
+}
+
+const allowedBrokers = "host:port, several with commas between"
+
+func checkBrokers(text string) string {
+	for b := range strings.SplitSeq(text, ",") {
+		host, port, err := net.SplitHostPort(strings.TrimSpace(b))
+		if err != nil || host == "" || port == "" || !only(port, "0123456789") {
+			return fmt.Sprintf("has %q in it, which is no host:port", b)
+		}
+	}
+	return ""
+}
+
+// checkTopic follows the rules of Kafka's org.apache.kafka.common.internals.Topic.
+func checkTopic(name string) string {
+	if name == "" || len(name) > 249 || name == "." || name == ".." || !only(name, nameLetters) {
+		return fmt.Sprintf("has %q in it, which is no topic's name (1 to 249 of a-z A-Z 0-9 _ . -)", name)
+	}
+	return ""
+}
+
+func checkTopics(text string) string {
+	if expr, ok := strings.CutPrefix(text, "regex:"); ok {
+		if _, err := regexp.Compile(expr); err != nil || expr == "" {
+			return "has a regular expression that cannot be read"
+		}
+		return ""
+	}
+	for name := range strings.SplitSeq(text, ",") {
+		if problem := checkTopic(strings.TrimSpace(name)); problem != "" {
+			return problem
+		}
+	}
+	return ""
+}
+
+func checkGroup(text string) string {
+	if len(text) > 249 {
+		return "is longer than 249 characters"
+	}
+	return checkJobName(text)
+}
+
+const allowedSecretPlace = "env:NAME of an environment variable, or file:/path"
+
+func checkSecretPlace(text string) string {
+	if name, ok := strings.CutPrefix(text, "env:"); ok && name != "" && !strings.ContainsAny(name, "= ") {
+		return ""
+	}
+	if path, ok := strings.CutPrefix(text, "file:"); ok && path != "" {
+		return ""
+	}
+	return "names neither a variable nor a file"
+}
+
+const allowedRole = "the ARN of an IAM role"
+
+func checkRole(text string) string {
+	parts := strings.SplitN(text, ":", 6)
+	if len(parts) != 6 || parts[0] != "arn" || !strings.HasPrefix(parts[1], "aws") || parts[2] != "iam" || !strings.HasPrefix(parts[5], "role/") {
+		return "is not the ARN of a role (arn:aws:iam::account:role/name)"
+	}
+	return ""
+}

@@ -1,0 +1,31 @@
+package property
+
+// kinesisSink lists the properties of the Kinesis sink.
+func kinesisSink() []Property {
+	return []Property{
+		{
+			Name: "OutputKinesisStream", Group: groupKinesisSink, Kind: String, Check: checkStream, Allowed: "a stream's name (1 to 128 of a-z A-Z 0-9 _ . -) or its ARN",
+			Doc: "The Kinesis stream to write to. Delivery is at least once: after a restart, what was written since the last checkpoint is written again.",
+		},
+		{
+			Name: "OutputStreamRegion", Group: groupKinesisSink, Kind: String, DefaultOf: "Region", Check: checkRegion, Allowed: allowedRegion,
+			Doc: "The region of the output stream, where it is not the application's own; an ARN brings its own.",
+		},
+		{
+			Name: "OutputStreamEndpoint", Group: groupKinesisSink, Kind: URL, DefaultNote: "AWS",
+			Doc: "The URL of the Kinesis service that is written to.",
+		},
+		{
+			Name: "OutputKinesisPartitionKey", Group: groupKinesisSink, Kind: Template, Default: "{trip_id}", Allowed: "text with {field}s and variables",
+			Doc: "The template of a record's partition key, which decides its shard; records of one key keep their order.",
+		},
+		{
+			Name: "OutputKinesisExplicitHashKey", Group: groupKinesisSink, Kind: Template, AllowEmpty: true, DefaultNote: "none", Allowed: "a template of a whole number below 2^128",
+			Doc: "The template of the hash key that decides a record's shard in place of its partition key.",
+		},
+		{
+			Name: "OutputKinesisAggregation", Group: groupKinesisSink, Kind: Bool, Default: "false",
+			Doc: "Packs many events into a record, as the Kinesis Producer Library does: the way past 1,000 events a second and shard. Readers must take them apart, as the client libraries and this application do.",
+		},
+	}
+}

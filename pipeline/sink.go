@@ -1,0 +1,314 @@
+package pipeline
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"strconv"
+
+	"github.com/streaming-etl/streaming-etl/io/batch"
+	"github.com/streaming-etl/streaming-etl/io/elasticsearchio"
+	"github.com/streaming-etl/streaming-etl/io/kinesisio"
+	"github.com/streaming-etl/streaming-etl/transforms/deadletter"
+	"github.com/streaming-etl/streaming-etl/transforms/encode"
+	"github.com/streaming-etl/streaming-etl/transforms/event"
+	"github.com/streaming-etl/streaming-etl/transforms/route"
+	"github.com/streaming-etl/streaming-etl/transforms/template"
+)
+
+// Names of the sinks in dead letters, counters and summaries.
+const (
+	filesName         = "s3"
+	kafkaName         = "kafka"
+	elasticsearchName = "elasticsearch"
+	kinesisName       = "kinesis"
+	discardName       = "discarded"
+)
+
+// writer is a sink that is written to while the bundle lasts: what it takes
+// is there when flush returns, and again when the bundle is done anew.
+type writer interface {
+	route.Output
+	// start begins a bundle.
+	start(ctx context.Context)
+	// flush waits until all that was added is delivered or refused for good.
+	flush(ctx context.Context) ([]refusedRecord, error)
+	// letter adds a dead letter where this sink is the place for them.
+	letter(ctx context.Context, l *deadletter.Letter)
+}
+
+// refusedRecord is a record that a sink will never take.
+type refusedRecord struct {
+	origin
+	reason, detail string
+}
+
+// origin is one record of a batch. Batches are kept while their bundle lasts.
+type origin struct {
+	batch *batch.Batch
+	index int
+}
+
+// bundleRecords names the records of a bundle by number.
+type bundleRecords struct{ list []origin }
+
+func (r *bundleRecords) add(b *batch.Batch, i int) int {
+	r.list = append(r.list, origin{b, i})
+	return len(r.list) - 1
+}
+
+// reset forgets all, so that their batches can go.
+func (r *bundleRecords) reset() {
+	clear(r.list)
+	r.list = r.list[:0]
+}
+
+// letterRef names dead letters, which are no records.
+const letterRef = -1
+
+// ElasticsearchSink says what becomes of events as documents. It is data only.
+type ElasticsearchSink struct {
+	Client elasticsearchio.Options
+	// Index, ID, Version and Routing are templates; all but Index may be empty.
+	Index, ID, Version, Routing string
+	Pipeline                    string
+	Operation                   string
+	// DeleteField and DeleteValue name the events that delete; see the properties.
+	DeleteField, DeleteValue string
+	// Typed writes the schema's fields instead of what was received.
+	Typed bool
+	// DeadLetterIndex takes dead letters where it is not empty.
+	DeadLetterIndex string
+	// IndexTemplate is the text of the index templates to put at start.
+	IndexTemplate string
+}
+
+// documents is the Elasticsearch sink.
+type documents struct {
+	sink      ElasticsearchSink
+	client    *elasticsearchio.Client
+	ctx       context.Context
+	bulk      *elasticsearchio.Bulk
+	err       error
+	records   bundleRecords
+	doc       elasticsearchio.Document
+	op        elasticsearchio.Op
+	templates []*template.Template
+	// index and the rest are nil where there is no template.
+	index, id, version, routing *template.Template
+	// position says that the version is the event's offset.
+	position bool
+	// remove is the field whose value deletes, or nil.
+	remove *template.Template
+
+	indexText, idText, versionText, routingText, removeText, body []byte
+	encoder                                                       *encode.Encoder
+}
+
+// newDocuments compiles the sink's templates.
+func newDocuments(c ElasticsearchSink, schema *event.Schema, source route.Source) (*documents, error) {
+	d := &documents{sink: c}
+	compile := func(name, text string) (*template.Template, error) {
+		if text == "" {
+			return nil, nil
+		}
+		t, err := template.Compile(text, schema, source.Variables()...)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		d.templates = append(d.templates, t)
+		return t, nil
+	}
+	var err error
+	if d.index, err = compile("index", c.Index); err != nil {
+		return nil, err
+	}
+	id := c.ID
+	if id == "" {
+		id = "{" + route.Position + "}"
+	}
+	if d.id, err = compile("document id", id); err != nil {
+		return nil, err
+	}
+	if d.position = c.Version == route.Position; !d.position {
+		if d.version, err = compile("version", c.Version); err != nil {
+			return nil, err
+		}
+	}
+	if d.routing, err = compile("routing", c.Routing); err != nil {
+		return nil, err
+	}
+	if c.DeleteField != "" {
+		if d.remove, err = compile("delete field", "{"+c.DeleteField+"}"); err != nil {
+			return nil, err
+		}
+	}
+	switch c.Operation {
+	case "create":
+		d.op = elasticsearchio.Create
+	case "update":
+		d.op = elasticsearchio.Update
+	default:
+		d.op = elasticsearchio.Index
+	}
+	if c.Typed {
+		d.encoder = encode.New(schema)
+	}
+	return d, nil
+}
+
+func (d *documents) Name() string                    { return elasticsearchName }
+func (d *documents) Templates() []*template.Template { return d.templates }
+func (d *documents) TakesTombstones() bool           { return false }
+
+func (d *documents) start(ctx context.Context) {
+	d.ctx, d.bulk, d.err = ctx, d.client.NewBulk(), nil
+	d.records.reset()
+}
+
+// Add adds the event's document to the bulk; it waits while the client is full.
+func (d *documents) Add(b *batch.Batch, i int, row event.Row, vars []string) (err error) {
+	doc := &d.doc
+	*doc = elasticsearchio.Document{Op: d.op}
+	if d.indexText, err = d.index.Append(d.indexText[:0], row, vars); err != nil {
+		return err
+	}
+	if d.idText, err = d.id.Append(d.idText[:0], row, vars); err != nil {
+		return err
+	}
+	doc.Index, doc.ID = d.indexText, d.idText
+	if d.routing != nil {
+		if d.routingText, err = d.routing.Append(d.routingText[:0], row, vars); err != nil {
+			return err
+		}
+		doc.Routing = d.routingText
+	}
+	if doc.Version, err = d.versionOf(b, i, row, vars); err != nil {
+		return err
+	}
+	if d.remove != nil {
+		if d.removeText, err = d.remove.Append(d.removeText[:0], row, vars); err == nil && string(d.removeText) == d.sink.DeleteValue {
+			doc.Op = elasticsearchio.Delete
+		}
+	}
+	if doc.Op != elasticsearchio.Delete {
+		doc.Pipeline = []byte(d.sink.Pipeline)
+		doc.Source = b.Payload(i)
+		if d.encoder != nil {
+			d.body = d.encoder.Append(d.body[:0], row)
+			doc.Source = d.body
+		}
+	}
+	doc.Ref = d.records.add(b, i)
+	d.failed(d.bulk.Add(d.ctx, doc))
+	return nil
+}
+
+// failed keeps the first error of the bundle for flush: it is no record's.
+func (d *documents) failed(err error) {
+	if d.err == nil {
+		d.err = err
+	}
+}
+
+// versionOf returns the document's version, 0 for none.
+func (d *documents) versionOf(b *batch.Batch, i int, row event.Row, vars []string) (int64, error) {
+	switch {
+	case d.position:
+		return b.Base + int64(b.Records[i].Seq) + 1, nil // offsets begin at 0
+	case d.version == nil:
+		return 0, nil
+	}
+	var err error
+	if d.versionText, err = d.version.Append(d.versionText[:0], row, vars); err != nil {
+		return 0, err
+	}
+	v, err := strconv.ParseInt(string(d.versionText), 10, 64)
+	if err != nil || v < 1 {
+		return 0, &route.Refusal{Reason: "invalid_version", Detail: fmt.Sprintf("%q is no whole number from 1", d.versionText)}
+	}
+	return v, nil
+}
+
+// letter adds a dead letter as a document.
+func (d *documents) letter(ctx context.Context, l *deadletter.Letter) {
+	id := l.Source + "/" + l.Shard + "/" + l.Seq + "/" + strconv.FormatUint(uint64(l.Sub), 10) + "/" + l.Output
+	d.body = l.AppendJSON(d.body[:0])
+	d.failed(d.bulk.Add(ctx, &elasticsearchio.Document{
+		Op: elasticsearchio.Index, Index: []byte(d.sink.DeadLetterIndex), ID: []byte(id), Source: d.body[:len(d.body)-1], Ref: letterRef,
+	}))
+}
+
+func (d *documents) flush(ctx context.Context) ([]refusedRecord, error) {
+	rejections, err := d.bulk.Flush(ctx)
+	if err := cmp.Or(d.err, err); err != nil {
+		return nil, err
+	}
+	var out []refusedRecord
+	for _, r := range rejections {
+		if r.Ref == letterRef {
+			return nil, fmt.Errorf("index %s refuses a dead letter: %s", d.sink.DeadLetterIndex, r.Detail)
+		}
+		out = append(out, refusedRecord{d.records.list[r.Ref], r.Reason, r.Detail})
+	}
+	return out, nil
+}
+
+// check asks the cluster, and puts the index templates.
+func (e *ElasticsearchSink) check(ctx context.Context) error {
+	if err := e.Client.Check(ctx); err != nil {
+		return err
+	}
+	if e.IndexTemplate == "" {
+		return nil
+	}
+	client, err := elasticsearchio.New(ctx, e.Client)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	if err := client.PutTemplate(ctx, []byte(e.IndexTemplate)); err != nil {
+		return fmt.Errorf("ElasticsearchIndexTemplate: %w", err)
+	}
+	return nil
+}
+
+// writers returns new writers of a bundle processor; their clients are the process's.
+func (c Config) writers(ctx context.Context, job *process, schema *event.Schema) ([]writer, error) {
+	var out []writer
+	if e := c.Elasticsearch; e != nil {
+		d, err := newDocuments(*e, schema, c.Route.Source)
+		if err != nil {
+			return nil, err
+		}
+		d.client, err = share(job, elasticsearchName, func() (*elasticsearchio.Client, func(), error) {
+			client, err := elasticsearchio.New(ctx, e.Client)
+			if err != nil {
+				return nil, nil, err
+			}
+			return client, client.Close, nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, d)
+	}
+	if k := c.KinesisSink; k != nil {
+		s, err := newStream(*k, schema, c.Route.Source)
+		if err != nil {
+			return nil, err
+		}
+		s.producer, err = share(job, kinesisName, func() (*kinesisio.Producer, func(), error) {
+			p, err := kinesisio.NewProducer(ctx, k.Producer)
+			if err != nil {
+				return nil, nil, err
+			}
+			return p, func() { _ = p.Close(context.Background()) }, nil // all bundles have flushed
+		})
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, s)
+	}
+	return out, nil
+}

@@ -1,0 +1,122 @@
+package pipeline
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+
+	"github.com/streaming-etl/streaming-etl/io/batch"
+	"github.com/streaming-etl/streaming-etl/io/kinesisio"
+	"github.com/streaming-etl/streaming-etl/pipeline/property"
+	"github.com/streaming-etl/streaming-etl/transforms/deadletter"
+	"github.com/streaming-etl/streaming-etl/transforms/event"
+	"github.com/streaming-etl/streaming-etl/transforms/route"
+	"github.com/streaming-etl/streaming-etl/transforms/template"
+)
+
+// KinesisSink says what becomes of events as records of a stream. It is data only.
+type KinesisSink struct {
+	Producer kinesisio.ProducerOptions
+	// PartitionKey and ExplicitHashKey are templates; the latter may be empty.
+	PartitionKey, ExplicitHashKey string
+}
+
+// writeKinesis reads the properties of the Kinesis sink.
+func (c *Config) writeKinesis(p *property.Set) {
+	if !p.Given("OutputKinesisStream") {
+		return
+	}
+	k := &KinesisSink{
+		Producer: kinesisio.ProducerOptions{
+			Stream: p.Get("OutputKinesisStream"), Region: p.Get("OutputStreamRegion"), Endpoint: p.Get("OutputStreamEndpoint"),
+			Aggregate: p.Bool("OutputKinesisAggregation"),
+		},
+		PartitionKey: p.Get("OutputKinesisPartitionKey"), ExplicitHashKey: p.Get("OutputKinesisExplicitHashKey"),
+	}
+	if p.Valid("OutputKinesisStream") {
+		addFault(p, "OutputKinesisStream", k.Producer.Validate())
+	}
+	c.KinesisSink = k
+}
+
+func (k *KinesisSink) check(ctx context.Context) error {
+	return kinesisio.Options{Stream: k.Producer.Stream, Region: k.Producer.Region, Endpoint: k.Producer.Endpoint}.Check(ctx)
+}
+
+// stream is the Kinesis sink.
+type stream struct {
+	producer  *kinesisio.Producer
+	ctx       context.Context
+	bundle    *kinesisio.Bundle
+	records   bundleRecords
+	err       error
+	key, hash *template.Template // hash may be nil
+	keyText   []byte
+	hashText  []byte
+	item      kinesisio.Item
+}
+
+// newStream compiles the sink's templates.
+func newStream(c KinesisSink, schema *event.Schema, source route.Source) (*stream, error) {
+	s := &stream{}
+	var err error
+	if s.key, err = template.Compile(c.PartitionKey, schema, source.Variables()...); err != nil {
+		return nil, fmt.Errorf("partition key: %w", err)
+	}
+	if c.ExplicitHashKey != "" {
+		if s.hash, err = template.Compile(c.ExplicitHashKey, schema, source.Variables()...); err != nil {
+			return nil, fmt.Errorf("explicit hash key: %w", err)
+		}
+	}
+	return s, nil
+}
+
+func (s *stream) Name() string          { return kinesisName }
+func (s *stream) TakesTombstones() bool { return false }
+
+func (s *stream) Templates() []*template.Template {
+	if s.hash == nil {
+		return []*template.Template{s.key}
+	}
+	return []*template.Template{s.key, s.hash}
+}
+
+func (s *stream) start(ctx context.Context) {
+	s.ctx, s.bundle, s.err = ctx, s.producer.NewBundle(), nil
+	s.records.reset()
+}
+
+// Add puts the event; it waits while the producer is full.
+func (s *stream) Add(b *batch.Batch, i int, row event.Row, vars []string) (err error) {
+	if s.keyText, err = s.key.Append(s.keyText[:0], row, vars); err != nil {
+		return err
+	}
+	s.item = kinesisio.Item{PartitionKey: s.keyText, Data: b.Payload(i)}
+	if s.hash != nil {
+		if s.hashText, err = s.hash.Append(s.hashText[:0], row, vars); err != nil {
+			return err
+		}
+		s.item.ExplicitHashKey = s.hashText
+	}
+	s.item.Ref = s.records.add(b, i)
+	s.err = cmp.Or(s.err, s.bundle.Put(s.ctx, &s.item))
+	return nil
+}
+
+// letter is never called: dead letters have no place in a stream.
+func (s *stream) letter(context.Context, *deadletter.Letter) {}
+
+func (s *stream) flush(ctx context.Context) ([]refusedRecord, error) {
+	if s.err != nil {
+		return nil, s.err
+	}
+	rejections, err := s.bundle.Flush(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []refusedRecord
+	for _, r := range rejections {
+		out = append(out, refusedRecord{s.records.list[r.Ref], r.Reason, r.Detail})
+	}
+	return out, nil
+}
