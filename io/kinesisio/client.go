@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -13,9 +14,11 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go/logging"
 
 	"github.com/streaming-etl/streaming-etl/io/internal/plainbody"
@@ -32,9 +35,15 @@ const (
 	checkTimeout = 25 * time.Second
 	// checkBackoff bounds the waits between Check's three attempts.
 	checkBackoff = 500 * time.Millisecond
+	// renewBefore is how long before they expire an assumed role's credentials
+	// are renewed, at the latest at half of it.
+	renewBefore = 2 * time.Minute
 	// idleConnections are kept for the shards that are polled in turn.
 	idleConnections = 64
 )
+
+// roleSession names the sessions of an assumed role, as audit logs show them.
+const roleSession = "streaming-etl"
 
 // ErrNoRegion says that neither the options nor the AWS configuration name a region.
 var ErrNoRegion = errors.New("kinesis: no AWS region: set the stream's region or AWS_REGION")
@@ -70,6 +79,17 @@ func newClient(ctx context.Context, o Options) (*kinesis.Client, func(), error) 
 	}
 	if cfg.Region == "" {
 		return nil, nil, ErrNoRegion
+	}
+	if o.RoleARN != "" {
+		role := stscreds.NewAssumeRoleProvider(sts.NewFromConfig(cfg), o.RoleARN, func(r *stscreds.AssumeRoleOptions) {
+			r.RoleSessionName = roleSession
+			if o.RoleExternalID != "" {
+				r.ExternalID = &o.RoleExternalID
+			}
+		})
+		cfg.Credentials = aws.NewCredentialsCache(role, func(c *aws.CredentialsCacheOptions) {
+			c.ExpiryWindow, c.ExpiryWindowJitterFrac = renewBefore, 0.5
+		})
 	}
 	// The SDK's transport with shorter timeouts. It is for Kinesis alone:
 	// credential providers keep theirs, which are shorter still.
@@ -112,15 +132,27 @@ func instanceRegion(ctx context.Context, cfg aws.Config) string {
 // apart from throttling, and bounds them by time.
 func singleAttempt(o *kinesis.Options) { o.Retryer = aws.NopRetryer{} }
 
-// Check tells within 30 s whether the stream exists and its records can be
+// Check tells within 30 s whether the streams exist and their records can be
 // read: it lists shards, gets an iterator and makes one read with it. Call it
-// before a job is started. Its errors wrap an *Error.
+// before a job is started. Its errors wrap an *Error, one for each stream.
 func (o Options) Check(ctx context.Context) error {
 	if err := o.Validate(); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
+	each := o.Streams()
+	faults := make([]error, len(each))
+	var wg sync.WaitGroup
+	for i := range each {
+		wg.Go(func() { faults[i] = each[i].check(ctx) })
+	}
+	wg.Wait()
+	return errors.Join(faults...)
+}
+
+// check checks one stream.
+func (o Options) check(ctx context.Context) error {
 	fewAttempts := func(k *kinesis.Options) {
 		k.Retryer = retry.AddWithMaxBackoffDelay(retry.NewStandard(), checkBackoff)
 	}

@@ -59,11 +59,22 @@ const maxResponseBytes = 10 << 20
 // but Stream stand for the defaults. Options marshal to JSON and back without
 // loss, so that they can travel to the workers; they hold no secrets.
 type Options struct {
-	// Stream is the stream's name or its ARN; required.
+	// Stream is the stream's name or its ARN; required. Only the ARN reaches a
+	// stream of another account. Several, separated by commas, are read as one
+	// source: each slot owns its share of every stream's shards, and a batch
+	// names its stream. Streams may be added to a job that goes on, and begin
+	// at InitialPosition, LATEST being the time of the job's first start; one
+	// that is taken away is refused. No two may have the same name.
 	Stream string
-	// Region is the stream's AWS region. Default: that of the ARN, else of
+	// Region is the streams' AWS region. Default: that of the ARN, else of
 	// the AWS configuration (environment, profile, instance).
 	Region string
+	// RoleARN is an IAM role to assume for all calls, with credentials that are
+	// renewed before they expire. Default: none, the AWS configuration's
+	// identity, which must otherwise be allowed to assume the role.
+	RoleARN string
+	// RoleExternalID goes with RoleARN where the role asks for one.
+	RoleExternalID string
 	// Endpoint replaces the service's address, e.g. http://127.0.0.1:4567.
 	Endpoint string
 	// EmulatorCredentials signs with fixed public credentials: emulators want
@@ -97,6 +108,7 @@ type Options struct {
 
 var (
 	streamName = regexp.MustCompile(`^[a-zA-Z0-9_.-]{1,128}$`)
+	roleARN    = regexp.MustCompile(`^arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+$`)
 	streamARN  = regexp.MustCompile(`^arn:aws[a-z-]*:kinesis:([a-z0-9-]+):\d{12}:stream/([a-zA-Z0-9_.-]{1,128})$`)
 )
 
@@ -105,16 +117,34 @@ func (o Options) Validate() error {
 	var faults []error
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
 
-	arn := streamARN.FindStringSubmatch(o.Stream)
+	seen := map[string]bool{}
+	each := o.Streams()
+	for _, one := range each {
+		arn := streamARN.FindStringSubmatch(one.Stream)
+		switch {
+		case one.Stream == "" && len(each) == 1:
+			fault("no stream is named")
+		case one.Stream == "":
+			fault("%q names no stream between two commas", o.Stream)
+		case arn == nil && strings.HasPrefix(one.Stream, "arn:"):
+			fault("stream %q is not the ARN of a Kinesis stream", one.Stream)
+		case arn == nil && !streamName.MatchString(one.Stream):
+			fault("stream %q: a name has 1 to 128 letters, digits, '_', '.' and '-'", one.Stream)
+		case arn != nil && o.Region != "" && o.Region != arn[1]:
+			fault("region %s is not that of the stream, %s", o.Region, arn[1])
+		case seen[one.StreamName()]:
+			fault("stream %s is named twice", one.StreamName())
+		}
+		seen[one.StreamName()] = true
+	}
+	if len(each) > maxStreams {
+		fault("%d streams are named, at most %d are possible", len(each), maxStreams)
+	}
 	switch {
-	case o.Stream == "":
-		fault("no stream is named")
-	case arn == nil && strings.HasPrefix(o.Stream, "arn:"):
-		fault("stream %q is not the ARN of a Kinesis stream", o.Stream)
-	case arn == nil && !streamName.MatchString(o.Stream):
-		fault("stream %q: a name has 1 to 128 letters, digits, '_', '.' and '-'", o.Stream)
-	case arn != nil && o.Region != "" && o.Region != arn[1]:
-		fault("region %s is not that of the stream, %s", o.Region, arn[1])
+	case o.RoleARN != "" && !roleARN.MatchString(o.RoleARN):
+		fault("role %q is not the ARN of an IAM role", o.RoleARN)
+	case o.RoleARN == "" && o.RoleExternalID != "":
+		fault("an external id needs a role to assume")
 	}
 	if o.Endpoint != "" {
 		u, err := url.Parse(o.Endpoint)
@@ -194,8 +224,16 @@ func orDuration(d *time.Duration, def time.Duration) {
 	}
 }
 
-// StreamName returns the stream's name, also where Stream is an ARN.
+// StreamName returns the stream's name, also where Stream is an ARN; of several
+// streams their names, separated by commas.
 func (o Options) StreamName() string {
+	if each := o.Streams(); len(each) > 1 {
+		names := make([]string, len(each))
+		for i := range each {
+			names[i] = each[i].StreamName()
+		}
+		return strings.Join(names, ",")
+	}
 	if arn := streamARN.FindStringSubmatch(o.Stream); arn != nil {
 		return arn[2]
 	}

@@ -15,6 +15,7 @@ func TestOptionsSurviveJSON(t *testing.T) {
 		StopTimestamp: time.Date(2019, 1, 2, 3, 4, 5, 0, time.UTC),
 		PollInterval:  1, CallInterval: 2, MaxRecordsPerCall: 3, BufferBytes: 4, DiscoveryInterval: 5,
 		RetryDeadline: 6, RetryBackoff: 7, RetryBackoffMax: 8,
+		RoleARN: "arn:aws:iam::123456789012:role/reader", RoleExternalID: "me",
 	}
 	for v, i := reflect.ValueOf(o), 0; i < v.NumField(); i++ {
 		if v.Field(i).IsZero() {
@@ -49,6 +50,13 @@ func TestValidateReportsAllFaults(t *testing.T) {
 		"unknown position":     {Options{Stream: "t", InitialPosition: "latest"}, []string{`"latest"`, "TRIM_HORIZON"}},
 		"stop before start":    {Options{Stream: "t", InitialPosition: AtTimestamp, InitialTimestamp: at, StopTimestamp: at.Add(-1)}, []string{"stop timestamp"}},
 		"emulator, no address": {Options{Stream: "t", EmulatorCredentials: true}, []string{"endpoint"}},
+		"several streams":      {Options{Stream: "trips, rides,arn:aws:kinesis:eu-west-1:123456789012:stream/lines"}, nil},
+		"a comma too many":     {Options{Stream: "trips,,rides"}, []string{"between two commas"}},
+		"a stream twice":       {Options{Stream: "trips,arn:aws:kinesis:eu-west-1:123456789012:stream/trips"}, []string{"trips is named twice"}},
+		"one bad of several":   {Options{Stream: "trips,a b"}, []string{`"a b"`}},
+		"a role":               {Options{Stream: "t", RoleARN: "arn:aws:iam::123456789012:role/path/a.b@c"}, nil},
+		"no role":              {Options{Stream: "t", RoleARN: "reader"}, []string{`"reader"`, "IAM role"}},
+		"external id alone":    {Options{Stream: "t", RoleExternalID: "x"}, []string{"external id"}},
 		"many": {
 			Options{Stream: "-/", Endpoint: "localhost:80", MaxRecordsPerCall: 10_001, BufferBytes: -1, PollInterval: -1, RetryDeadline: -1},
 			[]string{"-/", "localhost:80", "10001", "buffer", "poll interval", "retry deadline"},

@@ -49,6 +49,8 @@ type ProducerOptions struct {
 	// Stream, Region, Endpoint and EmulatorCredentials are as in Options.
 	Stream, Region, Endpoint string
 	EmulatorCredentials      bool
+	// RoleARN and RoleExternalID are as in Options.
+	RoleARN, RoleExternalID string
 	// MaxBytes overrides DefaultProducerBytes; Put waits while it is reached.
 	MaxBytes int64
 	// MaxCalls overrides DefaultProducerCalls.
@@ -163,6 +165,9 @@ type Producer struct {
 func (o ProducerOptions) Validate() error {
 	err := o.reading().Validate()
 	fault := func(format string, args ...any) { err = errors.Join(err, fmt.Errorf(format, args...)) }
+	if len(o.reading().Streams()) > 1 {
+		fault("%d streams are named; a producer writes one", len(o.reading().Streams()))
+	}
 	if o.MaxBytes < 0 || o.MaxCalls < 0 {
 		fault("a producer's bounds are negative")
 	}
@@ -186,6 +191,7 @@ const maxAggregateLanes = 64
 func (o ProducerOptions) reading() Options {
 	return Options{
 		Stream: o.Stream, Region: o.Region, Endpoint: o.Endpoint, EmulatorCredentials: o.EmulatorCredentials,
+		RoleARN: o.RoleARN, RoleExternalID: o.RoleExternalID,
 		RetryDeadline: o.RetryDeadline, RetryBackoff: o.RetryBackoff, RetryBackoffMax: o.RetryBackoffMax,
 	}
 }

@@ -108,26 +108,39 @@ var (
 )
 
 // Open returns a reader of the slot's shards from the positions, which an
-// earlier reader's Drain returned for the same slot and stream; nil starts at
+// earlier reader's Drain returned for the same slot and streams; nil starts at
 // the options' initial position. It does not wait for the network. ctx is for
-// its values only: the reader lives until Close. The reader is a *Reader.
+// its values only: the reader lives until Close. The reader is a Monitor, for
+// one stream a *Reader.
 func (o Options) Open(ctx context.Context, slot slots.Slot, encoded []byte) (slots.Reader, error) {
 	if err := o.Validate(); err != nil {
 		return nil, fmt.Errorf("read stream %s: %w", o.Stream, err)
 	}
-	client, closeIdle, err := newClient(ctx, o)
-	if err != nil {
-		return nil, fmt.Errorf("read stream %s: %w", o.Stream, err)
+	if each := o.Streams(); len(each) > 1 {
+		return openStreams(ctx, each, slot, encoded)
 	}
+	r, err := o.openOne(ctx, slot, encoded)
+	if err != nil {
+		return nil, err // an interface that holds no nil *Reader
+	}
+	return r, nil
+}
+
+func (o Options) openOne(ctx context.Context, slot slots.Slot, encoded []byte) (*Reader, error) {
 	o = o.withDefaults()
 	if slot.Count < 1 || slot.Count > maxSlots || slot.Index < 0 || slot.Index >= slot.Count {
 		return nil, fmt.Errorf("read stream %s: there is no slot %d of %d", o.Stream, slot.Index, slot.Count)
 	}
 	at := startPositions(o, slot.Index, slot.Count, slot.JobStart)
 	if encoded != nil {
+		var err error
 		if at, err = restoredPositions(o, slot, encoded); err != nil {
 			return nil, fmt.Errorf("read stream %s: %w", o.Stream, err)
 		}
+	}
+	client, closeIdle, err := newClient(ctx, o)
+	if err != nil {
+		return nil, fmt.Errorf("read stream %s: %w", o.Stream, err)
 	}
 	r := &Reader{
 		opts: o, client: client, closeIdle: closeIdle, slot: slot, source: o.StreamName(),
@@ -147,6 +160,13 @@ func (o Options) Open(ctx context.Context, slot slots.Slot, encoded []byte) (slo
 	r.run(r.discover)
 	r.start()
 	return r, nil
+}
+
+// encoded returns the positions of what was delivered.
+func (r *Reader) encoded() []byte {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.positions.encode()
 }
 
 func restoredPositions(o Options, slot slots.Slot, encoded []byte) (positions, error) {

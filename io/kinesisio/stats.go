@@ -62,6 +62,35 @@ func (r *Reader) Stats() Stats {
 	return s
 }
 
+// add adds another reader's counts.
+func (s *Stats) add(o Stats) {
+	s.Calls += o.Calls
+	s.Retries += o.Retries
+	s.Throttles += o.Throttles
+	s.Expirations += o.Expirations
+	s.Records += o.Records
+	s.Bytes += o.Bytes
+	s.LostShards += o.LostShards
+	s.Shards += o.Shards
+	s.Open += o.Open
+	s.CaughtUp = s.CaughtUp && o.CaughtUp
+	s.Lag = max(s.Lag, o.Lag)
+}
+
+// Behind returns the lag of each shard that is being read, in the order of
+// their ids.
+func (r *Reader) Behind() []ShardLag {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []ShardLag
+	for _, t := range r.turns {
+		if t.polled && !t.delivered.finished {
+			out = append(out, ShardLag{Stream: r.source, Shard: t.id, Lag: t.lag})
+		}
+	}
+	return out
+}
+
 // beyondStop reports that all which is left of the shard arrived after the
 // stop timestamp: a record that did was met in it, or in one that it waits
 // for. r.mu is held.
