@@ -8,9 +8,11 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -135,7 +137,7 @@ func submitFlink(ctx context.Context, p *property.Set, jarPath string, stdout, s
 		return exitOK
 	}
 	status := &statusLine{w: stderr}
-	last, err := submit.Follow(ctx, client, jobID, time.Second, status.show, counters...)
+	last, err := submit.Follow(ctx, client, jobID, time.Second, status.show, pipeline.Counters()...)
 	if err != nil {
 		return fail(stderr, err)
 	}
@@ -331,7 +333,7 @@ func control(ctx context.Context, name string, args []string, stdout, stderr io.
 	case "cancel":
 		return cancelJob(client, id, stderr)
 	case "status":
-		s, err := submit.Look(ctx, client, id, counters...)
+		s, err := submit.Look(ctx, client, id, pipeline.Counters()...)
 		if err != nil {
 			return fail(stderr, err)
 		}
@@ -350,11 +352,6 @@ func fail(stderr io.Writer, err error) int {
 	return exitFailure
 }
 
-// counters are those that are shown of a job.
-var counters = []string{
-	pipeline.CounterRead, pipeline.CounterDelivered, pipeline.CounterDead, pipeline.CounterFiles,
-}
-
 func statusText(s submit.Status) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s, %s", s.Job.ID, s.Job.Name, s.Job.State)
@@ -363,9 +360,16 @@ func statusText(s submit.Status) string {
 	} else {
 		b.WriteString(", no checkpoint yet")
 	}
-	fmt.Fprintf(&b, ", read %s, delivered %s, dead letters %s, files %s",
-		pipeline.Number(s.Counters[pipeline.CounterRead]), pipeline.Number(s.Counters[pipeline.CounterDelivered]),
-		pipeline.Number(s.Counters[pipeline.CounterDead]), pipeline.Number(s.Counters[pipeline.CounterFiles]))
+	p := pipeline.Counted(s.Counters)
+	fmt.Fprintf(&b, ", read %s, delivered %s", pipeline.Number(p.Read), pipeline.Number(p.Delivered))
+	if len(p.Sinks) > 1 {
+		var each []string
+		for _, name := range slices.Sorted(maps.Keys(p.Sinks)) {
+			each = append(each, name+" "+pipeline.Number(p.Sinks[name]))
+		}
+		fmt.Fprintf(&b, " (%s)", strings.Join(each, ", "))
+	}
+	fmt.Fprintf(&b, ", dead letters %s, files %s", pipeline.Number(p.DeadLetters), pipeline.Number(p.Files))
 	if s.Restarts > 0 {
 		fmt.Fprintf(&b, ", %d restarts, the last for: %s", s.Restarts, s.Failure)
 	}

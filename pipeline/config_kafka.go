@@ -72,7 +72,7 @@ func (c *Config) writeKafka(p *property.Set) {
 	}
 	limit := p.Int("OutputKafkaMaxMessageBytes")
 	c.Lanes = route.LanesConfig{
-		Topic: p.Get("OutputKafkaTopic"), Key: p.Get("OutputKafkaKey"), Lanes: lanes,
+		Topic: p.Get("OutputKafkaTopic"), Key: p.Get("OutputKafkaKey"),
 		MaxMessageBytes: limit, BlockBytes: p.Int("OutputBlockKb") << 10,
 	}
 	c.DeadLetterTopic = p.Get("OutputKafkaDeadLetterTopic")
@@ -81,12 +81,12 @@ func (c *Config) writeKafka(p *property.Set) {
 		Security:              kafkaSecurity(p, "Output"),
 		TransactionalIDPrefix: or(p.Get("OutputKafkaTransactionalIdPrefix"), c.JobName),
 		MarkerPolicy:          transact.MarkerPolicy(p.Get("OutputKafkaMarkerPolicy")),
-		Lanes:                 lanes,
 		Compression:           p.Get("OutputKafkaCompression"),
 		MaxMessageBytes:       limit,
 		CreateTopic:           p.Bool("OutputKafkaCreateTopic"),
 	}
 	c.KafkaSink.MarkerTopic = or(p.Get("OutputKafkaMarkerTopic"), topicOf(c.KafkaSink.TransactionalIDPrefix)+"-markers")
+	c.setLanes(lanes)
 	if !strings.ContainsAny(c.Lanes.Topic, "{}") {
 		c.KafkaSink.Topic = c.Lanes.Topic
 	}
@@ -94,6 +94,9 @@ func (c *Config) writeKafka(p *property.Set) {
 		addFault(p, "OutputKafkaTopic", c.KafkaSink.Validate())
 	}
 }
+
+// setLanes sets the number of lanes, which router and committer share.
+func (c *Config) setLanes(n int) { c.Lanes.Lanes, c.KafkaSink.Lanes = n, n }
 
 // checkLogin tells mistakes of the login by the property that a newcomer finds first.
 func checkLogin(p *property.Set, side string, s security.Config) bool {

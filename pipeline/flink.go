@@ -23,6 +23,9 @@ func FlinkJob(ctx context.Context, p *property.Set, cluster flink.Cluster) (flin
 		if p.Int("InputReaders") == 0 {
 			c.Readers = max(c.Parallelism, defaultReaders)
 		}
+		if p.Int("OutputKafkaLanes") == 0 {
+			c.setLanes(max(c.Parallelism, defaultLanes))
+		}
 	}
 	if err := Check(ctx, c); err != nil {
 		return flink.Job{}, err

@@ -42,10 +42,43 @@ const (
 	CounterDelivered = "s3/rows_committed"
 	CounterDead      = "s3/dead_letters_committed"
 	CounterFiles     = "s3/files_committed"
-	CounterKafka     = "kafka/records_committed"
-	CounterDocuments = "elasticsearch/records_written"
-	CounterKinesis   = "kinesis/records_written"
+
+	counterKafka         = "kafka/records_committed"
+	counterKafkaWritten  = "kafka/records_written"
+	counterElasticsearch = "elasticsearch/records_written"
+	counterKinesis       = "kinesis/records_written"
+	counterKafkaDead     = "kafka/dead_letters_committed"
+	counterDeadWritten   = "dead_letters/written"
 )
+
+// Counters are the names of all counters that Counted needs.
+func Counters() []string {
+	return []string{CounterRead, CounterDelivered, CounterDead, CounterFiles,
+		counterKafka, counterKafkaWritten, counterElasticsearch, counterKinesis, counterKafkaDead, counterDeadWritten}
+}
+
+// Counted makes the progress of a job of its counters by name. Sinks that have
+// nothing yet are not among Progress.Sinks.
+func Counted(by map[string]int64) Progress {
+	p := Progress{
+		Read: by[CounterRead], Files: by[CounterFiles],
+		DeadLetters: by[CounterDead] + by[counterKafkaDead] + by[counterDeadWritten],
+		Sinks:       map[string]int64{},
+	}
+	for name, n := range map[string]int64{
+		filesName: by[CounterDelivered], kafkaName: by[counterKafka] + by[counterKafkaWritten],
+		elasticsearchName: by[counterElasticsearch], kinesisName: by[counterKinesis],
+	} {
+		if n == 0 {
+			continue
+		}
+		if len(p.Sinks) == 0 || n < p.Delivered {
+			p.Delivered = n
+		}
+		p.Sinks[name] = n
+	}
+	return p
+}
 
 // Graph tells a runner what it must know of a built pipeline.
 type Graph struct {

@@ -35,6 +35,8 @@ type writer interface {
 	flush(ctx context.Context) ([]refusedRecord, error)
 	// letter adds a dead letter where this sink is the place for them.
 	letter(ctx context.Context, l *deadletter.Letter)
+	// close ends what is this writer's alone.
+	close()
 }
 
 // refusedRecord is a record that a sink will never take.
@@ -239,6 +241,8 @@ func (d *documents) letter(ctx context.Context, l *deadletter.Letter) {
 	}))
 }
 
+func (d *documents) close() {}
+
 func (d *documents) flush(ctx context.Context) ([]refusedRecord, error) {
 	rejections, err := d.bulk.Flush(ctx)
 	if err := cmp.Or(d.err, err); err != nil {
@@ -276,6 +280,13 @@ func (e *ElasticsearchSink) check(ctx context.Context) error {
 // writers returns new writers of a bundle processor; their clients are the process's.
 func (c Config) writers(ctx context.Context, job *process, schema *event.Schema) ([]writer, error) {
 	var out []writer
+	if c.ToKafka && c.AtLeastOnce {
+		t, err := newTopic(ctx, &c, schema)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, t)
+	}
 	if e := c.Elasticsearch; e != nil {
 		d, err := newDocuments(*e, schema, c.Route.Source)
 		if err != nil {

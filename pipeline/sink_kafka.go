@@ -1,0 +1,79 @@
+package pipeline
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+
+	"github.com/streaming-etl/streaming-etl/io/batch"
+	"github.com/streaming-etl/streaming-etl/io/kafkaio/transact"
+	"github.com/streaming-etl/streaming-etl/transforms/deadletter"
+	"github.com/streaming-etl/streaming-etl/transforms/event"
+	"github.com/streaming-etl/streaming-etl/transforms/route"
+	"github.com/streaming-etl/streaming-etl/transforms/template"
+)
+
+// topic is the Kafka sink without transactions: records are written while the
+// bundle lasts, and again when it is done anew. Its lanes make the messages,
+// which go to the producer block by block. Each writer has a producer.
+type topic struct {
+	lanes       *route.Lanes
+	letterTopic string
+	maxBytes    int
+	producer    *transact.Producer
+	ctx         context.Context
+	err         error
+}
+
+func newTopic(ctx context.Context, c *Config, schema *event.Schema) (*topic, error) {
+	lanes := c.Lanes
+	lanes.Lanes = 1 // the producer spreads by key
+	l, err := route.NewLanes(kafkaName, lanes, schema, c.Route.Source)
+	if err != nil {
+		return nil, err
+	}
+	p, err := transact.NewProducer(ctx, c.KafkaSink)
+	if err != nil {
+		return nil, err
+	}
+	return &topic{lanes: l, producer: p, letterTopic: c.DeadLetterTopic, maxBytes: lanes.MaxMessageBytes}, nil
+}
+
+func (t *topic) Name() string                    { return kafkaName }
+func (t *topic) Templates() []*template.Template { return t.lanes.Templates() }
+func (t *topic) TakesTombstones() bool           { return true }
+
+func (t *topic) start(ctx context.Context) {
+	t.ctx, t.err = ctx, nil
+	t.lanes.Start(func(_ int, blk []byte, _ int, _ bool) { t.put(blk) })
+}
+
+func (t *topic) put(blk []byte) {
+	for r, err := range records(blk) {
+		if err == nil {
+			err = t.producer.Put(t.ctx, r)
+		}
+		if t.err = cmp.Or(t.err, err); t.err != nil {
+			return
+		}
+	}
+}
+
+func (t *topic) Add(b *batch.Batch, i int, row event.Row, vars []string) error {
+	return t.lanes.Add(b, i, row, vars)
+}
+
+func (t *topic) letter(_ context.Context, l *deadletter.Letter) {
+	t.lanes.AddLetter(t.letterTopic, l.AppendShort(nil, t.maxBytes-letterRoom), l.Arrival)
+}
+
+func (t *topic) flush(ctx context.Context) ([]refusedRecord, error) {
+	t.lanes.Flush()
+	// Also after an error: the producer starts anew then.
+	if err := cmp.Or(t.err, t.producer.Flush(ctx)); err != nil {
+		return nil, fmt.Errorf("flush: %w", err)
+	}
+	return nil, nil
+}
+
+func (t *topic) close() { t.producer.Close() }
