@@ -1,0 +1,258 @@
+package route_test
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/streaming-etl/streaming-etl/io/batch"
+	"github.com/streaming-etl/streaming-etl/transforms/deadletter"
+	"github.com/streaming-etl/streaming-etl/transforms/event"
+	"github.com/streaming-etl/streaming-etl/transforms/message"
+	"github.com/streaming-etl/streaming-etl/transforms/route"
+)
+
+// laneSink takes apart what lanes emit.
+type laneSink struct {
+	t        *testing.T
+	messages map[int][]message.Message
+	letters  int
+	blocks   int
+}
+
+func (s *laneSink) emit(lane int, blk []byte, n int, letters bool) {
+	s.t.Helper()
+	s.blocks++
+	var r message.Reader
+	if err := r.Open(blk); err != nil {
+		s.t.Fatal(err)
+	}
+	seen := 0
+	for ; ; seen++ {
+		var m message.Message
+		ok, err := r.Next(&m)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		if !ok {
+			break
+		}
+		if letters {
+			s.letters++
+		}
+		s.messages[lane] = append(s.messages[lane], m)
+	}
+	if seen != n {
+		s.t.Errorf("a block of %d messages is said to have %d", seen, n)
+	}
+}
+
+func newLanes(t *testing.T, c route.LanesConfig) (*route.Lanes, *laneSink) {
+	t.Helper()
+	parsed, err := event.Parse([]byte(schema))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := route.NewLanes("kafka", c, parsed, route.Kafka)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &laneSink{t: t, messages: map[int][]message.Message{}}
+	l.Start(s.emit)
+	return l, s
+}
+
+// kafkaBatch is a batch as a Kafka source makes it, its first offset being 100.
+func kafkaBatch() *batch.Batch { return &batch.Batch{Source: "in", Shard: "3", JobStart: 5, Base: 100} }
+
+func TestEventsAreDecodedOnceForAllOutputs(t *testing.T) {
+	l, s := newLanes(t, route.LanesConfig{Topic: "to-{place}", Key: "{kafka.topic}/{kafka.partition}/{kafka.offset}/{kafka.key}/{position}/{job_start}", Lanes: 2})
+	r, err := route.New(route.Config{Schema: schema, Source: route.Kafka, Path: "place={place}"}, l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := kafkaBatch()
+	b.AppendMeta([]byte(`{"id":1,"place":"a"}`), &batch.Meta{Key: []byte("k"), Timestamp: 77, Headers: []batch.Header{{Key: []byte("h"), Value: []byte("v")}}}, 2, 0, 78)
+	b.AppendMeta([]byte(`{"id":2,"place":"not a topic"}`), &batch.Meta{Timestamp: -1}, 3, 0, 79)
+	b.AppendMeta([]byte(`{`), &batch.Meta{Timestamp: -1}, 4, 0, 80)
+	files := &sink{t: t}
+	counts := r.Add(b, files.emit)
+	want := route.Counts{Events: 2, Rows: 2, Outputs: []int{1}, Dead: map[string]int{"invalid_topic": 1, "malformed_json": 1}}
+	if !reflect.DeepEqual(counts, want) {
+		t.Errorf("counts are %+v, want %+v", counts, want)
+	}
+	r.Flush(files.emit)
+	l.Flush()
+	if got := files.ids(); len(got) != 2 {
+		t.Errorf("rows are in %v", got)
+	}
+	all := slices.Concat(s.messages[0], s.messages[1])
+	if len(all) != 1 {
+		t.Fatalf("%d messages", len(all))
+	}
+	m := all[0]
+	if m.Topic != "to-a" || string(m.Meta.Key) != "in/3/102/k/in/3/102/5" || string(m.Value) != `{"id":1,"place":"a"}` || m.Meta.Timestamp != 77 ||
+		len(m.Meta.Headers) != 1 || string(m.Meta.Headers[0].Value) != "v" {
+		t.Errorf("the message is %+v", m)
+	}
+}
+
+func TestMessagesOfAKeyAreOfOneLaneInOrder(t *testing.T) {
+	l, s := newLanes(t, route.LanesConfig{Topic: "t", Lanes: 4, BlockBytes: 300, OpenBytes: 1000})
+	b := kafkaBatch()
+	for i := range 1000 {
+		b.AppendMeta(fmt.Appendf(nil, "%d", i), &batch.Meta{Key: fmt.Appendf(nil, "k%d", i%50), Timestamp: 1}, uint32(i), 0, 1)
+	}
+	for i := range b.Records {
+		if err := l.Add(b, i, event.Row{}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.Flush()
+	if s.blocks < 20 {
+		t.Errorf("blocks of 300 bytes were passed on only %d times", s.blocks)
+	}
+	of := map[string]int{}
+	n := 0
+	for lane, messages := range s.messages {
+		last := map[string]int{}
+		for _, m := range messages {
+			key := string(m.Meta.Key)
+			if was, ok := of[key]; ok && was != lane {
+				t.Fatalf("key %s is in lanes %d and %d", key, was, lane)
+			}
+			of[key] = lane
+			var i int
+			if _, err := fmt.Sscan(string(m.Value), &i); err != nil || i < last[key] {
+				t.Fatalf("%s comes after %d, %v", m.Value, last[key], err)
+			}
+			last[key] = i
+			n++
+		}
+	}
+	if n != 1000 || len(s.messages) != 4 {
+		t.Errorf("%d messages in %d lanes", n, len(s.messages))
+	}
+}
+
+func TestMessagesWithoutAKeyGoByTheirShard(t *testing.T) {
+	l, s := newLanes(t, route.LanesConfig{Topic: "t", Lanes: 8})
+	b := kafkaBatch()
+	for i := range 20 {
+		b.Append(fmt.Appendf(nil, "%d", i), uint32(i), 0, 9)
+	}
+	for i := range b.Records {
+		if err := l.Add(b, i, event.Row{}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.Flush()
+	if len(s.messages) != 1 {
+		t.Errorf("one shard's messages are in %d lanes", len(s.messages))
+	}
+	for _, messages := range s.messages {
+		if m := messages[19]; string(m.Value) != "19" || m.Meta.Key != nil || m.Meta.Timestamp != 9 {
+			t.Errorf("the last message is %+v", m)
+		}
+	}
+}
+
+func TestMessagesOverTheLimitAreRefused(t *testing.T) {
+	l, _ := newLanes(t, route.LanesConfig{Topic: "t", Lanes: 1, MaxMessageBytes: 200})
+	b := kafkaBatch()
+	b.AppendMeta(make([]byte, 60), &batch.Meta{Key: make([]byte, 49)}, 0, 0, 0)
+	b.AppendMeta(make([]byte, 60), &batch.Meta{Key: make([]byte, 50)}, 1, 0, 0)
+	if err := l.Add(b, 0, event.Row{}, nil); err != nil {
+		t.Error(err)
+	}
+	err := l.Add(b, 1, event.Row{}, nil)
+	if r, ok := err.(*route.Refusal); !ok || r.Reason != "too_large" || !strings.Contains(r.Detail, "the limit is 200") {
+		t.Errorf("error is %v", err)
+	}
+}
+
+func TestTombstonesArePassedOnOrDeadLetters(t *testing.T) {
+	for _, test := range []struct {
+		name       string
+		tombstones bool
+		key        string
+		dead       map[string]int
+		passed     int
+	}{
+		{"refused", false, "", map[string]int{"tombstone": 1}, 0},
+		{"passed on", true, "{kafka.key}", nil, 1},
+		{"without fields for the key", true, "{id}", map[string]int{"tombstone": 1}, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			l, s := newLanes(t, route.LanesConfig{Topic: "t", Key: test.key, Lanes: 1})
+			r, err := route.New(route.Config{Schema: schema, Source: route.Kafka, Path: "place={place}", Tombstones: test.tombstones}, l)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b := kafkaBatch()
+			b.AppendMeta(nil, &batch.Meta{Key: []byte("k"), Null: true, Timestamp: 1}, 0, 0, 1)
+			files := &sink{t: t}
+			counts := r.Add(b, files.emit)
+			l.Flush()
+			if !reflect.DeepEqual(counts.Dead, test.dead) || counts.Events != test.passed || len(s.messages[0]) != test.passed {
+				t.Errorf("counts are %+v, %d messages", counts, len(s.messages[0]))
+			}
+			if test.passed == 1 {
+				if m := s.messages[0][0]; m.Value != nil || string(m.Meta.Key) != "k" {
+					t.Errorf("the message is %+v", m)
+				}
+			}
+		})
+	}
+}
+
+func TestDeadLettersCanGoElsewhere(t *testing.T) {
+	r, err := route.New(route.Config{Schema: schema, Source: route.Kinesis})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []deadletter.Letter
+	r.SendLetters(func(l *deadletter.Letter, _ *batch.Batch) { got = append(got, *l) })
+	files := &sink{t: t}
+	r.Add(events(5, "a", 1), files.emit)
+	bad := events(5, "a", 2)
+	bad.Data[0] = '!'
+	r.Add(bad, files.emit)
+	r.Flush(files.emit)
+	if len(got) != 1 || got[0].Reason != "malformed_json" || got[0].Output != "" || len(files.keys) != 0 {
+		t.Errorf("letters are %+v, blocks %q", got, files.keys)
+	}
+}
+
+func TestALaneTakesDeadLettersApartFromEvents(t *testing.T) {
+	l, s := newLanes(t, route.LanesConfig{Topic: "t", Lanes: 2})
+	l.AddLetter("letters", []byte(`{"reason":"x"}`), 7)
+	l.Flush()
+	if s.letters != 1 || len(s.messages[0]) != 1 || s.messages[0][0].Topic != "letters" || s.messages[0][0].Meta.Timestamp != 7 {
+		t.Errorf("letters are %+v", s.messages)
+	}
+}
+
+func TestVariablesAreThoseOfTheSource(t *testing.T) {
+	parsed, err := event.Parse([]byte(schema))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		source   route.Source
+		topic    string
+		accepted bool
+	}{
+		{route.Kafka, "{kafka.topic}", true},
+		{route.Kinesis, "{kafka.topic}", false},
+		{route.Kinesis, "{kinesis.stream}-{kinesis.shard}-{kinesis.sequence_number}", true},
+		{"", "{position}", true},
+	} {
+		_, err := route.NewLanes("kafka", route.LanesConfig{Topic: test.topic, Lanes: 1}, parsed, test.source)
+		if (err == nil) != test.accepted {
+			t.Errorf("%s of a %s source: %v", test.topic, test.source, err)
+		}
+	}
+}
