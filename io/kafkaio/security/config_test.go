@@ -1,0 +1,108 @@
+package security
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+func TestValidate(t *testing.T) {
+	secret := Secret{Env: "E"}
+	for name, test := range map[string]struct {
+		c Config
+		// wrong are parts of the error's text, none for a right Config.
+		wrong []string
+	}{
+		"nothing":                {Config{}, nil},
+		"plaintext":              {Config{Protocol: Plaintext}, nil},
+		"TLS":                    {Config{Protocol: SSL, CAFile: "ca.pem", CertFile: "c.pem", KeyFile: "k.pem", SkipHostname: true}, nil},
+		"password":               {Config{Protocol: SASLPlaintext, Mechanism: ScramSHA512, Username: "u", Password: secret}, nil},
+		"token":                  {Config{Protocol: SASLSSL, Mechanism: OAuthBearer, Token: Secret{File: "f"}}, nil},
+		"MSK":                    {Config{Protocol: SASLSSL, Mechanism: AWSMSKIAM, Region: "eu-central-1", RoleARN: "arn:aws:iam::123456789012:role/writer"}, nil},
+		"unknown protocol":       {Config{Protocol: "TLS"}, []string{`"TLS" is none of`}},
+		"TLS's files without it": {Config{CAFile: "ca.pem", CertFile: "c.pem", SkipHostname: true}, []string{"a CA file goes", "a client certificate goes", "SkipHostname goes"}},
+		"half a certificate":     {Config{Protocol: SSL, CertFile: "c.pem"}, []string{"needs its file and that of its key"}},
+		"a login without SASL":   {Config{Protocol: SSL, Mechanism: Plain}, []string{"a login goes with"}},
+		"no mechanism":           {Config{Protocol: SASLSSL}, []string{"needs a mechanism"}},
+		"unknown mechanism":      {Config{Protocol: SASLSSL, Mechanism: "GSSAPI"}, []string{`"GSSAPI" is none of`}},
+		"no user":                {Config{Protocol: SASLSSL, Mechanism: Plain}, []string{"needs a user name", "needs a password"}},
+		"two places":             {Config{Protocol: SASLSSL, Mechanism: Plain, Username: "u", Password: Secret{"E", "f"}}, []string{"named twice"}},
+		"what does not belong":   {Config{Protocol: SASLSSL, Mechanism: OAuthBearer, Token: secret, Username: "u", Password: secret, Region: "eu-central-1"}, []string{"takes no user name", "takes no password", "neither region nor role"}},
+		"MSK without TLS":        {Config{Protocol: SASLPlaintext, Mechanism: AWSMSKIAM}, []string{"needs the security protocol SASL_SSL"}},
+		"MSK's names":            {Config{Protocol: SASLSSL, Mechanism: AWSMSKIAM, Region: "Frankfurt", RoleARN: "writer"}, []string{`"Frankfurt" is not`, `"writer" is not`}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := test.c.Validate()
+			if (err != nil) != (test.wrong != nil) {
+				t.Fatalf("error %v", err)
+			}
+			for _, words := range test.wrong {
+				if !strings.Contains(err.Error(), words) {
+					t.Errorf("error %q does not say %q", err, words)
+				}
+			}
+			text, err := json.Marshal(test.c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var same Config
+			if err := json.Unmarshal(text, &same); err != nil || !reflect.DeepEqual(same, test.c) {
+				t.Errorf("after JSON %+v, %v", same, err)
+			}
+		})
+	}
+}
+
+func TestSecretRead(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(file, []byte(" with spaces \r\n\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	empty := filepath.Join(t.TempDir(), "empty")
+	if err := os.WriteFile(empty, []byte("\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("KAFKA_TEST_SECRET", "value\n")
+	t.Setenv("KAFKA_TEST_EMPTY", "")
+	for name, test := range map[string]struct {
+		s           Secret
+		want, wrong string
+	}{
+		"environment":       {Secret{Env: "KAFKA_TEST_SECRET"}, "value\n", ""},
+		"file":              {Secret{File: file}, " with spaces ", ""},
+		"none":              {Secret{}, "", "no secret is named"},
+		"two":               {Secret{Env: "KAFKA_TEST_SECRET", File: file}, "", "either"},
+		"empty environment": {Secret{Env: "KAFKA_TEST_EMPTY"}, "", "KAFKA_TEST_EMPTY is empty"},
+		"not set":           {Secret{Env: "KAFKA_TEST_UNSET"}, "", "KAFKA_TEST_UNSET is not set"},
+		"empty file":        {Secret{File: empty}, "", "is empty"},
+		"no file":           {Secret{File: file + "x"}, "", "no such file"},
+	} {
+		got, err := test.s.Read()
+		if got != test.want || (err != nil) != (test.wrong != "") || (err != nil && !strings.Contains(err.Error(), test.wrong)) {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+}
+
+func TestMissingFilesAreTold(t *testing.T) {
+	text := filepath.Join(t.TempDir(), "text")
+	if err := os.WriteFile(text, []byte("text"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for words, c := range map[string]Config{
+		"read the brokers' authorities":     {Protocol: SSL, CAFile: text + "x"},
+		"holds no certificate in PEM form":  {Protocol: SSL, CAFile: text},
+		"load the client's certificate":     {Protocol: SSL, CertFile: text, KeyFile: text},
+		"security protocol \"TLS\" is none": {Protocol: "TLS"},
+	} {
+		if _, err := c.Transport(t.Context()); err == nil || !strings.Contains(err.Error(), words) {
+			t.Errorf("Transport: error %v does not say %q", err, words)
+		}
+		if _, err := c.Options(t.Context()); err == nil || !strings.Contains(err.Error(), words) {
+			t.Errorf("Options: error %v does not say %q", err, words)
+		}
+	}
+}
