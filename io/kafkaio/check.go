@@ -74,11 +74,10 @@ func (c *client) check(ctx context.Context, o *Options, sel selection) error {
 	)
 	for _, t := range topics {
 		if t.err != nil {
-			err := t.err
-			if errors.Is(err, kerr.UnknownTopicOrPartition) {
-				err = fmt.Errorf("%w, or the user may not describe it", ErrNoTopic)
+			if unknownTopic(t.err) {
+				t.err = fmt.Errorf("%w, or the user may not describe it", ErrNoTopic)
 			}
-			missing = append(missing, &Error{Op: "list the partitions", Topic: t.name, Partition: -1, Broker: c.name(anyBroker), Err: err})
+			missing = append(missing, c.listError(t))
 			continue
 		}
 		places = append(places, leaders(t)...)

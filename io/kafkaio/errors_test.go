@@ -587,3 +587,52 @@ func TestCheckTellsWhatIsWrong(t *testing.T) {
 		})
 	}
 }
+
+func TestCheckTakesAClusterThatIsWell(t *testing.T) {
+	c := newCluster(t, 3)
+	c.put(c.topic, 10, 3, map[string]int{})
+	c.opts.GroupID = "group-of-" + c.topic
+	for _, from := range []InitialPosition{Earliest, GroupOffsets} {
+		c.opts.InitialPosition = from
+		if err := c.opts.Check(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	c.opts.Topic += ",nothere"
+	err := c.opts.Check(t.Context())
+	if !errors.Is(err, ErrNoTopic) || !strings.Contains(err.Error(), "topic nothere") || strings.Contains(err.Error(), c.topic) {
+		t.Errorf("error is %v", err)
+	}
+}
+
+func TestBrokersMayLeaveAndOthersCome(t *testing.T) {
+	c := newFake(t, 6)
+	r := c.open(one(), nil)
+	next := map[string]int{}
+	got := collect(t)
+	c.put(c.topic, 60, 6, next)
+	got.drain(60, r)
+	for node := range int32(2) {
+		if _, _, err := c.fake.AddNode(100+node, 0); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.fake.RemoveNode(node); err != nil {
+			t.Fatal(err)
+		}
+		c.put(c.topic, 60, 6, next)
+		got.drain(got.seen+60, r)
+	}
+	got.quiet(r)
+	got.once(next)
+}
+
+func TestATopicThatIsNotReadyIsWaitedFor(t *testing.T) {
+	c := newFake(t, 1)
+	h := c.fake.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Metadata}, Topic: "trips", Err: kerr.LeaderNotAvailable, Count: -1})
+	c.opts.RetryDeadline = 300 * time.Millisecond
+	err := failure(t, c.open(one(), nil))
+	if !errors.Is(err, kerr.LeaderNotAvailable) || !strings.Contains(err.Error(), "topic trips") {
+		t.Errorf("error is %v", err)
+	}
+	h.Remove()
+}

@@ -23,7 +23,7 @@ import (
 const bootstrapVariable = "TEST_KAFKA_BOOTSTRAP"
 
 // patience ends a test that waits for something that does not come.
-const patience = 15 * time.Second
+const patience = 60 * time.Second
 
 // cluster is a Kafka cluster with a topic for one test.
 type cluster struct {

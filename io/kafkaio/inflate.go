@@ -10,7 +10,6 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/snappy"
 	"github.com/klauspost/compress/zstd"
-	"github.com/pierrec/lz4/v4"
 )
 
 // Codecs of record batches, the lowest three bits of their attributes.
@@ -29,8 +28,8 @@ const (
 	maxInflated = 1 << 30
 	// keptScratch is what an inflater keeps for the next batch.
 	keptScratch = 8 << 20
-	// lz4Block is the least room that lets the decoder write without a copy.
-	lz4Block = 64 << 10
+	// readStep is the least room for a read from a decoder.
+	readStep = 4 << 10
 )
 
 var errTooLarge = fmt.Errorf("a record batch of more than %d bytes after decompression", maxInflated)
@@ -41,7 +40,6 @@ type inflater struct {
 	scratch []byte
 	src     bytes.Reader
 	gzip    *gzip.Reader
-	lz4     *lz4.Reader
 	zstd    *zstd.Decoder
 }
 
@@ -70,7 +68,7 @@ func (f *inflater) inflate(codec int, in []byte) ([]byte, error) {
 	case codecSnappy:
 		out, err = unsnappy(f.scratch[:0], in)
 	case codecLZ4:
-		out, err = f.unlz4(in)
+		out, err = unlz4(f.scratch[:0], in)
 	case codecZstd:
 		out, err = f.unzstd(in)
 	default:
@@ -108,17 +106,7 @@ func (f *inflater) gunzip(in []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return readAll(f.scratch[:0], f.gzip, 4*len(in), 4<<10)
-}
-
-func (f *inflater) unlz4(in []byte) ([]byte, error) {
-	f.src.Reset(in)
-	if f.lz4 == nil {
-		f.lz4 = lz4.NewReader(&f.src)
-	} else {
-		f.lz4.Reset(&f.src)
-	}
-	return readAll(f.scratch[:0], f.lz4, 4*len(in), lz4Block)
+	return readAll(f.scratch[:0], f.gzip, 4*len(in))
 }
 
 func (f *inflater) unzstd(in []byte) ([]byte, error) {
@@ -136,18 +124,13 @@ func (f *inflater) unzstd(in []byte) ([]byte, error) {
 	return out, err
 }
 
-// readAll appends all of r to out, with room for at least spare bytes at each
-// read. guess is how much to expect.
-func readAll(out []byte, r io.Reader, guess, spare int) ([]byte, error) {
-	if cap(out) < guess && guess <= keptScratch {
-		out = make([]byte, 0, guess+spare)
+// readAll appends all of r to out. guess is how much to expect.
+func readAll(out []byte, r io.Reader, guess int) ([]byte, error) {
+	if guess <= keptScratch {
+		out = room(out, guess)
 	}
 	for {
-		if cap(out)-len(out) < spare {
-			grown := make([]byte, len(out), 2*cap(out)+spare)
-			copy(grown, out)
-			out = grown
-		}
+		out = room(out, readStep)
 		n, err := r.Read(out[len(out):cap(out)])
 		out = out[:len(out)+n]
 		if len(out) > maxInflated {
@@ -160,6 +143,16 @@ func readAll(out []byte, r io.Reader, guess, spare int) ([]byte, error) {
 			return nil, err
 		}
 	}
+}
+
+// room returns out with room for at least n bytes more.
+func room(out []byte, n int) []byte {
+	if cap(out)-len(out) >= n {
+		return out
+	}
+	grown := make([]byte, len(out), max(len(out)+n, 2*cap(out)))
+	copy(grown, out)
+	return grown
 }
 
 // xerialMagic begins the framing of snappy-java, which Kafka's own clients
@@ -207,18 +200,9 @@ func unsnappyBlock(out, in []byte) ([]byte, error) {
 		return nil, errTooLarge
 	}
 	begin := len(out)
-	if cap(out)-begin < n {
-		grown := make([]byte, begin, max(begin+n, 2*cap(out)))
-		copy(grown, out)
-		out = grown
-	}
-	out = out[:begin+n]
-	got, err := snappy.Decode(out[begin:], in)
-	if err != nil {
+	out = room(out, n)[:begin+n]
+	if _, err := snappy.Decode(out[begin:], in); err != nil {
 		return nil, err
-	}
-	if len(got) > 0 && &got[0] != &out[begin] {
-		copy(out[begin:], got)
 	}
 	return out, nil
 }

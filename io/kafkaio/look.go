@@ -2,7 +2,6 @@ package kafkaio
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -89,6 +88,11 @@ func (r *Reader) look(ctx context.Context, w *watch) (trouble bool, err error) {
 		}
 	}
 	err = r.begin(ctx, fresh)
+	for _, t := range topics {
+		if err == nil && t.err != nil && !unknownTopic(t.err) {
+			err = r.client.listError(t) // it passes, or lasts too long
+		}
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.assign()
@@ -101,11 +105,9 @@ func (r *Reader) look(ctx context.Context, w *watch) (trouble bool, err error) {
 func (r *Reader) missing(w *watch, topics []topic) (bool, error) {
 	there := make(map[string]bool, len(topics))
 	for _, t := range topics {
-		switch {
-		case t.err == nil:
-			there[t.name] = true
-		case !errors.Is(t.err, kerr.UnknownTopicOrPartition) && !passing(t.err):
-			return true, &Error{Op: "list the partitions", Topic: t.name, Partition: -1, Broker: r.client.name(anyBroker), Err: t.err}
+		there[t.name] = !unknownTopic(t.err)
+		if t.err != nil && !passing(t.err) {
+			return true, r.client.listError(t)
 		}
 	}
 	r.mu.Lock()
@@ -154,7 +156,7 @@ func (r *Reader) missingError(name string, known bool) error {
 	if known {
 		err = fmt.Errorf("%w any more: it was deleted, or the user may not describe it any more", ErrNoTopic)
 	}
-	return &Error{Op: "list the partitions", Topic: name, Partition: -1, Broker: r.client.name(anyBroker), Err: err}
+	return r.client.listError(topic{name: name, err: err})
 }
 
 // drop ends a partition that is no more, behind what was read of it. r.mu is held.
@@ -266,9 +268,9 @@ func (r *Reader) begin(ctx context.Context, fresh []place) error {
 // to begin in each, however long that takes, up to the retry deadline.
 func (r *Reader) pin(ctx context.Context) error {
 	w := watch{missing: map[string]time.Time{}}
-	var waited *topic
+	missing := ""
 	err := r.retry(ctx, func() error {
-		waited = nil
+		missing = ""
 		topics, err := r.client.topics(ctx, r.sel)
 		if err != nil {
 			return err
@@ -278,8 +280,10 @@ func (r *Reader) pin(ctx context.Context) error {
 		}
 		for _, t := range topics {
 			if t.err != nil {
-				waited = &t
-				return &Error{Op: "list the partitions", Topic: t.name, Partition: -1, Broker: r.client.name(anyBroker), Err: t.err}
+				if unknownTopic(t.err) {
+					missing = t.name
+				}
+				return r.client.listError(t)
 			}
 		}
 		fresh, _, _, err := r.compare(topics)
@@ -297,8 +301,8 @@ func (r *Reader) pin(ctx context.Context) error {
 		r.looked = true
 		return nil
 	})
-	if waited != nil && errors.Is(waited.err, kerr.UnknownTopicOrPartition) {
-		return r.missingError(waited.name, false)
+	if missing != "" {
+		return r.missingError(missing, false)
 	}
 	return err
 }

@@ -70,6 +70,11 @@ func (c *client) topics(ctx context.Context, sel selection) ([]topic, error) {
 	return out, nil
 }
 
+// listError tells why nothing is known of a topic.
+func (c *client) listError(t topic) error {
+	return &Error{Op: "list the partitions", Topic: t.name, Partition: -1, Broker: c.name(anyBroker), Err: t.err}
+}
+
 // learn keeps the brokers' addresses, for errors to name.
 func (c *client) learn(brokers []kmsg.MetadataResponseBroker) {
 	c.mu.Lock()
