@@ -155,6 +155,10 @@ func check(args, env []string, stdout, stderr io.Writer) int {
 	if err := c.WritePlan(stdout); err != nil {
 		return fail(stderr, err)
 	}
+	fmt.Fprint(stdout, "\nset by\n")
+	if err := p.WriteValues(stdout); err != nil {
+		return fail(stderr, err)
+	}
 	return exitOK
 }
 

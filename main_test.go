@@ -110,9 +110,40 @@ func TestCheckPrintsThePlanAndStartsNothing(t *testing.T) {
 	if code != exitOK {
 		t.Fatalf("exit code %d: %s", code, stderr)
 	}
-	for _, want := range []string{"Kinesis stream trips", "eu-west-1", "s3://lake/raw/v1/", "Parquet, snappy", "pickup_location=", "exactly once"} {
+	for _, want := range []string{"Kinesis stream trips", "eu-west-1", "s3://lake/raw/v1/", "Parquet, snappy", "pickup_location=", "exactly once", "flag --OutputPrefix"} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("the plan lacks %q:\n%s", want, stdout)
+		}
+	}
+}
+
+func TestCheckPrintsThePlanOfEverySink(t *testing.T) {
+	code, stdout, stderr := runCommand(t, "check", "--InputKafkaBootstrapServers=127.0.0.1:1", "--InputKafkaTopic=trips,rides",
+		"--InputKafkaInitialPosition=GROUP_OFFSETS", "--InputKafkaGroupId=lag", "--Region=eu-west-1",
+		"--OutputKafkaBootstrapServers=127.0.0.1:1", "--OutputKafkaTopic=trips-{type}", "--OutputKafkaTransactionalIdPrefix=etl",
+		"--OutputElasticsearchEndpoint=http://127.0.0.1:1", "--ElasticsearchVersion=position", "--OutputKinesisStream=copies")
+	if code != exitOK {
+		t.Fatalf("exit code %d: %s", code, stderr)
+	}
+	for _, want := range []string{"Kafka topic trips,rides", "the positions of group lag, where it has none EARLIEST", "ids etl-0", "markers in topic etl-markers",
+		"in order per key", "index {type}", "never an older event over a newer one", "Kinesis stream copies", "at least once", "Kafka topic dead-letters"} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("the plan lacks %q:\n%s", want, stdout)
+		}
+	}
+}
+
+func TestMistakesBetweenSourcesAndSinksAreAllTold(t *testing.T) {
+	code, _, stderr := runCommand(t, "check", "--InputKinesisStream=trips", "--InputKafkaTopic=trips", "--Region=eu-west-1",
+		"--OutputKafkaTopic=trips-{tpye}", "--KafkaSecurityProtocol=SASL_SSL", "--ElasticsearchVersion=position", "--OutputElasticsearchEndpoint=http://es",
+		"--OutputKinesisStream=copies", "--OutputKinesisPartitionKey={id}", "--InputKafkaTombstones=PASS", "--ElasticsearchDeleteField=gone")
+	if code != exitUsage {
+		t.Fatalf("exit code %d", code)
+	}
+	for _, want := range []string{"InputKafkaTopic", "second source", "OutputKafkaBootstrapServers", "is missing", "tpye", "ElasticsearchVersion", "186 bits",
+		"OutputKinesisPartitionKey", "no field", "ElasticsearchDeleteField"} {
+		if !strings.Contains(stderr, want) {
+			t.Errorf("the mistakes lack %q:\n%s", want, stderr)
 		}
 	}
 }
