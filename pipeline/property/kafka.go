@@ -129,15 +129,15 @@ func kafkaSecurity() []Property {
 			}
 			return "Kafka" + name
 		}
-		which := "of source and sink"
+		which := "of source and sink are protected."
 		if side != "" {
-			which = "of the sink, where it is another cluster"
+			which = "of the sink are protected, where it is another cluster."
 		}
 		out = append(out,
 			Property{
 				Name: side + "KafkaSecurityProtocol", Group: groupKafkaSecurity, Kind: Enum, Default: "PLAINTEXT", DefaultOf: of("SecurityProtocol"),
 				Values: []string{"PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"},
-				Doc:    "How connections to the brokers " + which + " are protected.",
+				Doc:    "How connections to the brokers " + which,
 			},
 			Property{
 				Name: side + "KafkaSaslMechanism", Group: groupKafkaSecurity, Kind: Enum, Default: "NONE", DefaultOf: of("SaslMechanism"),
