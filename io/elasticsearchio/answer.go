@@ -3,6 +3,7 @@ package elasticsearchio
 import (
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"unicode/utf8"
 
@@ -61,11 +62,14 @@ func parseAnswer(data []byte, results []result) ([]result, error) {
 	if !told || !listed {
 		return nil, errors.New("errors or items are missing")
 	}
-	if d.Next() != jx.Invalid {
+	if !atEnd(d) {
 		return nil, errors.New("something follows the answer")
 	}
 	return results, nil
 }
+
+// atEnd tells whether nothing but white space follows.
+func atEnd(d *jx.Decoder) bool { return d.Skip() == io.EOF }
 
 func parseItems(d *jx.Decoder, results []result) ([]result, error) {
 	array, err := d.ArrIter()

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/elastic/go-elasticsearch/v8/esapi"
@@ -29,9 +31,9 @@ const (
 // Check tells within 30 s whether documents can be written: each endpoint is
 // asked what it is. It must be Elasticsearch or OpenSearch, of version 7
 // (OpenSearch 1) or later, and know the credentials. Call it before a job is
-// started. An endpoint that does not answer is a fault only if none answers,
-// since a cluster may be written to while a node is away; any wrong answer is
-// one. A user that may write, but not ask, passes. What indices a user may
+// started. An endpoint that is away is a fault only if all are, since a cluster
+// may be written to while a node is down; one that has no such name, the wrong
+// certificate or the wrong answer always is. A user that may write, but not ask, passes. What indices a user may
 // write to is not asked: that depends on the documents.
 func (o Options) Check(ctx context.Context) error {
 	if err := o.Validate(); err != nil {
@@ -53,7 +55,7 @@ func (o Options) Check(ctx context.Context) error {
 		var e *Error
 		switch {
 		case err == nil:
-		case errors.As(err, &e) && e.Err != nil && e.Status == 0:
+		case errors.As(err, &e) && away(e.Err):
 			silent = append(silent, err)
 		default:
 			wrong = append(wrong, err)
@@ -63,6 +65,22 @@ func (o Options) Check(ctx context.Context) error {
 		wrong = silent
 	}
 	return errors.Join(wrong...)
+}
+
+// away tells of errors that a node gives that is down.
+func away(err error) bool {
+	var (
+		unknown  *net.DNSError
+		op       *net.OpError
+		noAnswer net.Error
+	)
+	switch {
+	case errors.As(err, &unknown) && unknown.IsNotFound:
+		return false
+	case errors.As(err, &op) && op.Op == "dial", errors.As(err, &noAnswer) && noAnswer.Timeout():
+		return true
+	}
+	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)
 }
 
 func (o Options) checkEndpoint(ctx context.Context, endpoint string) error {

@@ -191,7 +191,7 @@ func classify(status int, kind, reason string) class {
 	// Session credentials are renewed: the next attempt has new ones.
 	case status == http.StatusForbidden && strings.Contains(strings.ToLower(reason), "token included in the request is expired"):
 		return transient
-	case status != http.StatusBadRequest:
+	case status != http.StatusBadRequest, strings.Contains(reason, "unrecognized parameter"):
 		return permanent
 	}
 	switch kind {

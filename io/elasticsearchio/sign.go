@@ -122,4 +122,3 @@ func bodyHash(req *http.Request) (string, error) {
 	}
 	return hex.EncodeToString(sum.Sum(nil)), nil
 }
-

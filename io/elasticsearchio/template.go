@@ -124,7 +124,7 @@ func parseTemplates(file []byte) (t templates, err error) {
 	switch {
 	case err != nil:
 		return templates{}, err
-	case d.Next() != jx.Invalid:
+	case !atEnd(d):
 		return templates{}, errors.New("something follows the JSON object")
 	case len(t.components)+len(t.indices)+len(t.streams) == 0:
 		return templates{}, errors.New("it holds nothing to put")

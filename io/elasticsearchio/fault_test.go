@@ -1,0 +1,580 @@
+package elasticsearchio
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/streaming-etl/streaming-etl/io/elasticsearchio/esfake"
+)
+
+// bulks has f asked about bulk requests only.
+func bulks(f func(esfake.Request) *esfake.Fault) func(esfake.Request) *esfake.Fault {
+	return func(r esfake.Request) *esfake.Fault {
+		if r.Path != "/_bulk" {
+			return nil
+		}
+		return f(r)
+	}
+}
+
+// numbered returns n documents with different ids.
+func numbered(index string, n int) []*Document {
+	var out []*Document
+	for i := range n {
+		out = append(out, doc(index, fmt.Sprint(i), fmt.Sprintf(`{"n":%d}`, i)))
+	}
+	return out
+}
+
+func TestOnlyFailedDocumentsAreSentAgain(t *testing.T) {
+	s := startFake(t, esfake.Options{})
+	var mu sync.Mutex
+	tries := map[string]int{}
+	s.OnItem(func(i esfake.Item) *esfake.ItemFault {
+		mu.Lock()
+		defer mu.Unlock()
+		tries[i.ID]++
+		status := map[string]int{"3": 429, "5": 503, "7": 500, "8": 408}[i.ID]
+		if status == 0 || tries[i.ID] > 2 {
+			return nil
+		}
+		return &esfake.ItemFault{Status: status, Type: "es_rejected_execution_exception", Reason: "queue is full"}
+	})
+	c := newClient(t, quick(s.URL))
+	if rejections := write(t, c, numbered("a", 10)...); len(rejections) > 0 {
+		t.Fatal(rejections)
+	}
+	for id, n := range tries {
+		want := 1
+		if slices.Contains([]string{"3", "5", "7", "8"}, id) {
+			want = 3
+		}
+		if n != want {
+			t.Errorf("document %s was sent %d times, want %d", id, n, want)
+		}
+	}
+	if n := len(s.Documents("a")); n != 10 {
+		t.Errorf("%d documents", n)
+	}
+	if got := c.Stats(); got.Retries != 8 || got.Documents != 10 {
+		t.Errorf("stats %+v", got)
+	}
+}
+
+func TestFaultsOfWholeRequestsPass(t *testing.T) {
+	for name, fault := range map[string]esfake.Fault{
+		"429":                   {Status: 429, Body: `{"error":{"type":"circuit_breaking_exception","reason":"too much"},"status":429}`},
+		"503 of a proxy":        {Status: 503, Body: "<html>no backend</html>"},
+		"502":                   {Status: 502},
+		"500":                   {Status: 500, Body: `{"message":"oops"}`},
+		"408":                   {Status: 408},
+		"cut before the work":   {Status: 1, Cut: true},
+		"cut after the work":    {Cut: true},
+		"no JSON":               {Status: 200, Body: "<html>"},
+		"half an answer":        {Status: 200, Body: `{"took":3,"errors":true,"items":[{"index":{"status":429`},
+		"too few results":       {Status: 200, Body: `{"took":3,"errors":true,"items":[{"index":{"status":400}}]}`},
+		"blocked":               {Status: 403, Body: `{"error":{"type":"cluster_block_exception","reason":"blocked by: [FORBIDDEN/6/cluster read-only (api)];"},"status":403}`},
+		"credentials ran out":   {Status: 403, Body: `{"message":"The security token included in the request is expired"}`},
+		"master not discovered": {Status: 503, Body: `{"error":{"type":"master_not_discovered_exception","reason":null},"status":503}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := startFake(t, esfake.Options{})
+			var n atomic.Int64
+			s.OnRequest(bulks(func(esfake.Request) *esfake.Fault {
+				if n.Add(1) <= 3 {
+					return &fault
+				}
+				return nil
+			}))
+			o := quick(s.URL)
+			o.Concurrency = 1
+			documents := numbered("a", 20)
+			for _, d := range documents {
+				d.Version = 1
+			}
+			if rejections := write(t, newClient(t, o), documents...); len(rejections) > 0 {
+				t.Fatal(rejections)
+			}
+			if got := s.Documents("a"); len(got) != 20 || n.Load() != 4 {
+				t.Errorf("%d documents by %d requests", len(got), n.Load())
+			}
+		})
+	}
+}
+
+func TestDeadlineFailsTheBundleWithTheReason(t *testing.T) {
+	s := startFake(t, esfake.Options{})
+	s.OnItem(func(i esfake.Item) *esfake.ItemFault {
+		if i.ID == "4" {
+			return &esfake.ItemFault{Status: 429, Type: "cluster_block_exception", Reason: "disk usage exceeded flood-stage watermark"}
+		}
+		return nil
+	})
+	o := quick(s.URL)
+	o.RetryDeadline = 50 * time.Millisecond
+	c := newClient(t, o)
+	b := c.NewBulk()
+	for _, d := range numbered("a", 8) {
+		if err := b.Add(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := b.Flush(t.Context())
+	var fault *Error
+	if !errors.As(err, &fault) || fault.Status != 429 || fault.Attempts < 2 {
+		t.Fatalf("error %v", err)
+	}
+	for _, part := range []string{`"_id":"4"`, "flood-stage", "without progress", "is a disk full"} {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("%q is not in %q", part, err)
+		}
+	}
+	if err := b.Add(t.Context(), doc("a", "9", `{}`)); !errors.As(err, &fault) {
+		t.Errorf("Add to a failed bulk: %v", err)
+	}
+	s.OnItem(nil)
+	if rejections := write(t, c, numbered("a", 8)...); len(rejections) > 0 {
+		t.Fatal("the next bundle:", rejections)
+	}
+	if n := len(s.Documents("a")); n != 8 {
+		t.Errorf("%d documents", n)
+	}
+}
+
+func TestProgressMovesTheDeadline(t *testing.T) {
+	s := startFake(t, esfake.Options{})
+	var requests atomic.Int64
+	s.OnRequest(bulks(func(esfake.Request) *esfake.Fault { requests.Add(1); return nil }))
+	// Each request takes one document: 40 requests, each with a wait of up to
+	// 20 ms behind it, outlast a deadline that did not move.
+	var taken atomic.Int64
+	s.OnItem(func(esfake.Item) *esfake.ItemFault {
+		if taken.Load() < requests.Load() {
+			taken.Store(requests.Load())
+			return nil
+		}
+		return &esfake.ItemFault{Status: 429, Type: "es_rejected_execution_exception", Reason: "slowly"}
+	})
+	o := quick(s.URL)
+	o.Concurrency, o.RetryDeadline, o.RetryBackoff = 1, 60*time.Millisecond, 20*time.Millisecond
+	if rejections := write(t, newClient(t, o), numbered("a", 40)...); len(rejections) > 0 {
+		t.Fatal(rejections)
+	}
+	if n := len(s.Documents("a")); n != 40 {
+		t.Errorf("%d documents", n)
+	}
+}
+
+func TestRefusedCredentialsFailTheBundleAtOnce(t *testing.T) {
+	for _, status := range []int{401, 403} {
+		s := startFake(t, esfake.Options{Authorize: func(*http.Request, []byte) (int, string) { return status, "unable to authenticate user" }})
+		c := newClient(t, quick(s.URL))
+		b := c.NewBulk()
+		if err := b.Add(t.Context(), doc("a", "1", `{}`)); err != nil {
+			t.Fatal(err)
+		}
+		_, err := b.Flush(t.Context())
+		var fault *Error
+		if !errors.As(err, &fault) || fault.Status != status || fault.Endpoint != s.URL || s.Requests() != 1 {
+			t.Errorf("%d: %v after %d requests", status, err, s.Requests())
+		}
+	}
+}
+
+func TestAnEndpointThatIsSomethingElseFailsTheBundle(t *testing.T) {
+	s := startFake(t, esfake.Options{})
+	s.OnRequest(func(esfake.Request) *esfake.Fault { return &esfake.Fault{Status: 404, Body: "not here"} })
+	c := newClient(t, quick(s.URL))
+	b := c.NewBulk()
+	if err := b.Add(t.Context(), doc("a", "1", `{}`)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Flush(t.Context()); err == nil || !strings.Contains(err.Error(), "404 not here") || !strings.Contains(err.Error(), "is this the address") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestRequestsThatAreTooLargeAreHalved(t *testing.T) {
+	s := startFake(t, esfake.Options{MaxBodyBytes: 400 << 10})
+	o := quick(s.URL)
+	o.Concurrency = 1
+	c := newClient(t, o)
+	b := c.NewBulk()
+	text := strings.Repeat("x", 20<<10)
+	add := func(id, text string, ref int) {
+		t.Helper()
+		d := doc("a", id, fmt.Sprintf(`{"a":"%s"}`, text))
+		d.Ref = ref
+		if err := b.Add(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 100 { // 2 MB
+		add(fmt.Sprint(i), text, i)
+	}
+	add("huge", strings.Repeat("x", 500<<10), 100)
+	rejections, err := b.Flush(t.Context())
+	if err != nil || len(rejections) != 1 || rejections[0].Ref != 100 || rejections[0].Reason != ReasonTooLarge {
+		t.Fatal(rejections, err)
+	}
+	if n := len(s.Documents("a")); n != 100 {
+		t.Errorf("%d documents", n)
+	}
+	// The client has learned: the next ones fit at once.
+	before := c.Stats().Requests
+	if limit := c.maxBytes.Load(); limit > 400<<10 || limit < minMaxBytes {
+		t.Errorf("the client still sends %d bytes", limit)
+	}
+	for i := range 10 {
+		add(fmt.Sprint(i), text, i)
+	}
+	if _, err := b.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := c.Stats().Requests - before; n != 1 {
+		t.Errorf("%d requests for 200 KB", n)
+	}
+}
+
+// TestRetriesKeepTheOrderOfAnID has random actions fail, with several of an id
+// in each request, and compares with what the actions mean in their order.
+func TestRetriesKeepTheOrderOfAnID(t *testing.T) {
+	for _, op := range []Op{Index, Update} {
+		t.Run(op.String(), func(t *testing.T) {
+			s := startFake(t, esfake.Options{})
+			s.OnItem(func(esfake.Item) *esfake.ItemFault {
+				if rand.N(3) == 0 {
+					return &esfake.ItemFault{Status: 429, Type: "es_rejected_execution_exception"}
+				}
+				return nil
+			})
+			o := quick(s.URL)
+			o.MaxActions, o.Concurrency = 20, 2
+			c := newClient(t, o)
+			b := c.NewBulk()
+			want := map[string]string{}
+			for i := range 600 {
+				id := fmt.Sprint(i % 7)
+				d := doc("a", id, fmt.Sprintf(`{"n":%d}`, i))
+				d.Op = op
+				if i%11 == 5 {
+					d.Op, d.Source = Delete, nil
+					delete(want, id)
+				} else {
+					want[id] = fmt.Sprintf(`{"n":%d}`, i)
+				}
+				if err := b.Add(t.Context(), d); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if rejections, err := b.Flush(t.Context()); err != nil || len(rejections) > 0 {
+				t.Fatal(rejections, err)
+			}
+			got := map[string]string{}
+			for id, d := range s.Documents("a") {
+				got[id] = string(d.Source)
+			}
+			if !maps.Equal(got, want) {
+				t.Errorf("got %v, want %v", got, want)
+			}
+		})
+	}
+}
+
+func TestVerdictsKeepTheOrderOfAnID(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		ops       []Op
+		versioned bool
+		ids       string
+		got, want string // d done, a again, r refused
+	}{
+		{"an overtaken index has nothing to add", []Op{Index, Index}, false, "xx", "ad", "dd"},
+		{"the last one that was done counts", []Op{Index, Index, Index}, false, "xxx", "ada", "dda"},
+		{"an update after it is done again", []Op{Index, Update}, false, "xx", "ad", "aa"},
+		{"updates behind a refused one too", []Op{Update, Update, Update}, false, "xxx", "ard", "ara"},
+		{"a delete ends what was before", []Op{Update, Delete, Update}, false, "xxx", "add", "ddd"},
+		{"a create after a delete is done again", []Op{Delete, Create}, false, "xx", "ad", "aa"},
+		{"other ids do not matter", []Op{Update, Update}, false, "xy", "ad", "ad"},
+		{"versions keep the order themselves", []Op{Index, Index}, true, "xx", "ad", "ad"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := &request{}
+			var verdicts []verdict
+			for i, op := range c.ops {
+				it := item{op: op, versioned: c.versioned, hash: uint64(c.ids[i]), keyStart: len(r.body), keyEnd: len(r.body) + 1}
+				r.body = append(r.body, c.ids[i])
+				r.items = append(r.items, it)
+				verdicts = append(verdicts, map[byte]verdict{'d': done, 'a': again, 'r': refused}[c.got[i]])
+			}
+			r.inOrder(verdicts)
+			got := ""
+			for _, v := range verdicts {
+				got += string("dar"[v])
+			}
+			if got != c.want {
+				t.Errorf("got %s, want %s", got, c.want)
+			}
+		})
+	}
+}
+
+func TestAddWaitsWhileTheClusterDoes(t *testing.T) {
+	s := startFake(t, esfake.Options{})
+	release := make(chan struct{})
+	var under, most atomic.Int64
+	s.OnRequest(bulks(func(esfake.Request) *esfake.Fault {
+		most.Store(max(most.Load(), under.Add(1)))
+		<-release
+		under.Add(-1)
+		return nil
+	}))
+	free := sync.OnceFunc(func() { close(release) })
+	t.Cleanup(free)
+	o := quick(s.URL)
+	o.MaxActions, o.Concurrency = 10, 3
+	c := newClient(t, o)
+	b := c.NewBulk()
+	ctx, cancel := context.WithCancel(t.Context())
+	var added atomic.Int64
+	var wg sync.WaitGroup
+	var addErr error
+	wg.Go(func() {
+		for i := range 10_000 {
+			if addErr = b.Add(ctx, doc("a", fmt.Sprint(i), `{}`)); addErr != nil {
+				return
+			}
+			added.Add(1)
+		}
+	})
+	// Two requests a lane, one sent and one filled, and Add is stuck.
+	eventually(t, "a lane is full", func() bool {
+		for _, l := range c.lanes {
+			l.mu.Lock()
+			full := l.spare == nil && len(l.filling.items) == o.MaxActions
+			l.mu.Unlock()
+			if full {
+				return true
+			}
+		}
+		return false
+	})
+	cancel()
+	wg.Wait()
+	if !errors.Is(addErr, context.Canceled) {
+		t.Errorf("Add returned %v", addErr)
+	}
+	if n := added.Load(); n > 2*10*3 {
+		t.Errorf("%d documents are held", n)
+	}
+	free()
+	if _, err := b.Flush(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if n := most.Load(); n > 3 {
+		t.Errorf("%d requests at one time", n)
+	}
+	if n := len(s.Documents("a")); int64(n) != added.Load() {
+		t.Errorf("%d of %d documents", n, added.Load())
+	}
+}
+
+func TestRequestsThatAreNotFullLeaveAfterTheInterval(t *testing.T) {
+	s := startFake(t, esfake.Options{})
+	o := quick(s.URL)
+	o.Interval = 10 * time.Millisecond
+	c := newClient(t, o)
+	b := c.NewBulk()
+	for round := range 3 {
+		if err := b.Add(t.Context(), doc("a", fmt.Sprint(round), `{}`)); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "it is there without a flush", func() bool { return len(s.Documents("a")) == round+1 })
+	}
+}
+
+func TestAbandonedBundlesAreNotSent(t *testing.T) {
+	s := startFake(t, esfake.Options{})
+	var down atomic.Bool
+	down.Store(true)
+	s.OnRequest(bulks(func(esfake.Request) *esfake.Fault {
+		if down.Load() {
+			return &esfake.Fault{Status: 503}
+		}
+		return nil
+	}))
+	o := quick(s.URL)
+	o.Concurrency = 1
+	c := newClient(t, o)
+	b := c.NewBulk()
+	if err := b.Add(t.Context(), doc("a", "1", `{}`)); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if _, err := b.Flush(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("Flush returned %v", err)
+		}
+	})
+	eventually(t, "it is tried", func() bool { return c.Stats().Retries > 0 })
+	cancel()
+	wg.Wait()
+	requests := func() int64 { return c.Stats().Requests }
+	eventually(t, "the lane is free", func() bool {
+		l := c.lanes[0]
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return l.spare != nil
+	})
+	tried := requests()
+	down.Store(false)
+	if rejections := write(t, c, doc("a", "2", `{}`)); len(rejections) > 0 {
+		t.Fatal(rejections)
+	}
+	if got := s.Documents("a"); len(got) != 1 || requests() != tried+1 {
+		t.Errorf("%d documents by %d requests more", len(got), requests()-tried)
+	}
+}
+
+func TestCloseFailsWhatIsHeld(t *testing.T) {
+	s := startFake(t, esfake.Options{})
+	s.OnRequest(bulks(func(esfake.Request) *esfake.Fault { return &esfake.Fault{Status: 503} }))
+	c := newClient(t, quick(s.URL))
+	b := c.NewBulk()
+	for _, d := range numbered("a", 5) {
+		if err := b.Add(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if _, err := b.Flush(t.Context()); !errors.Is(err, ErrClosed) {
+			t.Errorf("Flush returned %v", err)
+		}
+	})
+	eventually(t, "it is tried", func() bool { return c.Stats().Retries > 0 })
+	c.Close()
+	wg.Wait()
+	if err := c.NewBulk().Add(t.Context(), doc("a", "1", `{}`)); !errors.Is(err, ErrClosed) {
+		t.Errorf("Add returned %v", err)
+	}
+}
+
+func TestEndpointsTakeTurnsAndDeadOnesAreLeftOut(t *testing.T) {
+	one, two := startFake(t, esfake.Options{}), startFake(t, esfake.Options{})
+	o := quick(one.URL, two.URL, deadEndpoint(t))
+	o.MaxActions, o.Concurrency = 1, 1
+	c := newClient(t, o)
+	if rejections := write(t, c, numbered("a", 60)...); len(rejections) > 0 {
+		t.Fatal(rejections)
+	}
+	a, b := len(one.Documents("a")), len(two.Documents("a"))
+	if a+b != 60 || a < 20 || b < 20 {
+		t.Errorf("%d and %d documents", a, b)
+	}
+	if n := c.Stats().Retries; n < 1 || n > 10 {
+		t.Errorf("the dead endpoint was asked %d times", n)
+	}
+}
+
+// deadEndpoint is a URL where nothing listens.
+func deadEndpoint(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return "http://" + l.Addr().String()
+}
+
+func TestTheClusterThatComesBackGetsEverything(t *testing.T) {
+	s := startFake(t, esfake.Options{})
+	address := strings.TrimPrefix(s.URL, "http://")
+	s.Close()
+	o := quick(s.URL)
+	c := newClient(t, o)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if rejections := write(t, c, numbered("a", 30)...); len(rejections) > 0 {
+			t.Error(rejections)
+		}
+	})
+	eventually(t, "it is tried", func() bool { return c.Stats().Retries > 30 })
+	back, err := esfake.Start(esfake.Options{Address: address})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(back.Close)
+	wg.Wait()
+	if n := len(back.Documents("a")); n != 30 {
+		t.Errorf("%d documents", n)
+	}
+}
+
+func TestWrongUseIsAnError(t *testing.T) {
+	c := newClient(t, quick(startFake(t, esfake.Options{}).URL))
+	for name, d := range map[string]*Document{
+		"create with a version": {Op: Create, Index: []byte("a"), ID: []byte("1"), Source: []byte(`{}`), Version: 1},
+		"update with a version": {Op: Update, Index: []byte("a"), ID: []byte("1"), Source: []byte(`{}`), Version: 1},
+		"unknown operation":     {Op: 9, Index: []byte("a"), ID: []byte("1"), Source: []byte(`{}`)},
+		"pipeline's name":       {Index: []byte("a"), ID: []byte("1"), Source: []byte(`{}`), Pipeline: []byte("\xff")},
+	} {
+		if err := c.NewBulk().Add(t.Context(), d); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+func TestPutTemplateWaitsOutFaults(t *testing.T) {
+	s := startFake(t, esfake.Options{})
+	var n atomic.Int64
+	s.OnRequest(func(esfake.Request) *esfake.Fault {
+		if n.Add(1) <= 2 {
+			return &esfake.Fault{Status: 503}
+		}
+		return nil
+	})
+	c := newClient(t, quick(s.URL))
+	if err := c.PutTemplate(t.Context(), []byte(`{"index_templates":{"t":{"index_patterns":["t-*"]}}}`)); err != nil {
+		t.Error(err)
+	}
+	if err := c.PutTemplate(t.Context(), []byte(`{"index_templates":{"t":{"index_patterns":["t-*"],"data_stream":{}}},"data_streams":["t-1"]}`)); err != nil {
+		t.Error(err)
+	}
+	if err := c.PutTemplate(t.Context(), []byte(`{"data_streams":["other"]}`)); err == nil || !strings.Contains(err.Error(), "create data stream other") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestTemplateFilesAreReadStrictly(t *testing.T) {
+	for file, want := range map[string]string{
+		``:                               "not a JSON object",
+		`[]`:                             "not a JSON object",
+		`{}`:                             "nothing to put",
+		`{"templates":{}}`:               `"templates" is none of`,
+		`{"index_templates":{"a":1}}`:    "a is not an object",
+		`{"index_templates":{"a/b":{}}}`: "is not a name",
+		`{"data_streams":["a?x=1"]}`:     "is not a name",
+		`{"data_streams":["_all"]}`:      "is not a name",
+		`{"data_streams":["a"],"data_streams":["b"]}`:    "stands twice",
+		`{"data_streams":["a"]} x`:                       "follows",
+		`{"index_templates":{"a":{"index_patterns":[}}}`: "index_templates",
+	} {
+		if _, err := parseTemplates([]byte(file)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error %v, want %q", file, err, want)
+		}
+	}
+}
