@@ -68,7 +68,7 @@ func (o KafkaOptions) withDefaults() (KafkaOptions, error) {
 		o.HeapMB = 384
 	}
 	if o.Brokers < 0 || o.MaxMessageBytes < 0 || o.HeapMB < 0 {
-		return o, errors.New("Kafka's options are below 0")
+		return o, errors.New("an option of Kafka is below 0")
 	}
 	return o, nil
 }

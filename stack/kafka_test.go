@@ -372,3 +372,22 @@ func TestKafkaThatCannotStartTellsWhy(t *testing.T) {
 		}
 	}
 }
+
+func TestConsoleFormRefusesWhatItDidNotAskFor(t *testing.T) {
+	form := consoleForm{field: "|", record: ";", header: ",", null: "NULL"}
+	good := "CreateTime:5|Partition:1|Offset:2|a:1,b:NULL|NULL|v"
+	records, err := form.parse([]byte(good + ";" + good + ";"))
+	if err != nil || len(records) != 2 || records[1].Timestamp != 5 || records[1].Partition != 1 || records[1].Offset != 2 ||
+		len(records[1].Headers) != 2 || records[1].Key != nil || string(records[1].Value) != "v" {
+		t.Errorf("records %+v, error %v", records, err)
+	}
+	for _, bad := range []string{
+		good, "CreateTime:5|Partition:1|Offset:2|NO_HEADERS|k;", good + "|w;",
+		strings.Replace(good, "Partition:1", "Partition:x", 1) + ";", strings.Replace(good, "Partition:1", "Partition:3000000000", 1) + ";",
+		strings.Replace(good, "Offset", "Delivery", 1) + ";", strings.Replace(good, "b:NULL", "b", 1) + ";",
+	} {
+		if records, err := form.parse([]byte(bad)); err == nil {
+			t.Errorf("%q is %+v", bad, records)
+		}
+	}
+}

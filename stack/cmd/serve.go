@@ -41,19 +41,6 @@ func serve(ctx context.Context, s settings) error {
 		return err
 	}
 	defer kinesis.Stop()
-	kafka, err := stack.RunKafka(ctx, filepath.Join(s.dir, "kafka"), stack.KafkaOptions{})
-	if err != nil {
-		return err
-	}
-	defer kafka.Stop()
-	if err := kafka.MakeTopic(ctx, topic, topicPartitions, nil); err != nil {
-		return err
-	}
-	elasticsearch, err := stack.RunElasticsearch(ctx, filepath.Join(s.dir, "elasticsearch"))
-	if err != nil {
-		return err
-	}
-	defer elasticsearch.Stop()
 	// The workers sign requests with what they find in the TaskManagers' environment.
 	credentials := []string{
 		"AWS_ACCESS_KEY_ID=" + stack.AccessKey,
@@ -67,6 +54,19 @@ func serve(ctx context.Context, s settings) error {
 		return err
 	}
 	defer flink.Stop()
+	kafka, err := stack.RunKafka(ctx, filepath.Join(s.dir, "kafka"), stack.KafkaOptions{})
+	if err != nil {
+		return err
+	}
+	defer kafka.Stop()
+	if err := kafka.MakeTopic(ctx, topic, topicPartitions, nil); err != nil {
+		return err
+	}
+	elasticsearch, err := stack.RunElasticsearch(ctx, filepath.Join(s.dir, "elasticsearch"))
+	if err != nil {
+		return err
+	}
+	defer elasticsearch.Stop()
 
 	env := filepath.Join(s.dir, envFile)
 	lines := append([]string{
