@@ -59,6 +59,12 @@ func NewClient(ctx context.Context, o Options) (*kinesis.Client, error) {
 
 // newClient also returns what closes the client's idle connections.
 func newClient(ctx context.Context, o Options) (*kinesis.Client, func(), error) {
+	return newClientWithin(ctx, o, requestTimeout)
+}
+
+// newClientWithin returns a client whose calls take so long at most, 0 for no
+// bound: a subscription is one answer of five minutes.
+func newClientWithin(ctx context.Context, o Options, timeout time.Duration) (*kinesis.Client, func(), error) {
 	o = o.withDefaults()
 	var load []func(*config.LoadOptions) error
 	if o.Region != "" {
@@ -103,7 +109,7 @@ func newClient(ctx context.Context, o Options) (*kinesis.Client, func(), error) 
 	client := kinesis.NewFromConfig(cfg, func(k *kinesis.Options) {
 		k.HTTPClient = plainbody.Client{Doer: &http.Client{
 			Transport: transport,
-			Timeout:   requestTimeout,
+			Timeout:   timeout,
 			// A signed request is for one address; Kinesis sends nobody elsewhere.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		}}

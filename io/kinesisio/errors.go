@@ -38,6 +38,14 @@ func verb(op string) string {
 		return "read records"
 	case "PutRecords":
 		return "put records"
+	case "SubscribeToShard":
+		return "subscribe to records"
+	case "RegisterStreamConsumer", "DescribeStreamConsumer":
+		return "register a consumer"
+	case "DeregisterStreamConsumer":
+		return "deregister the consumer"
+	case "DescribeStreamSummary":
+		return "describe"
 	}
 	return op
 }

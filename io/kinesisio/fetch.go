@@ -59,7 +59,7 @@ func (r *Reader) fetch(ctx context.Context, s *shard) error {
 			got.chunks = append(got.chunks, chunk{after: position{finished: true}, children: children})
 		}
 		ended := !got.stop && got.behind == 0 && got.pastStop
-		r.queue(s, got.chunks, got.behind, got.stop, ended)
+		r.queue(s, got.chunks, got.behind, got.stop, ended, r.reserve)
 		if finished {
 			r.askRelist() // emulators may name no children
 		}
@@ -84,36 +84,52 @@ func (p *pacer) wait(ctx context.Context, interval time.Duration) error {
 	return err
 }
 
-// iterator gets a shard iterator for what follows the position.
-func (r *Reader) iterator(ctx context.Context, shard string, at position) (string, error) {
-	in := &kinesis.GetShardIteratorInput{ShardId: &shard}
-	in.StreamName, in.StreamARN = r.opts.target()
-	var from time.Time
+// start is where reading of a shard begins, for iterators and subscriptions.
+type start struct {
+	kind types.ShardIteratorType
+	seq  *string
+	from *time.Time
+}
+
+// startAt returns how to ask for what follows the position. It waits for times
+// to come, which the service refuses.
+func (r *Reader) startAt(ctx context.Context, at position) (start, error) {
 	switch {
 	case at.seq != "" && at.next == 0:
-		in.ShardIteratorType, in.StartingSequenceNumber = types.ShardIteratorTypeAfterSequenceNumber, &at.seq
+		return start{kind: types.ShardIteratorTypeAfterSequenceNumber, seq: &at.seq}, nil
 	case at.seq != "":
-		in.ShardIteratorType, in.StartingSequenceNumber = types.ShardIteratorTypeAtSequenceNumber, &at.seq
+		return start{kind: types.ShardIteratorTypeAtSequenceNumber, seq: &at.seq}, nil
 	case r.positions.from == allFrom: // from never changes: no lock
-		in.ShardIteratorType = types.ShardIteratorTypeTrimHorizon
-	default:
-		// Also for shards that were made later: for them it is their beginning.
-		from = time.UnixMilli(r.positions.from)
-		in.ShardIteratorType, in.Timestamp = types.ShardIteratorTypeAtTimestamp, &from
-		// The service refuses times to come.
-		if err := sleep(ctx, time.Until(from)); err != nil {
-			return "", err
-		}
+		return start{kind: types.ShardIteratorTypeTrimHorizon}, nil
 	}
+	// Also for shards that were made later: for them it is their beginning.
+	from := time.UnixMilli(r.positions.from)
+	return start{kind: types.ShardIteratorTypeAtTimestamp, from: &from}, sleep(ctx, time.Until(from))
+}
+
+// tooEarly says that by the service's clock the time to begin with is still to come.
+func (s *start) tooEarly(err error) bool {
+	var refused *types.InvalidArgumentException
+	return errors.As(err, &refused) && s.from != nil && time.Since(*s.from) < clockSkew
+}
+
+// iterator gets a shard iterator for what follows the position.
+func (r *Reader) iterator(ctx context.Context, shard string, at position) (string, error) {
+	begin, err := r.startAt(ctx, at)
+	if err != nil {
+		return "", err
+	}
+	in := &kinesis.GetShardIteratorInput{
+		ShardId: &shard, ShardIteratorType: begin.kind, StartingSequenceNumber: begin.seq, Timestamp: begin.from,
+	}
+	in.StreamName, in.StreamARN = r.opts.target()
 	var out *kinesis.GetShardIteratorOutput
 	for {
 		err := r.retry(ctx, "GetShardIterator", shard, func() (err error) {
 			out, err = r.client.GetShardIterator(ctx, in, singleAttempt)
 			return err
 		})
-		var refused *types.InvalidArgumentException
-		if errors.As(err, &refused) && in.Timestamp != nil && time.Since(from) < clockSkew {
-			// By the service's clock the time is still to come.
+		if begin.tooEarly(err) {
 			if err := sleep(ctx, r.opts.PollInterval); err != nil {
 				return "", err
 			}
@@ -196,9 +212,9 @@ func (r *Reader) lost(ctx context.Context, s *shard, err error) error {
 	return nil
 }
 
-// queue hands chunks to Drain and returns what the call reserved beyond them.
-func (r *Reader) queue(s *shard, chunks []chunk, behind time.Duration, stop, ended bool) {
-	rest := r.reserve
+// queue hands chunks to Drain and gives back what was reserved of the budget
+// beyond them.
+func (r *Reader) queue(s *shard, chunks []chunk, behind time.Duration, stop, ended bool, rest int64) {
 	for i := range chunks {
 		b := &chunks[i].batch
 		r.counts.records.Add(int64(len(b.Records)))

@@ -87,6 +87,16 @@ type Options struct {
 	// StopTimestamp ends the reading of each shard before the first record
 	// that arrived later; the reader goes on idling. Default: no end.
 	StopTimestamp time.Time
+	// Consumer reads by enhanced fan-out: each shard is subscribed to, sends
+	// what arrives at once, and gives 2 MB a second to this consumer alone. It
+	// is the consumer's name or its ARN; by name it is registered where it is
+	// not (see DeregisterConsumer). One consumer is for one job: a shard has
+	// one subscription per consumer, and a later one takes it over. There is no
+	// falling back to polling: if the consumer cannot be had, reading fails.
+	// Default: none, GetRecords is polled. An ARN goes with one stream only.
+	Consumer string
+	// ExistingConsumer refuses to register a consumer that is not.
+	ExistingConsumer bool
 	// PollInterval overrides DefaultPollInterval.
 	PollInterval time.Duration
 	// CallInterval overrides DefaultCallInterval; only emulators take less.
@@ -107,9 +117,10 @@ type Options struct {
 }
 
 var (
-	streamName = regexp.MustCompile(`^[a-zA-Z0-9_.-]{1,128}$`)
-	roleARN    = regexp.MustCompile(`^arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+$`)
-	streamARN  = regexp.MustCompile(`^arn:aws[a-z-]*:kinesis:([a-z0-9-]+):\d{12}:stream/([a-zA-Z0-9_.-]{1,128})$`)
+	streamName  = regexp.MustCompile(`^[a-zA-Z0-9_.-]{1,128}$`)
+	roleARN     = regexp.MustCompile(`^arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+$`)
+	consumerARN = regexp.MustCompile(`^arn:aws[a-z-]*:kinesis:([a-z0-9-]+):\d{12}:stream/([a-zA-Z0-9_.-]{1,128})/consumer/[a-zA-Z0-9_.-]{1,128}:\d+$`)
+	streamARN   = regexp.MustCompile(`^arn:aws[a-z-]*:kinesis:([a-z0-9-]+):\d{12}:stream/([a-zA-Z0-9_.-]{1,128})$`)
 )
 
 // Validate reports all faults of the options in one error, nil if there are none.
@@ -139,6 +150,18 @@ func (o Options) Validate() error {
 	}
 	if len(each) > maxStreams {
 		fault("%d streams are named, at most %d are possible", len(each), maxStreams)
+	}
+	consumer := consumerARN.FindStringSubmatch(o.Consumer)
+	switch {
+	case o.Consumer == "" && o.ExistingConsumer:
+		fault("no consumer is named that is to exist")
+	case o.Consumer == "":
+	case consumer != nil && len(each) > 1:
+		fault("the consumer's ARN is of one stream, and %d are named", len(each))
+	case consumer != nil && consumer[2] != o.StreamName():
+		fault("the consumer is of stream %s", consumer[2])
+	case consumer == nil && !streamName.MatchString(o.Consumer):
+		fault("consumer %q: a name has 1 to 128 letters, digits, '_', '.' and '-'", o.Consumer)
 	}
 	switch {
 	case o.RoleARN != "" && !roleARN.MatchString(o.RoleARN):

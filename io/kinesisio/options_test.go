@@ -16,6 +16,7 @@ func TestOptionsSurviveJSON(t *testing.T) {
 		PollInterval:  1, CallInterval: 2, MaxRecordsPerCall: 3, BufferBytes: 4, DiscoveryInterval: 5,
 		RetryDeadline: 6, RetryBackoff: 7, RetryBackoffMax: 8,
 		RoleARN: "arn:aws:iam::123456789012:role/reader", RoleExternalID: "me",
+		Consumer: "etl", ExistingConsumer: true,
 	}
 	for v, i := reflect.ValueOf(o), 0; i < v.NumField(); i++ {
 		if v.Field(i).IsZero() {
@@ -55,6 +56,12 @@ func TestValidateReportsAllFaults(t *testing.T) {
 		"a stream twice":       {Options{Stream: "trips,arn:aws:kinesis:eu-west-1:123456789012:stream/trips"}, []string{"trips is named twice"}},
 		"one bad of several":   {Options{Stream: "trips,a b"}, []string{`"a b"`}},
 		"a role":               {Options{Stream: "t", RoleARN: "arn:aws:iam::123456789012:role/path/a.b@c"}, nil},
+		"a consumer":           {Options{Stream: "t,u", Consumer: "etl"}, nil},
+		"a consumer's ARN":     {Options{Stream: "t", Consumer: "arn:aws:kinesis:eu-west-1:123456789012:stream/t/consumer/etl:1700000000"}, nil},
+		"another's consumer":   {Options{Stream: "u", Consumer: "arn:aws:kinesis:eu-west-1:123456789012:stream/t/consumer/etl:1700000000"}, []string{"of stream t"}},
+		"a consumer of many":   {Options{Stream: "t,u", Consumer: "arn:aws:kinesis:eu-west-1:123456789012:stream/t/consumer/etl:1700000000"}, []string{"2 are named"}},
+		"no consumer's name":   {Options{Stream: "t", Consumer: "a b"}, []string{`"a b"`}},
+		"existing, but none":   {Options{Stream: "t", ExistingConsumer: true}, []string{"no consumer"}},
 		"no role":              {Options{Stream: "t", RoleARN: "reader"}, []string{`"reader"`, "IAM role"}},
 		"external id alone":    {Options{Stream: "t", RoleExternalID: "x"}, []string{"external id"}},
 		"many": {

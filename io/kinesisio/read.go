@@ -2,7 +2,7 @@
 // exactly from given positions, and writes streams in the order of keys.
 //
 // As data walks it when read: shards.go finds the shards of a slot, fetch.go
-// calls GetRecords in the background, answer.go and parse.go read what comes
+// calls GetRecords in the background (or subscribe.go subscribes), answer.go and parse.go read what comes
 // back, pack.go makes batches of it, where deaggregate.go takes aggregated
 // records apart, read.go hands the batches to the pipeline together with the
 // positions after them (position.go). The next arrow is package slots, which
@@ -39,6 +39,8 @@ var ErrClosed = errors.New("kinesis: reader is closed")
 type Reader struct {
 	opts   Options
 	client *kinesis.Client
+	// subscriber is for subscriptions, where there is a consumer.
+	subscriber *kinesis.Client
 	// closeIdle closes the connections that are in no call.
 	closeIdle func()
 	slot      slots.Slot
@@ -55,6 +57,8 @@ type Reader struct {
 	counts  counters
 	// answers holds *answer values, whose buffers are megabytes.
 	answers sync.Pool
+	// consumer finds the consumer's ARN, where there is a consumer.
+	consumer consumerARNs
 
 	mu     sync.Mutex
 	shards map[string]*shard
@@ -142,8 +146,17 @@ func (o Options) openOne(ctx context.Context, slot slots.Slot, encoded []byte) (
 	if err != nil {
 		return nil, fmt.Errorf("read stream %s: %w", o.Stream, err)
 	}
+	subscriber := client
+	if o.Consumer != "" {
+		var closeToo func()
+		if subscriber, closeToo, err = newClientWithin(ctx, o, 0); err != nil {
+			return nil, fmt.Errorf("read stream %s: %w", o.Stream, err)
+		}
+		closeFirst := closeIdle
+		closeIdle = func() { closeFirst(); closeToo() }
+	}
 	r := &Reader{
-		opts: o, client: client, closeIdle: closeIdle, slot: slot, source: o.StreamName(),
+		opts: o, client: client, subscriber: subscriber, closeIdle: closeIdle, slot: slot, source: o.StreamName(),
 		relist:    make(chan struct{}, 1),
 		budget:    semaphore.NewWeighted(o.BufferBytes),
 		reserve:   min(o.BufferBytes, maxResponseBytes),

@@ -241,6 +241,10 @@ func (r *Reader) start() {
 			}
 		}
 		s.started = true
+		if r.opts.Consumer != "" {
+			r.run(func(ctx context.Context) error { return r.subscribe(ctx, s) })
+			continue
+		}
 		r.run(func(ctx context.Context) error { return r.fetch(ctx, s) })
 	}
 }

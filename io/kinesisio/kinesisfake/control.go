@@ -173,6 +173,12 @@ func (r *Request) findTarget(h *Handler) {
 			if _, name, ok := strings.Cut(arn, ":stream/"); ok && stream == "" {
 				stream = name
 			}
+		case "ConsumerARN":
+			var arn string
+			arn, err = d.Str()
+			if _, rest, ok := strings.Cut(arn, ":stream/"); ok && stream == "" {
+				stream, _, _ = strings.Cut(rest, "/")
+			}
 		case "ShardId", "ShardToSplit", "ShardToMerge":
 			shard, err = d.Str()
 		case "ShardIterator":

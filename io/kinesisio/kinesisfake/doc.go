@@ -15,25 +15,26 @@
 // It serves CreateStream, DeleteStream, ListStreams, DescribeStream,
 // DescribeStreamSummary, ListShards, PutRecord, PutRecords, GetShardIterator,
 // GetRecords, SplitShard, MergeShards, UpdateShardCount, UpdateMaxRecordSize,
-// IncreaseStreamRetentionPeriod and DecreaseStreamRetentionPeriod, with the
-// service's checks, exceptions and limits per call. What a shard takes and
-// gives per second is limited only when asked for (see EnforceLimits). Faults
-// of every kind are scripted with Handler.Control, Handler.FailNext and
-// Handler.ControlEntries.
+// IncreaseStreamRetentionPeriod, DecreaseStreamRetentionPeriod,
+// RegisterStreamConsumer, DescribeStreamConsumer, DeregisterStreamConsumer and
+// SubscribeToShard, with the service's checks, exceptions and limits per call.
+// What a shard takes and gives per second is limited only when asked for (see
+// EnforceLimits). Faults of every kind are scripted with Handler.Control,
+// Handler.FailNext, Handler.ControlEntries and Handler.EndNextSubscription.
 //
 // A request comes in at Handler.ServeHTTP (handler.go), goes through the
 // controls (control.go) to its operation (streams.go, shards.go, reshard.go,
-// put.go, get.go), which reads or writes the logs of the shards (log.go).
+// consumers.go, put.go, get.go, subscribe.go), which reads or writes the logs of the shards (log.go).
 //
 // # Limits of the fake
 //
 // Nothing is stored outside memory, and records leave it only by the
 // retention period or with their stream. Signatures are not verified and
 // access is not checked. CBOR, which Amazon's Java clients send unless
-// AWS_CBOR_DISABLE is set, is refused. Enhanced fan-out (SubscribeToShard and
-// consumers), tags, encryption, enhanced monitoring, resource policies and
-// changing a stream's mode are not served: UnknownOperationException. An
-// on-demand stream has four shards and does not scale by itself.
+// AWS_CBOR_DISABLE is set, is refused. Lists of consumers, tags, encryption,
+// enhanced monitoring, resource policies and changing a stream's mode are not
+// served: UnknownOperationException. Consumers are ACTIVE at once, and events
+// are sent over HTTP/1.1, where the service needs HTTP/2. An on-demand stream has four shards and does not scale by itself.
 // SequenceNumberForOrdering is checked for its form only: numbers rise
 // strictly within a shard anyway. A stream's changes of state happen at once
 // unless TransitionTime is set, and even then resharding shows in the list of

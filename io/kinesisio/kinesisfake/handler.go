@@ -23,10 +23,12 @@ const (
 // the caller's. Its methods may be called from several goroutines.
 type Handler struct {
 	config
-	limits   atomic.Bool
-	ops      map[string]operation
-	requests map[string]*atomic.Int64
-	serial   atomic.Uint64 // of request ids
+	limits atomic.Bool
+	// eventFault is what the next look of a subscription finds.
+	eventFault atomic.Pointer[*Error]
+	ops        map[string]operation
+	requests   map[string]*atomic.Int64
+	serial     atomic.Uint64 // of request ids
 
 	controls controls
 
@@ -44,6 +46,7 @@ type call struct {
 	body []byte
 	out  []byte
 	now  time.Time
+	push push // an answer that is a stream of events
 }
 
 // NewHandler returns a handler that serves as New's server does.
@@ -54,6 +57,8 @@ func NewHandler(opts ...Option) (*Handler, error) {
 			account:    DefaultAccountID,
 			now:        time.Now,
 			shardLimit: DefaultShardLimit,
+
+			subscription: DefaultSubscriptionTime,
 		},
 		streams:  make(map[string]*stream),
 		requests: make(map[string]*atomic.Int64),
@@ -74,6 +79,10 @@ func NewHandler(opts ...Option) (*Handler, error) {
 			"PutRecords":                    (*Handler).putRecords,
 			"GetShardIterator":              (*Handler).getShardIterator,
 			"GetRecords":                    (*Handler).getRecords,
+			"RegisterStreamConsumer":        (*Handler).registerConsumer,
+			"DescribeStreamConsumer":        (*Handler).describeConsumer,
+			"DeregisterStreamConsumer":      (*Handler).deregisterConsumer,
+			"SubscribeToShard":              (*Handler).subscribeToShard,
 		},
 	}
 	for _, opt := range opts {
@@ -149,6 +158,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if err := c.reply(map[string]string{"__type": e.Type, "message": e.Message}); err != nil {
 			status = http.StatusInternalServerError
 		}
+	}
+	if err == nil && c.push != nil {
+		header.Set("Content-Type", eventStreamType)
+		w.WriteHeader(status)
+		c.push(r.Context(), w)
+		return
 	}
 	header.Set("Content-Type", contentType)
 	header.Set("Content-Length", strconv.Itoa(len(c.out)))

@@ -14,20 +14,23 @@ const (
 	streamSummaries = 20
 	streamLists     = 1000
 
-	maxPutRecords  = 500
-	maxPutBytes    = 10 << 20
-	maxGetRecords  = 10000
-	maxGetBytes    = 10 << 20
-	minRecordKiB   = 1024
-	maxRecordKiB   = 10240
-	maxKeyLength   = 256
-	iteratorAge    = 5 * time.Minute
-	tokenAge       = 5 * time.Minute
-	minRetention   = 24
-	maxRetention   = 8760
-	maxBodyBytes   = 32 << 20
-	maxStreamName  = 128
-	onDemandShards = 4
+	maxPutRecords = 500
+	maxPutBytes   = 10 << 20
+	maxGetRecords = 10000
+	maxGetBytes   = 10 << 20
+	minRecordKiB  = 1024
+	maxRecordKiB  = 10240
+	maxKeyLength  = 256
+	iteratorAge   = 5 * time.Minute
+	tokenAge      = 5 * time.Minute
+	// subscribeInterval is after how long one subscription may follow another
+	// of the same consumer to the same shard, which ends it.
+	subscribeInterval = 5 * time.Second
+	minRetention      = 24
+	maxRetention      = 8760
+	maxBodyBytes      = 32 << 20
+	maxStreamName     = 128
+	onDemandShards    = 4
 )
 
 // bucket grants what has been saved up, refilled steadily up to one second's

@@ -11,6 +11,8 @@ const (
 	DefaultRegion     = "us-east-1"
 	DefaultAccountID  = "000000000000"
 	DefaultShardLimit = 20000
+	// DefaultSubscriptionTime is after how long the service ends a subscription.
+	DefaultSubscriptionTime = 5 * time.Minute
 )
 
 // An Option changes how a server behaves. Options that contradict the
@@ -29,6 +31,7 @@ type config struct {
 	enforceLimits bool
 	shardLimit    int
 	transition    time.Duration
+	subscription  time.Duration
 	seeds         []seed
 }
 
@@ -67,8 +70,15 @@ func ShardLimit(n int) Option { return func(c *config) { c.shardLimit = n } }
 // returns.
 func TransitionTime(d time.Duration) Option { return func(c *config) { c.transition = d } }
 
+// SubscriptionTime sets how long a SubscribeToShard lasts, instead of
+// DefaultSubscriptionTime.
+func SubscriptionTime(d time.Duration) Option { return func(c *config) { c.subscription = d } }
+
 func (c *config) validate() error {
 	var errs []error
+	if c.subscription <= 0 {
+		errs = append(errs, fmt.Errorf("subscription time %v is not above zero", c.subscription))
+	}
 	if c.now == nil {
 		errs = append(errs, errors.New("clock is nil"))
 	}

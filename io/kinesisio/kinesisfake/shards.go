@@ -28,6 +28,8 @@ type shard struct {
 
 	mu  sync.Mutex
 	log shardLog
+	// subscriptions are those of each consumer's ARN.
+	subscriptions map[string]*subscription
 
 	bytesIn, recordsIn, bytesOut, reads, iterators bucket
 }

@@ -32,6 +32,7 @@ type stream struct {
 	recordKiB int64
 	shards    []*shard // all ever, by number
 	open      []*shard // those that take records, by hash key
+	consumers map[string]*consumer
 
 	rates struct {
 		sync.Mutex
@@ -435,7 +436,7 @@ func (h *Handler) describeStreamSummary(c *call) error {
 		ConsumerCount      int
 		MaxRecordSizeInKiB int64
 	}
-	out := short{description: st.describe(c.now), OpenShardCount: len(st.open), MaxRecordSizeInKiB: st.recordKiB}
+	out := short{description: st.describe(c.now), OpenShardCount: len(st.open), ConsumerCount: len(st.consumers), MaxRecordSizeInKiB: st.recordKiB}
 	return c.reply(struct{ StreamDescriptionSummary short }{out})
 }
 
