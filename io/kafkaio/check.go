@@ -17,7 +17,7 @@ const (
 	checkTimeout = 25 * time.Second
 	// checkRetry is how long Check gives faults that pass, such as a leader
 	// that is being elected.
-	checkRetry = 10 * time.Second
+	checkRetry = 5 * time.Second
 	// checkPause is the time between its attempts.
 	checkPause = 500 * time.Millisecond
 	// checkedLeaders bounds how many partitions of a topic are read to try it.

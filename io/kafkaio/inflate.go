@@ -32,11 +32,13 @@ const (
 	readStep = 4 << 10
 )
 
-var errTooLarge = fmt.Errorf("a record batch of more than %d bytes after decompression", maxInflated)
+var errTooLarge = errors.New("more bytes after decompression than a record batch may have")
 
 // inflater decompresses batches into memory that it uses again. It is for one
 // goroutine; close gives back what its decoders hold.
 type inflater struct {
+	// limit overrides maxInflated.
+	limit   int
 	scratch []byte
 	src     bytes.Reader
 	gzip    *gzip.Reader
@@ -58,6 +60,7 @@ func (f *inflater) inflate(codec int, in []byte) ([]byte, error) {
 	if cap(f.scratch) > keptScratch {
 		f.scratch = nil
 	}
+	orDefault(&f.limit, maxInflated)
 	var (
 		out []byte
 		err error
@@ -66,9 +69,9 @@ func (f *inflater) inflate(codec int, in []byte) ([]byte, error) {
 	case codecGzip:
 		out, err = f.gunzip(in)
 	case codecSnappy:
-		out, err = unsnappy(f.scratch[:0], in)
+		out, err = unsnappy(f.scratch[:0], in, f.limit)
 	case codecLZ4:
-		out, err = unlz4(f.scratch[:0], in)
+		out, err = unlz4(f.scratch[:0], in, f.limit)
 	case codecZstd:
 		out, err = f.unzstd(in)
 	default:
@@ -106,12 +109,12 @@ func (f *inflater) gunzip(in []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return readAll(f.scratch[:0], f.gzip, 4*len(in))
+	return readAll(f.scratch[:0], f.gzip, 4*len(in), f.limit)
 }
 
 func (f *inflater) unzstd(in []byte) ([]byte, error) {
 	if f.zstd == nil {
-		d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxInflated), zstd.WithDecoderLowmem(true))
+		d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(uint64(f.limit)), zstd.WithDecoderLowmem(true))
 		if err != nil {
 			return nil, err
 		}
@@ -125,7 +128,7 @@ func (f *inflater) unzstd(in []byte) ([]byte, error) {
 }
 
 // readAll appends all of r to out. guess is how much to expect.
-func readAll(out []byte, r io.Reader, guess int) ([]byte, error) {
+func readAll(out []byte, r io.Reader, guess, limit int) ([]byte, error) {
 	if guess <= keptScratch {
 		out = room(out, guess)
 	}
@@ -133,7 +136,7 @@ func readAll(out []byte, r io.Reader, guess int) ([]byte, error) {
 		out = room(out, readStep)
 		n, err := r.Read(out[len(out):cap(out)])
 		out = out[:len(out)+n]
-		if len(out) > maxInflated {
+		if len(out) > limit {
 			return nil, errTooLarge
 		}
 		if errors.Is(err, io.EOF) {
@@ -163,9 +166,9 @@ var xerialMagic = []byte{0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0}
 const xerialHeader = 16
 
 // unsnappy appends to out what in holds, framed or bare.
-func unsnappy(out, in []byte) ([]byte, error) {
+func unsnappy(out, in []byte, limit int) ([]byte, error) {
 	if !bytes.HasPrefix(in, xerialMagic) {
-		return unsnappyBlock(out, in)
+		return unsnappyBlock(out, in, limit)
 	}
 	if len(in) < xerialHeader {
 		return nil, io.ErrUnexpectedEOF
@@ -181,7 +184,7 @@ func unsnappy(out, in []byte) ([]byte, error) {
 			return nil, io.ErrUnexpectedEOF
 		}
 		var err error
-		if out, err = unsnappyBlock(out, in[:size]); err != nil {
+		if out, err = unsnappyBlock(out, in[:size], limit); err != nil {
 			return nil, err
 		}
 		in = in[size:]
@@ -189,14 +192,14 @@ func unsnappy(out, in []byte) ([]byte, error) {
 	return out, nil
 }
 
-func unsnappyBlock(out, in []byte) ([]byte, error) {
+func unsnappyBlock(out, in []byte, limit int) ([]byte, error) {
 	n, err := snappy.DecodedLen(in)
 	if err != nil {
 		return nil, err
 	}
 	// A byte of snappy makes at most about 21; a length that cannot be is
 	// refused before memory is asked for.
-	if n > maxInflated-len(out) || n > 32*len(in)+64 {
+	if n > limit-len(out) || n > 32*len(in)+64 {
 		return nil, errTooLarge
 	}
 	begin := len(out)

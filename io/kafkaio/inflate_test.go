@@ -3,12 +3,15 @@ package kafkaio
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/snappy"
+	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
 )
 
@@ -125,6 +128,27 @@ func TestLZ4FramesOfAllKindsAreRead(t *testing.T) {
 	}
 }
 
+func TestWhatInflatesTooMuchIsRefused(t *testing.T) {
+	zeros := make([]byte, 20<<20)
+	var gz bytes.Buffer
+	w := gzip.NewWriter(&gz)
+	_, _ = w.Write(zeros)
+	_ = w.Close()
+	e, err := zstd.NewWriter(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for codec, in := range map[int][]byte{
+		codecGzip: gz.Bytes(), codecSnappy: framed(zeros, 1<<20), codecLZ4: lz4Frame(t, zeros), codecZstd: e.EncodeAll(zeros, nil),
+	} {
+		f := inflater{limit: 10 << 20}
+		if _, err := f.inflate(codec, in); !errors.Is(err, errTooLarge) {
+			t.Errorf("%s: error is %v", codecName(codec), err)
+		}
+		f.close()
+	}
+}
+
 func FuzzInflate(f *testing.F) {
 	f.Add(codecSnappy, framed([]byte("taxi trips"), 4))
 	f.Add(codecSnappy, snappy.Encode(nil, []byte("taxi trips")))
@@ -134,11 +158,14 @@ func FuzzInflate(f *testing.F) {
 	f.Add(codecGzip, []byte{0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0})
 	f.Add(codecZstd, []byte{0x28, 0xb5, 0x2f, 0xfd, 4, 0, 9, 0, 0, 'a'})
 	f.Fuzz(func(t *testing.T, codec int, in []byte) {
-		var i inflater
+		i := inflater{limit: 4<<20 + 1}
 		defer i.close()
 		first, err := i.inflate(codec&codecMask, in)
 		if err != nil {
 			return
+		}
+		if len(first) > i.limit && codec&codecMask != codecNone {
+			t.Fatalf("%d bytes", len(first))
 		}
 		first = bytes.Clone(first)
 		again, err := i.inflate(codec&codecMask, in)

@@ -36,17 +36,17 @@ var errLZ4 = errors.New("not an LZ4 frame")
 
 // unlz4 appends to out what the frames of in hold. The frames' checksums are
 // not looked at: the record batch has one over all of it, which was.
-func unlz4(out, in []byte) ([]byte, error) {
+func unlz4(out, in []byte, limit int) ([]byte, error) {
 	for len(in) > 0 {
 		var err error
-		if out, in, err = unlz4Frame(out, in); err != nil {
+		if out, in, err = unlz4Frame(out, in, limit); err != nil {
 			return nil, err
 		}
 	}
 	return out, nil
 }
 
-func unlz4Frame(out, in []byte) (_, rest []byte, err error) {
+func unlz4Frame(out, in []byte, limit int) (_, rest []byte, err error) {
 	magic, in, err := lz4Uint32(in)
 	if err != nil {
 		return nil, nil, err
@@ -91,7 +91,7 @@ func unlz4Frame(out, in []byte) (_, rest []byte, err error) {
 		if block > len(in) {
 			return nil, nil, io.ErrUnexpectedEOF
 		}
-		if block > largest || len(out) > maxInflated-largest {
+		if block > largest || len(out) > limit-largest {
 			return nil, nil, errTooLarge
 		}
 		if n&lz4Stored != 0 {
