@@ -46,6 +46,7 @@ func BenchmarkCommit(b *testing.B) {
 	for i := range keys {
 		keys[i] = fmt.Append(nil, i%5000)
 	}
+	at := time.Now().UnixMilli()
 	for _, compression := range []string{"lz4", "none"} {
 		b.Run(compression, func(b *testing.B) {
 			c := newCluster(b, benchOptions()...)
@@ -56,7 +57,7 @@ func BenchmarkCommit(b *testing.B) {
 			block := func(number int64, from int) Block {
 				return blockOf("job", number, 0, func(yield func(Record, error) bool) {
 					for i := from; i < from+perBlock; i++ {
-						if !yield(Record{Topic: c.name, Key: keys[i], Value: lines[i], Timestamp: 1_700_000_000_000}, nil) {
+						if !yield(Record{Topic: c.name, Key: keys[i], Value: lines[i], Timestamp: at}, nil) {
 							return
 						}
 					}

@@ -135,7 +135,11 @@ func (o Options) explain(err error, topic string) error {
 
 // lastError keeps the last error of a client's connections: the client itself
 // only goes on trying, and says nothing but that the time was over.
-type lastError struct{ last atomic.Pointer[error] }
+type lastError struct {
+	last atomic.Pointer[error]
+	// refused is told where a broker lets nobody in, if it is set.
+	refused func(error)
+}
 
 var (
 	_ kgo.HookBrokerConnect = (*lastError)(nil)
@@ -153,6 +157,9 @@ func (l *lastError) OnBrokerE2E(_ kgo.BrokerMetadata, _ int16, e kgo.BrokerE2E) 
 func (l *lastError) note(err error) {
 	if err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, kgo.ErrClientClosed) {
 		l.last.Store(&err)
+		if l.refused != nil && security.Refused(err) {
+			l.refused(security.Explain(err))
+		}
 	}
 }
 

@@ -102,7 +102,7 @@ func (c *cluster) block(job string, number, attempt int64) Block {
 	return blockOf(job, number, attempt, func(yield func(Record, error) bool) {
 		for i := range 5 {
 			text := fmt.Sprintf("%s/%d/%d", job, number, i)
-			if !yield(Record{Topic: c.name, Key: []byte(text), Value: []byte(text), Timestamp: 1700000000000 + number}, nil) {
+			if !yield(Record{Topic: c.name, Key: []byte(text), Value: []byte(text)}, nil) {
 				return
 			}
 		}

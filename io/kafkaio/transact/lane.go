@@ -36,13 +36,6 @@ type lane struct {
 	gone error
 }
 
-// session is a client whose producer id is initialised.
-type session struct {
-	client *kgo.Client
-	slabs  slabs
-	errors lastError
-}
-
 // open initialises the lane's transactional id and reads its last marker.
 func (c *Committer) open(ctx context.Context, l *lane) error {
 	ctx, cancel := context.WithTimeout(ctx, initDeadline)
@@ -53,23 +46,19 @@ func (c *Committer) open(ctx context.Context, l *lane) error {
 			return err
 		}
 	}
-	s := new(session)
-	opts := append(append([]kgo.Opt{}, c.client...), c.opts.producerOptions()...)
-	client, err := kgo.NewClient(append(opts,
+	s, err := newSession(c.opts.producerOptions(), c.client, []kgo.Opt{
 		kgo.TransactionalID(c.opts.transactionalID(l.number)),
 		kgo.TransactionTimeout(c.opts.TransactionTimeout),
-		kgo.WithHooks(&s.errors),
-	)...)
+	})
 	if err != nil {
-		return fault{err}
+		return err
 	}
-	s.client = client
-	if _, _, err := client.ProducerID(ctx); err != nil {
-		client.Close()
+	if _, _, err := s.client.ProducerID(ctx); err != nil {
+		s.client.Close()
 		return fmt.Errorf("initialise the transactional id %s: %w", c.opts.transactionalID(l.number), s.errors.because(err))
 	}
 	if err := c.see(ctx, l, (*markers).last); err != nil {
-		client.Close()
+		s.client.Close()
 		return err
 	}
 	l.now = s
@@ -132,7 +121,7 @@ func (c *Committer) transaction(ctx context.Context, l *lane, blocks []Block) (d
 	if err := s.client.Flush(writing); err != nil {
 		return Outcome{}, fmt.Errorf("write blocks: %w", err)
 	}
-	if err := s.slabs.failed(); err != nil {
+	if err := s.failed(); err != nil {
 		return Outcome{}, err
 	}
 	// A client that took a new epoch in between has lost what came before.
@@ -171,11 +160,11 @@ func (c *Committer) produce(ctx context.Context, s *session, b Block, done *Outc
 		done.Records++
 		done.Bytes += rec.size()
 		// The rest of a transaction that cannot be committed is wasted work.
-		if done.Records%slabSize == 0 && s.slabs.failed() != nil {
+		if done.Records%slabSize == 0 && s.failed() != nil {
 			break
 		}
 	}
-	return s.slabs.failed()
+	return s.failed()
 }
 
 // drop gives up the session after an error. It ends the transaction, so that

@@ -52,14 +52,13 @@ func (p *Producer) Put(ctx context.Context, r Record) error {
 		return fault{errNoTopic}
 	}
 	if p.now == nil {
-		s := new(session)
-		client, err := kgo.NewClient(append(append([]kgo.Opt{}, p.client...), kgo.WithHooks(&s.errors))...)
+		s, err := newSession(p.client)
 		if err != nil {
 			return fmt.Errorf("write to Kafka: %w", err)
 		}
-		s.client, p.now = client, s
+		p.now = s
 	}
-	if err := p.now.slabs.failed(); err != nil {
+	if err := p.now.failed(); err != nil {
 		return p.explain(err)
 	}
 	out, promise := p.now.slabs.take()
@@ -77,7 +76,7 @@ func (p *Producer) Flush(ctx context.Context) error {
 	}
 	s.slabs.rest()
 	err := s.client.Flush(ctx)
-	if failed := s.slabs.failed(); failed != nil {
+	if failed := s.failed(); failed != nil {
 		err = failed
 	}
 	if err == nil {

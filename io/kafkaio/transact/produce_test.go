@@ -11,6 +11,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/streaming-etl/streaming-etl/io/kafkaio/security"
 )
 
 func newProducer(t testing.TB, o Options) *Producer {
@@ -138,6 +140,22 @@ func TestProducerTellsWhyBrokersAreNotReached(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	if err := p.Flush(ctx); err == nil || !strings.Contains(err.Error(), "connection refused") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestProducerTellsARefusedLoginAtOnce(t *testing.T) {
+	c, o := secured(t)
+	o.Security.Mechanism = security.OAuthBearer // is not offered
+	o.Security.Username, o.Security.Password, o.Security.Token = "", security.Secret{}, o.Security.Password
+	p := newProducer(t, o)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := p.Put(ctx, Record{Topic: c.name, Value: []byte("v")}); err != nil {
+		t.Fatal(err)
+	}
+	err := p.Flush(ctx)
+	if !Permanent(err) || !strings.Contains(err.Error(), "does not offer this SASL mechanism") || ctx.Err() != nil {
 		t.Errorf("error %v", err)
 	}
 }

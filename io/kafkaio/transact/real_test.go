@@ -1,0 +1,235 @@
+package transact
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/streaming-etl/streaming-etl/stack"
+)
+
+// Three brokers, topics with three replicas of which two must be in sync; one
+// after the other is killed in the middle of transactions and comes back, and
+// so does the whole cluster. In the end Kafka's own consumer sees each record
+// of all lanes once, and those of a key in order. Needs the stack's Kafka.
+func TestRealBrokersAreKilledInMidTransaction(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts Kafka")
+	}
+	k := stack.StartKafka(t, stack.KafkaOptions{Brokers: 3})
+	c := &cluster{brokers: k.Bootstrap(), name: "trips"}
+	o := c.options()
+	o.Lanes, o.ReplicationFactor, o.RetryDeadline = 3, 0, 3*time.Minute
+	prepare(t, o)
+
+	const (
+		keys     = 5
+		perBlock = 200
+	)
+	// A block's records of a key count on from those of the block before.
+	block := func(lane int, number int64) Block {
+		return blockOf("job", number, 0, func(yield func(Record, error) bool) {
+			for i := range perBlock {
+				key := fmt.Sprintf("%d/%d", lane, i%keys)
+				value := fmt.Sprintf("%d", (number-1)*perBlock/keys+int64(i/keys))
+				if !yield(Record{Topic: c.name, Key: []byte(key), Value: []byte(value)}, nil) {
+					return
+				}
+			}
+		})
+	}
+	var (
+		all  sync.WaitGroup
+		stop = make(chan struct{})
+		last = make([]int64, o.Lanes)
+		done = make(chan struct{}, 1000)
+	)
+	for lane := range o.Lanes {
+		all.Go(func() {
+			w := newCommitter(t, o)
+			for number := int64(1); ; number++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				// Now and then a worker is replaced, and the new one replays.
+				from := number
+				if number%20 == 0 {
+					w, from = newCommitter(t, o), max(1, number-2)
+				}
+				var blocks []Block
+				for n := from; n <= number; n++ {
+					blocks = append(blocks, block(lane, n))
+				}
+				out, err := w.Commit(t.Context(), lane, blocks)
+				if err != nil {
+					t.Errorf("lane %d block %d: %v", lane, number, err)
+					return
+				}
+				if want := int(number - from); out.Skipped < want {
+					t.Errorf("lane %d block %d: %+v, want %d skipped", lane, number, out, want)
+				}
+				last[lane] = number
+				select {
+				case done <- struct{}{}:
+				default:
+				}
+			}
+		})
+	}
+	progress := func(blocks int) {
+		t.Helper()
+		timeout, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+		defer cancel()
+		for len(done) > 0 {
+			<-done
+		}
+		for range blocks {
+			select {
+			case <-done:
+			case <-timeout.Done():
+				t.Errorf("no progress")
+				return
+			}
+		}
+	}
+	progress(30)
+	r := rand.New(rand.NewPCG(1, uint64(time.Now().UnixNano())))
+	for round := range 4 {
+		victims := []int{r.IntN(3)}
+		if round == 3 {
+			victims = []int{0, 1, 2}
+		}
+		for _, v := range victims {
+			if err := k.Kill(v); err != nil {
+				t.Error(err)
+			}
+		}
+		if len(victims) == 1 {
+			progress(10) // two of three go on
+		}
+		if err := k.Start(t.Context(), victims...); err != nil {
+			t.Error(err)
+			break
+		}
+		progress(30)
+	}
+	close(stop)
+	all.Wait()
+	if t.Failed() {
+		return
+	}
+
+	seen := map[string]int{}
+	c.wantStable(t, c.name)
+	records, err := k.Consume(t.Context(), c.name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, rec := range records {
+		key := string(rec.Key)
+		if want := fmt.Sprint(seen[key]); string(rec.Value) != want {
+			t.Errorf("partition %d offset %d, key %s: record %s where %s is next", rec.Partition, rec.Offset, key, rec.Value, want)
+			seen[key], _ = strconv.Atoi(string(rec.Value))
+		}
+		seen[key]++
+	}
+	for lane, number := range last {
+		for key := range keys {
+			name := fmt.Sprintf("%d/%d", lane, key)
+			if want := int(number) * perBlock / keys; seen[name] != want {
+				t.Errorf("key %s: %d records, want %d", name, seen[name], want)
+			}
+		}
+	}
+	t.Logf("%d records in %v blocks", len(records), last)
+}
+
+// TLS and a login for all of the sink's connections, and rules that miss.
+func TestRealBrokersWithSecurity(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts Kafka")
+	}
+	k := stack.StartKafka(t, stack.KafkaOptions{Security: &stack.KafkaSecurity{Users: map[string]string{"etl": "right"}}})
+	c := &cluster{brokers: k.Bootstrap(), name: "trips"}
+	o := c.options()
+	o.Brokers = k.Addresses("SASL_SSL")
+	o.Security.Protocol, o.Security.Mechanism = "SASL_SSL", "SCRAM-SHA-512"
+	o.Security.Username, o.Security.Password.Env = "etl", "KAFKA_TEST_SECRET"
+	o.Security.CAFile = k.Certificates().CAFile
+	t.Setenv("KAFKA_TEST_SECRET", "right")
+	prepare(t, o)
+	w := newCommitter(t, o)
+	mustCommit(t, w, 0, 1, 0, c.block("job", 1, 0))
+	mustCommit(t, newCommitter(t, o), 0, 1, 1, c.block("job", 1, 0), c.block("job", 2, 0))
+	c.wantBlocks(t, "job", 1, 2)
+
+	t.Setenv("KAFKA_TEST_SECRET", "wrong")
+	begin := time.Now()
+	if err := o.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "refused the login") {
+		t.Errorf("check: %v", err)
+	}
+	if _, err := newCommitter(t, o).Commit(t.Context(), 1, []Block{c.block("job", 1, 0)}); !Permanent(err) || !strings.Contains(err.Error(), "refused the login") {
+		t.Errorf("commit: %v", err)
+	}
+	p := newProducer(t, o)
+	if err := p.Put(t.Context(), Record{Topic: c.name, Value: []byte("v")}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := p.Flush(ctx); err == nil || !strings.Contains(err.Error(), "refused the login") {
+		t.Errorf("producer: %v", err)
+	}
+	if spent := time.Since(begin); spent > 50*time.Second {
+		t.Errorf("told after %s", spent)
+	}
+}
+
+// A broker that stands still is left for another one, or waited for.
+func TestRealBrokerStandsStillInMidTransaction(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts Kafka")
+	}
+	k := stack.StartKafka(t, stack.KafkaOptions{})
+	c := &cluster{brokers: k.Bootstrap(), name: "trips"}
+	o := c.options()
+	o.RetryDeadline = 2 * time.Minute
+	prepare(t, o)
+	w := newCommitter(t, o)
+	mustCommit(t, w, 0, 1, 0, c.block("job", 1, 0))
+	resumed := make(chan struct{})
+	out := mustCommit(t, w, 0, 1, 0, c.during(c.block("job", 2, 0), func() {
+		if err := k.Pause(0); err != nil {
+			t.Error(err)
+		}
+		go func() {
+			defer close(resumed)
+			time.Sleep(5 * time.Second) // stands for a pause of that length
+			if err := k.Resume(0); err != nil {
+				t.Error(err)
+			}
+		}()
+	}))
+	<-resumed
+	t.Logf("%d retries", out.Retries)
+	mustCommit(t, w, 0, 1, 0, c.block("job", 3, 0))
+	c.wantBlocks(t, "job", 1, 2, 3)
+	values := []string{}
+	for _, r := range c.committed(t, c.name) {
+		if string(r.Key) != "filler" {
+			values = append(values, string(r.Value))
+		}
+	}
+	slices.Sort(values)
+	if n := len(slices.Compact(values)); n != 15 {
+		t.Errorf("%d records", n)
+	}
+}
