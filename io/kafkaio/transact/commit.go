@@ -135,7 +135,7 @@ func (c *Committer) commit(ctx context.Context, number int, blocks []Block) (out
 		err = c.opts.explain(err, topicOf(err))
 		switch kind {
 		case canceled:
-			return out, context.Cause(ctx)
+			return out, fmt.Errorf("%w (%v)", context.Cause(ctx), err)
 		case permanent:
 			return out, fault{err}
 		case fenced:

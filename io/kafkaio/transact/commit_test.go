@@ -82,7 +82,7 @@ func TestCommitWritesOneMarkerPerTransaction(t *testing.T) {
 func TestCommitEndsATransactionAtItsSize(t *testing.T) {
 	c := newCluster(t)
 	o := c.options()
-	o.TransactionBytes = 300 // two blocks have more
+	o.TransactionBytes = 400 // two blocks have more
 	prepare(t, o)
 	var blocks []Block
 	for n := range int64(7) {
@@ -379,6 +379,31 @@ func TestTooLargeRecordNamesTheLimit(t *testing.T) {
 	c.wantStable(t, c.name)
 	mustCommit(t, k, 0, 1, 0, c.block("job", 1, 0))
 	c.wantBlocks(t, "job", 1)
+}
+
+func TestRecordOfTheLargestSizeIsTaken(t *testing.T) {
+	c := newCluster(t)
+	o := c.options()
+	o.MaxMessageBytes = 5000
+	limit := fmt.Sprint(o.MaxMessageBytes)
+	c.makeTopic(t, c.name, 1, map[string]*string{"max.message.bytes": &limit})
+	o.Compression = "none"
+	prepare(t, o)
+	largest := Record{Topic: c.name, Key: make([]byte, 200), Headers: []Header{{Key: "a", Value: make([]byte, 100)}, {Key: "b"}}}
+	largest.Value = make([]byte, o.MaxMessageBytes-largest.Size())
+	if largest.Size() != o.MaxMessageBytes {
+		t.Fatalf("size %d", largest.Size())
+	}
+	out := mustCommit(t, newCommitter(t, o), 0, 1, 0, blockOf("job", 1, 0, func(yield func(Record, error) bool) {
+		for range 10 {
+			if !yield(largest, nil) {
+				return
+			}
+		}
+	}))
+	if n := len(c.committed(t, c.name)); n != 10 || out.Records != 10 {
+		t.Errorf("%d records are visible, %d were written", n, out.Records)
+	}
 }
 
 func TestTopicThatDoesNotExist(t *testing.T) {

@@ -118,7 +118,12 @@ func (c *Committer) transaction(ctx context.Context, l *lane, blocks []Block) (d
 	r.Topic, r.Partition, r.Key, r.Value = c.opts.MarkerTopic, int32(l.number), markerKey(l.number), value
 	s.client.Produce(writing, r, promise)
 	s.slabs.rest()
-	if err := s.client.Flush(writing); err != nil {
+	err = s.client.Flush(writing)
+	if writing.Err() != nil && ctx.Err() == nil {
+		return Outcome{}, fmt.Errorf("blocks %d to %d were not written within %s, three quarters of the transaction timeout: %w",
+			blocks[0].Number, m.Number, c.opts.TransactionTimeout*3/4, writing.Err())
+	}
+	if err != nil {
 		return Outcome{}, fmt.Errorf("write blocks: %w", err)
 	}
 	if err := s.failed(); err != nil {

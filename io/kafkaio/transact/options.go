@@ -89,8 +89,8 @@ type Options struct {
 	// Compression is lz4 (default), zstd, snappy, gzip or none.
 	Compression string
 	// MaxMessageBytes overrides DefaultMaxMessageBytes: the largest record
-	// with its key and headers, and the largest batch, both uncompressed. More
-	// than that needs a higher max.message.bytes of the topic.
+	// (see Record.Size), and the largest batch, both uncompressed. More than
+	// the default needs a higher max.message.bytes of the topic.
 	MaxMessageBytes int
 	// TransactionBytes overrides DefaultTransactionBytes.
 	TransactionBytes int64

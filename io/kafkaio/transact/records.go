@@ -37,13 +37,24 @@ type Block struct {
 	Records iter.Seq2[Record, error]
 }
 
-// recordOverhead is what a record costs in a batch besides its bytes, about.
-const recordOverhead = 16
+// What the format adds at most, from its description (Kafka's protocol guide,
+// "Record Batch"): a batch's head, a record's lengths and deltas, and the
+// lengths of a header's key and value.
+const (
+	batchOverhead  = 61
+	recordOverhead = 7 * 5
+	headerOverhead = 2 * 5
+)
+
+// Size is at least what the record takes in a batch of its own, uncompressed:
+// one whose Size is at most MaxMessageBytes is not too large for a topic that
+// takes messages of that size.
+func (r *Record) Size() int { return int(r.size()) + batchOverhead }
 
 func (r *Record) size() int64 {
 	n := len(r.Key) + len(r.Value) + recordOverhead
 	for _, h := range r.Headers {
-		n += len(h.Key) + len(h.Value)
+		n += len(h.Key) + len(h.Value) + headerOverhead
 	}
 	return int64(n)
 }
