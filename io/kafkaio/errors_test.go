@@ -636,3 +636,23 @@ func TestATopicThatIsNotReadyIsWaitedFor(t *testing.T) {
 	}
 	h.Remove()
 }
+
+func TestBrokersAreNotAskedForTopicsThatAreNotRead(t *testing.T) {
+	c := newFake(t, 2)
+	var all, named atomic.Int64
+	c.fake.ControlKey(int16(kmsg.Metadata), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		c.fake.KeepControl()
+		switch q := req.(*kmsg.MetadataRequest); {
+		case q.Topics == nil:
+			all.Add(1)
+		case len(q.Topics) > 0:
+			named.Add(1)
+		}
+		return nil, nil, false
+	})
+	r := c.open(one(), nil)
+	c.eventually("some looks", func() bool { return named.Load() > 5 && r.Stats().Partitions == 2 })
+	if n := all.Load(); n > 0 {
+		t.Errorf("all topics were asked for %d times", n)
+	}
+}

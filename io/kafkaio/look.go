@@ -253,11 +253,9 @@ func (r *Reader) begin(ctx context.Context, fresh []place) error {
 		if p == nil {
 			p = r.add(at.key, begin)
 		} else {
+			// Nothing was fetched of it yet: it waited for its stop.
 			p.at.stop = begin.stop
-			// In the positions with what is delivered next, or now.
-			if len(p.queue) == 0 && !p.busy {
-				p.queue = append(p.queue, chunk{after: p.at})
-			}
+			p.queue = append(p.queue, chunk{after: p.at})
 		}
 		p.leader, p.epoch = at.leader, at.epoch
 	}

@@ -69,6 +69,10 @@ const (
 	DefaultRetryBackoffMax = 5 * time.Second
 )
 
+// maxMaxWait bounds Options.MaxWait: a leader that is gone without a word is
+// noticed only after it.
+const maxMaxWait = 30 * time.Second
+
 // maxSlots bounds the slots of a source.
 const maxSlots = 1 << 20
 
@@ -106,7 +110,7 @@ type Options struct {
 	FetchBytes int32
 	// PartitionFetchBytes overrides DefaultPartitionFetchBytes.
 	PartitionFetchBytes int32
-	// MaxWait overrides DefaultMaxWait.
+	// MaxWait overrides DefaultMaxWait; at most 30 s.
 	MaxWait time.Duration
 	// RetryDeadline overrides DefaultRetryDeadline.
 	RetryDeadline time.Duration
@@ -187,6 +191,9 @@ func (o Options) Validate() error {
 		if d.value < 0 {
 			fault("the %s %s is negative", d.name, d.value)
 		}
+	}
+	if o.MaxWait > maxMaxWait {
+		fault("the longest wait for records %s is above %s", o.MaxWait, maxMaxWait)
 	}
 	if err := o.Security.Validate(); err != nil {
 		faults = append(faults, err)

@@ -33,6 +33,7 @@ func TestOptionsTellAllTheirFaults(t *testing.T) {
 		"unknown position":    {Brokers: []string{"k:9092"}, Topic: "t", InitialPosition: "BEGIN"},
 		"no timestamp":        {Brokers: []string{"k:9092"}, Topic: "t", InitialPosition: Timestamp},
 		"a fallback of none":  {Brokers: []string{"k:9092"}, Topic: "t", GroupFallback: Latest},
+		"a wait too long":     {Brokers: []string{"k:9092"}, Topic: "t", MaxWait: time.Hour},
 		"a topic twice":       {Brokers: []string{"k:9092"}, Topic: "t,u,t"},
 		"an empty topic":      {Brokers: []string{"k:9092"}, Topic: "t,,u"},
 		"a dot":               {Brokers: []string{"k:9092"}, Topic: ".."},

@@ -4,8 +4,8 @@ import "sync/atomic"
 
 // counters are updated by the fetchers.
 type counters struct {
-	fetches, retries, throttles, resets       atomic.Int64
-	records, bytes, batches, aborted, corrupt atomic.Int64
+	fetches, retries, throttles, resets atomic.Int64
+	records, bytes, batches, aborted    atomic.Int64
 }
 
 // Stats counts what a reader did since it was opened.
