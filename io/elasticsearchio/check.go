@@ -148,7 +148,7 @@ func checkProduct(answer []byte) error {
 	case err != nil || numberErr != nil:
 		return errors.New("what answers there is neither Elasticsearch nor OpenSearch")
 	case distribution == "" && n < oldestMajor:
-		return fmt.Errorf("Elasticsearch %s is too old: version %d or later is written to", number, oldestMajor)
+		return fmt.Errorf("version %s of Elasticsearch is too old: %d or later is needed", number, oldestMajor)
 	}
 	return nil
 }

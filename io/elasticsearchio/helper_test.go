@@ -1,7 +1,6 @@
 package elasticsearchio
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -170,6 +169,3 @@ func reasons(rejections []Rejection) map[int]string {
 	}
 	return out
 }
-
-// actions counts the actions of a bulk body of documents with a source each.
-func actions(body []byte) int { return bytes.Count(body, []byte{'\n'}) / 2 }

@@ -211,7 +211,7 @@ func TestCheckSaysWhatIsWrongByEndpoint(t *testing.T) {
 		"no TLS":         {strings.Replace(good, "http:", "https:", 1), "is it http instead of https?"},
 		"another server": {answering(200, "<html>hello</html>"), "neither Elasticsearch nor OpenSearch"},
 		"another JSON":   {answering(200, `{"version":"1"}`), "neither Elasticsearch nor OpenSearch"},
-		"an old one":     {answering(200, `{"version":{"number":"6.8.23"}}`), "6.8.23 is too old"},
+		"an old one":     {answering(200, `{"version":{"number":"6.8.23"}}`), "6.8.23 of Elasticsearch is too old"},
 		"not found":      {answering(404, ""), "is this the address"},
 		"not ready":      {answering(503, `{"error":{"type":"master_not_discovered_exception","reason":"wait"}}`), "master_not_discovered_exception wait"},
 	} {

@@ -89,9 +89,9 @@ func parseBulk(body []byte, index string) ([]Item, *answer) {
 		if len(line) == 0 {
 			continue
 		}
-		item, err := parseAction(line, number)
-		if err != nil {
-			return refuse("illegal_argument_exception", "%v", err)
+		item, wrong := parseAction(line, number)
+		if wrong != "" {
+			return refuse("illegal_argument_exception", "%s", wrong)
 		}
 		if item.Index == "" {
 			item.Index = index
@@ -118,8 +118,8 @@ func parseBulk(body []byte, index string) ([]Item, *answer) {
 			}
 			item.Source, item.upsert = update.Doc, update.Upsert
 		}
-		if err := item.validate(); err != "" {
-			invalid = append(invalid, fmt.Sprintf("%d: %s;", len(invalid)+1, err))
+		if wrong := item.validate(); wrong != "" {
+			invalid = append(invalid, fmt.Sprintf("%d: %s;", len(invalid)+1, wrong))
 		}
 		items = append(items, item)
 	}
@@ -166,7 +166,7 @@ func checkTwice(d *json.Decoder) error {
 				return err
 			}
 			if seen[key] {
-				return fmt.Errorf("Duplicate field '%v'", key)
+				return fmt.Errorf("duplicate field '%v'", key)
 			}
 			seen[key] = true
 		}
@@ -178,11 +178,12 @@ func checkTwice(d *json.Decoder) error {
 	return err
 }
 
-// parseAction reads a line such as {"index":{"_index":"trips","_id":"1"}}.
-func parseAction(line []byte, number int) (Item, error) {
+// parseAction reads a line such as {"index":{"_index":"trips","_id":"1"}}. It
+// returns what Elasticsearch says is wrong with it, or "".
+func parseAction(line []byte, number int) (Item, string) {
 	var action map[string]json.RawMessage
 	if err := strict(line, &action); err != nil || len(action) != 1 {
-		return Item{}, fmt.Errorf("Malformed action/metadata line [%d], expected START_OBJECT or END_OBJECT", number)
+		return Item{}, fmt.Sprintf("Malformed action/metadata line [%d], expected START_OBJECT or END_OBJECT", number)
 	}
 	var op string
 	for op = range action {
@@ -190,7 +191,7 @@ func parseAction(line []byte, number int) (Item, error) {
 	switch op {
 	case "index", "create", "update", "delete":
 	default:
-		return Item{}, fmt.Errorf("Malformed action/metadata line [%d], expected field [create], [delete], [index] or [update] but found [%s]", number, op)
+		return Item{}, fmt.Sprintf("Malformed action/metadata line [%d], expected field [create], [delete], [index] or [update] but found [%s]", number, op)
 	}
 	var meta struct {
 		Index           string  `json:"_index"`
@@ -202,7 +203,7 @@ func parseAction(line []byte, number int) (Item, error) {
 		RetryOnConflict int     `json:"retry_on_conflict"`
 	}
 	if err := strict(action[op], &meta); err != nil {
-		return Item{}, fmt.Errorf("Action/metadata line [%d] contains an unknown parameter: %v", number, err)
+		return Item{}, fmt.Sprintf("Action/metadata line [%d] contains an unknown parameter: %v", number, err)
 	}
 	item := Item{
 		Op: op, Index: meta.Index, Routing: meta.Routing, Pipeline: meta.Pipeline,
@@ -214,9 +215,9 @@ func parseAction(line []byte, number int) (Item, error) {
 	switch item.versionType {
 	case "", "internal", "external", "external_gt", "external_gte":
 	default:
-		return Item{}, fmt.Errorf("No version type match [%s]", item.versionType)
+		return Item{}, fmt.Sprintf("No version type match [%s]", item.versionType)
 	}
-	return item, nil
+	return item, ""
 }
 
 // validate is what fails a whole request.
