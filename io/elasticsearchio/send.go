@@ -30,7 +30,7 @@ type wire struct {
 func (l *lane) deliver(r *request) {
 	var (
 		attempts int
-		stuck    time.Time // since when there is no progress
+		stuck    time.Time // the first fault since there was progress
 		packed   bool      // wire.packed is this request
 	)
 	for {
@@ -41,9 +41,6 @@ func (l *lane) deliver(r *request) {
 		}
 		if len(r.items) == 0 {
 			return
-		}
-		if attempts == 0 {
-			stuck = time.Now()
 		}
 		if !packed {
 			if err := l.pack(r); err != nil {
@@ -57,6 +54,9 @@ func (l *lane) deliver(r *request) {
 		if l.client.ctx.Err() != nil {
 			r.fail(ErrClosed)
 			return
+		}
+		if stuck.IsZero() {
+			stuck = time.Now()
 		}
 		if fault == nil {
 			before := len(r.items)
