@@ -53,6 +53,23 @@ func (r *rawRecord) size() int {
 	return len(r.data)
 }
 
+// bytes is the size of all payloads.
+func (a *answer) bytes() int {
+	n := 0
+	for i := range a.records {
+		n += a.records[i].size()
+	}
+	return n
+}
+
+// first is the sequence number of the first record, empty if there is none.
+func (a *answer) first() string {
+	if len(a.records) == 0 {
+		return ""
+	}
+	return string(a.records[0].seq)
+}
+
 // decoding has GetRecords' answer read into a instead of the SDK's output,
 // which stays empty. All else is the SDK's: endpoint, signature, transport, and
 // the answers that are errors.

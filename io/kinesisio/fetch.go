@@ -24,20 +24,21 @@ func (r *Reader) fetch(ctx context.Context, s *shard) error {
 	at := s.delivered // nothing is delivered of a shard that is not yet fetched
 	var (
 		iterator string
-		pace     pacer
+		pace     = newPacer(&r.opts)
 		stale    int
 	)
 	for {
 		if iterator == "" {
 			var err error
+			at = at.resumed()
 			if iterator, err = r.iterator(ctx, s.id, at); err != nil {
 				return r.lost(ctx, s, err)
 			}
 		}
-		if err := pace.wait(ctx, r.opts.CallInterval); err != nil {
+		if err := pace.wait(ctx); err != nil {
 			return err
 		}
-		got, err := r.getRecords(ctx, s.id, iterator, at)
+		got, err := r.getRecords(ctx, s.id, iterator, at, &pace)
 		if old := (*types.ExpiredIteratorException)(nil); errors.As(err, &old) && stale < maxStale {
 			// After five minutes: the pipeline did not drain, or calls failed that long.
 			r.counts.expirations.Add(1)
@@ -49,6 +50,7 @@ func (r *Reader) fetch(ctx context.Context, s *shard) error {
 			return r.lost(ctx, s, err)
 		}
 		stale = 0
+		r.gap(ctx, s.id, at, &got)
 		at = got.end
 		finished := got.next == "" && !got.stop
 		if finished {
@@ -67,21 +69,8 @@ func (r *Reader) fetch(ctx context.Context, s *shard) error {
 			return nil
 		}
 		iterator = got.next
-		if got.records == 0 && got.behind == 0 {
-			if err := sleep(ctx, r.opts.PollInterval); err != nil {
-				return err
-			}
-		}
+		pace.answered(got.records, got.bytes, got.behind)
 	}
-}
-
-// pacer keeps a least time between calls.
-type pacer struct{ next time.Time }
-
-func (p *pacer) wait(ctx context.Context, interval time.Duration) error {
-	err := sleep(ctx, time.Until(p.next))
-	p.next = time.Now().Add(interval)
-	return err
 }
 
 // start is where reading of a shard begins, for iterators and subscriptions.
@@ -95,9 +84,7 @@ type start struct {
 // to come, which the service refuses.
 func (r *Reader) startAt(ctx context.Context, at position) (start, error) {
 	switch {
-	case at.seq != "" && at.next == 0:
-		return start{kind: types.ShardIteratorTypeAfterSequenceNumber, seq: &at.seq}, nil
-	case at.seq != "":
+	case at.seq != "": // see position.resumed
 		return start{kind: types.ShardIteratorTypeAtSequenceNumber, seq: &at.seq}, nil
 	case r.positions.from == allFrom: // from never changes: no lock
 		return start{kind: types.ShardIteratorTypeTrimHorizon}, nil
@@ -148,16 +135,18 @@ type fetched struct {
 	// next is the iterator to go on with, empty at a closed shard's end.
 	next     string
 	children []types.ChildShard
-	// records is how many the answer had, before de-aggregation.
-	records int
-	behind  time.Duration
+	// records is how many the answer had, before de-aggregation, with so many
+	// bytes; first is the sequence number of the first.
+	records, bytes int
+	first          string
+	behind         time.Duration
 	// pastStop says that the answer was given after the stop timestamp.
 	pastStop bool
 }
 
 // getRecords makes one call, with retries. The answer's part of the budget is
 // held when it succeeds; queue gives back what is too much.
-func (r *Reader) getRecords(ctx context.Context, shard string, iterator string, at position) (fetched, error) {
+func (r *Reader) getRecords(ctx context.Context, shard, iterator string, at position, pace *pacer) (fetched, error) {
 	in := &kinesis.GetRecordsInput{ShardIterator: &iterator, Limit: aws.Int32(int32(r.opts.MaxRecordsPerCall))}
 	_, in.StreamARN = r.opts.target()
 	var got fetched
@@ -174,10 +163,13 @@ func (r *Reader) getRecords(ctx context.Context, shard string, iterator string, 
 		}
 		if err != nil {
 			r.budget.Release(r.reserve)
+			if classify(ctx, err) == throttled {
+				pace.throttled()
+			}
 			return err
 		}
 		got = fetched{
-			packed: p, next: a.next, children: a.children, records: len(a.records),
+			packed: p, next: a.next, children: a.children, records: len(a.records), bytes: a.bytes(), first: a.first(),
 			behind: time.Duration(a.behind) * time.Millisecond, pastStop: r.opts.pastStop(out.ResultMetadata),
 		}
 		return nil

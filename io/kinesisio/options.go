@@ -24,12 +24,14 @@ const (
 
 // Defaults of Options.
 const (
-	// DefaultPollInterval is the wait after an answer without records of a
-	// shard that is read to its tip. A shard answers five GetRecords a second
+	// DefaultPollInterval is the time between calls for a shard that is read to
+	// its tip. A shard answers five GetRecords a second
 	// over all its readers: 250 ms (as Flink's Kinesis source has it) leaves
 	// the fifth to others and adds an eighth of a second to a record's way on
 	// average. With more readers per stream take 1 s.
 	DefaultPollInterval = 250 * time.Millisecond
+	// DefaultIdlePollInterval is the same where nothing has come for a while.
+	DefaultIdlePollInterval = time.Second
 	// DefaultCallInterval is the least time between the starts of two
 	// GetRecords of one shard: the service takes five a second.
 	DefaultCallInterval = 200 * time.Millisecond
@@ -99,6 +101,9 @@ type Options struct {
 	ExistingConsumer bool
 	// PollInterval overrides DefaultPollInterval.
 	PollInterval time.Duration
+	// IdlePollInterval overrides DefaultIdlePollInterval; after ten seconds
+	// without records the time between a shard's calls grows to it.
+	IdlePollInterval time.Duration
 	// CallInterval overrides DefaultCallInterval; only emulators take less.
 	CallInterval time.Duration
 	// MaxRecordsPerCall overrides DefaultMaxRecordsPerCall, downwards.
@@ -205,6 +210,7 @@ func (o Options) Validate() error {
 		value time.Duration
 	}{
 		{"poll interval", o.PollInterval},
+		{"idle poll interval", o.IdlePollInterval},
 		{"call interval", o.CallInterval},
 		{"discovery interval", o.DiscoveryInterval},
 		{"retry deadline", o.RetryDeadline},
@@ -221,6 +227,7 @@ func (o Options) Validate() error {
 // withDefaults returns the options with defaults in place of zero values.
 func (o Options) withDefaults() Options {
 	orDuration(&o.PollInterval, DefaultPollInterval)
+	orDuration(&o.IdlePollInterval, DefaultIdlePollInterval)
 	orDuration(&o.CallInterval, DefaultCallInterval)
 	orDuration(&o.DiscoveryInterval, DefaultDiscoveryInterval)
 	orDuration(&o.RetryDeadline, DefaultRetryDeadline)

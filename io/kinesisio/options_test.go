@@ -16,7 +16,7 @@ func TestOptionsSurviveJSON(t *testing.T) {
 		PollInterval:  1, CallInterval: 2, MaxRecordsPerCall: 3, BufferBytes: 4, DiscoveryInterval: 5,
 		RetryDeadline: 6, RetryBackoff: 7, RetryBackoffMax: 8,
 		RoleARN: "arn:aws:iam::123456789012:role/reader", RoleExternalID: "me",
-		Consumer: "etl", ExistingConsumer: true,
+		Consumer: "etl", ExistingConsumer: true, IdlePollInterval: 9,
 	}
 	for v, i := reflect.ValueOf(o), 0; i < v.NumField(); i++ {
 		if v.Field(i).IsZero() {

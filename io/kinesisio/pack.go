@@ -27,11 +27,8 @@ type packed struct {
 // answer's buffers may be used again afterwards.
 func (r *Reader) pack(shard string, at position, a *answer) (packed, error) {
 	p := packer{
-		scratch: &a.scratch, start: at, records: len(a.records),
+		scratch: &a.scratch, start: at, records: len(a.records), bytes: a.bytes(),
 		b: batch.Batch{Source: r.source, Shard: shard, JobStart: r.slot.JobStart},
-	}
-	for i := range a.records {
-		p.bytes += a.records[i].size()
 	}
 	p.perBatch = 1 + batchBytes*p.records/max(p.bytes, 1)*5/4
 	last := int64(math.MaxInt64)
@@ -51,7 +48,7 @@ func (r *Reader) pack(shard string, at position, a *answer) (packed, error) {
 	}
 	p.flush()
 	end := p.position()
-	if len(p.out) == 0 && end != at {
+	if len(p.out) == 0 && end.resumed() != at.resumed() {
 		// Aggregates without content move the position too.
 		p.out = []chunk{{after: end}}
 	}

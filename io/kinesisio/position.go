@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -27,6 +28,21 @@ type position struct {
 	next uint32
 	// finished is set when a closed shard was delivered to its end.
 	finished bool
+}
+
+// wholeRecord as next passes over all of a record.
+const wholeRecord = math.MaxInt32
+
+// resumed returns the position to ask for it with: that of a record that was
+// delivered is asked for together with the record, which is then passed over.
+// If the answer begins with another, retention has deleted what was to come
+// next; asked for what follows, the service would go on with the oldest record
+// that is left and not say so.
+func (p position) resumed() position {
+	if p.seq != "" && p.next == 0 {
+		p.next = wholeRecord
+	}
+	return p
 }
 
 // positions is what a slot keeps: where its job began, and each shard that

@@ -8,7 +8,7 @@ import (
 // counters are updated by the fetchers.
 type counters struct {
 	calls, retries, throttles, expirations atomic.Int64
-	records, bytes, lost                   atomic.Int64
+	records, bytes, lost, gaps             atomic.Int64
 }
 
 // Stats counts what a reader did since it was opened.
@@ -23,6 +23,9 @@ type Stats struct {
 	Records, Bytes int64
 	// LostShards were deleted by the stream's retention before they were read to their end.
 	LostShards int64
+	// Gaps are positions that retention had passed when reading went on from
+	// them: what came after them, up to the oldest record left, is missing.
+	Gaps int64
 	// Shards are those the slot knows; Open of them are being read.
 	Shards, Open int
 	// CaughtUp says that all the slot's shards are delivered to their tip,
@@ -42,6 +45,7 @@ func (r *Reader) Stats() Stats {
 		Records:     r.counts.records.Load(),
 		Bytes:       r.counts.bytes.Load(),
 		LostShards:  r.counts.lost.Load(),
+		Gaps:        r.counts.gaps.Load(),
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -71,6 +75,7 @@ func (s *Stats) add(o Stats) {
 	s.Records += o.Records
 	s.Bytes += o.Bytes
 	s.LostShards += o.LostShards
+	s.Gaps += o.Gaps
 	s.Shards += o.Shards
 	s.Open += o.Open
 	s.CaughtUp = s.CaughtUp && o.CaughtUp

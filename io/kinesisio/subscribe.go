@@ -69,6 +69,7 @@ func (r *Reader) subscription(ctx context.Context, s *shard, at *position) (end 
 	if err != nil {
 		return false, err
 	}
+	*at = at.resumed()
 	begin, err := r.startAt(ctx, *at)
 	if err != nil {
 		return false, err
@@ -122,10 +123,13 @@ var errSilent = fmt.Errorf("no event came: %w", context.DeadlineExceeded)
 
 // event queues one event's records, once there is room for them.
 func (r *Reader) event(ctx context.Context, s *shard, at *position, a *answer) (end bool, _ error) {
-	got, err := r.pack(s.id, *at, a)
+	p, err := r.pack(s.id, *at, a)
 	if err != nil {
 		return false, err
 	}
+	behind := time.Duration(a.behind) * time.Millisecond
+	got := fetched{packed: p, next: a.next, records: len(a.records), first: a.first(), behind: behind}
+	r.gap(ctx, s.id, *at, &got)
 	// The service leaves out where to go on; an emulator only tells the children.
 	finished := !got.stop && (a.next == "" || len(a.children) > 0 && a.behind == 0)
 	if finished {
@@ -146,7 +150,6 @@ func (r *Reader) event(ctx context.Context, s *shard, at *position, a *answer) (
 	if err := r.budget.Acquire(ctx, reserve); err != nil {
 		return false, err
 	}
-	behind := time.Duration(a.behind) * time.Millisecond
 	ended := !got.stop && behind == 0 && r.opts.pastStop(middleware.Metadata{})
 	*at = got.end
 	r.queue(s, got.chunks, behind, got.stop, ended, reserve)

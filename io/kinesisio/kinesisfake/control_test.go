@@ -218,7 +218,7 @@ func TestMalformedRequestsAreRefused(t *testing.T) {
 		status                      int
 		code                        string
 	}{
-		{"unknown operation", "Kinesis_20131202.SubscribeToShard", "application/x-amz-json-1.1", "{}", 400, "UnknownOperationException"},
+		{"unknown operation", "Kinesis_20131202.ListStreamConsumers", "application/x-amz-json-1.1", "{}", 400, "UnknownOperationException"},
 		{"other service", "DynamoDB_20120810.ListTables", "application/x-amz-json-1.1", "{}", 400, "UnknownOperationException"},
 		{"CBOR", "Kinesis_20131202.ListStreams", "application/x-amz-cbor-1.1", "\xa0", 415, "UnsupportedMediaTypeException"},
 		{"cut short", "Kinesis_20131202.ListStreams", "application/x-amz-json-1.1", `{"Limit":1`, 400, "SerializationException"},
