@@ -656,3 +656,69 @@ func TestBrokersAreNotAskedForTopicsThatAreNotRead(t *testing.T) {
 		t.Errorf("all topics were asked for %d times", n)
 	}
 }
+
+// refuseLogins has the fake cluster refuse logins as real brokers do, while
+// refuse is set.
+func (c *cluster) refuseLogins(refuse *atomic.Bool) {
+	c.fake.ControlKey(int16(kmsg.SASLAuthenticate), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		c.fake.KeepControl()
+		if !refuse.Load() {
+			return nil, nil, false
+		}
+		resp := req.ResponseKind().(*kmsg.SASLAuthenticateResponse)
+		resp.ErrorCode = kerr.SaslAuthenticationFailed.Code
+		return resp, nil, true
+	})
+}
+
+func TestALoginThatIsRefusedLaterIsTriedAgain(t *testing.T) {
+	t.Setenv("PASSWORD", "secret")
+	var (
+		g      gate
+		refuse atomic.Bool
+	)
+	c := newFake(t, 2, g.option(), kfake.EnableSASL(), kfake.Superuser("PLAIN", "reader", "secret"))
+	login := security.Config{Protocol: security.SASLPlaintext, Mechanism: security.Plain, Username: "reader", Password: security.Secret{Env: "PASSWORD"}}
+	options, err := login.Options(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.opts.Security = login
+	c.kgo = c.client(options...)
+	c.refuseLogins(&refuse)
+	next := map[string]int{}
+	c.put(c.topic, 10, 2, next)
+	r := c.open(one(), nil)
+	got := collect(t)
+	got.drain(10, r)
+
+	refuse.Store(true)
+	g.shut.Store(true)
+	c.eventually("connections are cut", func() bool { return r.Stats().Retries > 0 })
+	g.shut.Store(false)
+	before := r.Stats().Retries
+	c.eventually("logins are refused", func() bool {
+		if _, _, _, err := r.Drain(1); err != nil {
+			t.Fatal(err)
+		}
+		return r.Stats().Retries > before+10
+	})
+	refuse.Store(false)
+	c.put(c.topic, 10, 2, next)
+	got.drain(20, r)
+	got.quiet(r)
+	got.once(next)
+}
+
+func TestALoginThatIsRefusedAtTheStartFailsAtOnce(t *testing.T) {
+	t.Setenv("PASSWORD", "wrong")
+	c := newFake(t, 1, kfake.EnableSASL(), kfake.Superuser("PLAIN", "reader", "secret"))
+	c.opts.Security = security.Config{Protocol: security.SASLPlaintext, Mechanism: security.Plain, Username: "reader", Password: security.Secret{Env: "PASSWORD"}}
+	var refuse atomic.Bool
+	refuse.Store(true)
+	c.refuseLogins(&refuse)
+	err := failure(t, c.open(one(), nil))
+	if !security.Refused(err) || !strings.Contains(err.Error(), "password") {
+		t.Errorf("error is %v", err)
+	}
+}

@@ -9,12 +9,15 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/streaming-etl/streaming-etl/io/kafkaio/security"
 )
 
 const (
@@ -39,6 +42,8 @@ const (
 type client struct {
 	transport *kafka.Transport
 	bootstrap net.Addr
+	// answered is set once a broker has: the configuration was right then.
+	answered atomic.Bool
 
 	mu sync.Mutex
 	// versions are what each broker answered that it takes, by API key.
@@ -118,8 +123,9 @@ func (c *client) roundTrip(ctx context.Context, x *exchange) (kmsg.Response, err
 		if errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 			err = fmt.Errorf("the broker closed the connection: %w", err)
 		}
-		return nil, err
+		return nil, security.Explain(err)
 	}
+	c.answered.Store(true)
 	return m.(answer).resp, nil
 }
 

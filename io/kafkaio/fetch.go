@@ -279,7 +279,7 @@ func (f *fetcher) failed(batch []asked, err error) error {
 		if errors.Is(err, errCorrupt) && a.p.failing.attempts >= corruptTries {
 			over = true
 		}
-		if over || !passing(err) {
+		if over || !r.passing(err) {
 			known := (*Error)(nil)
 			if errors.As(err, &known) {
 				return err

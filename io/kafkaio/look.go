@@ -27,7 +27,7 @@ func (r *Reader) discover(ctx context.Context) error {
 	w := watch{missing: map[string]time.Time{}}
 	for {
 		trouble, err := r.look(ctx, &w)
-		if err != nil && (ctx.Err() != nil || !passing(err)) {
+		if err != nil && (ctx.Err() != nil || !r.passing(err)) {
 			return err
 		}
 		wait := r.opts.DiscoveryInterval

@@ -4,6 +4,8 @@ import (
 	"context"
 	"math/rand/v2"
 	"time"
+
+	"github.com/streaming-etl/streaming-etl/io/kafkaio/security"
 )
 
 // failing counts failures in a row, of a partition or of the cluster.
@@ -25,6 +27,13 @@ func (f *failing) failed(o *Options, now time.Time) (wait time.Duration, over bo
 
 // succeeded ends the failures.
 func (f *failing) succeeded() { *f = failing{} }
+
+// passing reports whether an error may be gone at the next attempt. A login
+// that is refused after others were taken may be one too: a password or token
+// that is being replaced, a broker that is starting.
+func (r *Reader) passing(err error) bool {
+	return passing(err) || security.Refused(err) && r.client.answered.Load()
+}
 
 // backoff returns how long to wait after the given failed attempt (1 for the
 // first): half of a bound that doubles from least to most, and a random part of
@@ -50,7 +59,7 @@ func (r *Reader) retry(ctx context.Context, once func() error) error {
 			return ctx.Err()
 		}
 		wait, over := f.failed(&r.opts, time.Now())
-		if over || !passing(err) {
+		if over || !r.passing(err) {
 			return err
 		}
 		r.counts.retries.Add(1)
