@@ -3,13 +3,18 @@
 package transact
 
 import (
+	"bytes"
 	"fmt"
-	"math/rand/v2"
+	"io"
+	"io/fs"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/pierrec/lz4/v4"
 	"github.com/twmb/franz-go/pkg/kfake"
+
+	"github.com/streaming-etl/streaming-etl/testdata"
 )
 
 // processCPU is the time that this process has run, brokers in it included.
@@ -22,26 +27,39 @@ func processCPU(b *testing.B) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// trips returns records of about size bytes that compress as JSON lines do.
-func trips(n, size int) [][]byte {
-	r := rand.New(rand.NewPCG(1, 2))
+// trips returns n lines of the sample of real trips, which it repeats.
+func trips(b *testing.B, n int) [][]byte {
+	b.Helper()
+	var sample [][]byte
+	names, err := fs.Glob(testdata.Trips(), "*.lz4")
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, name := range names {
+		f, err := testdata.Trips().Open(name)
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer f.Close()
+		text, err := io.ReadAll(lz4.NewReader(f))
+		if err != nil {
+			b.Fatal(err)
+		}
+		sample = append(sample, bytes.Split(bytes.TrimSpace(text), []byte("\n"))...)
+	}
 	lines := make([][]byte, n)
 	for i := range lines {
-		line := fmt.Appendf(nil, `{"type":"trip","id":%d,"pickup":"2024-01-%02dT%02d:%02d:%02dZ"`, r.Uint64(), 1+r.IntN(28), r.IntN(24), r.IntN(60), r.IntN(60))
-		for f := 0; len(line) < size-24; f++ {
-			line = fmt.Appendf(line, `,"field_%d":%.2f`, f, r.Float64()*100)
-		}
-		lines[i] = append(line, '}')
+		lines[i] = sample[i%len(sample)]
 	}
 	return lines
 }
 
-// BenchmarkCommit writes 100,000 records of 420 bytes in blocks of 2,000 with
+// BenchmarkCommit writes 100,000 trips of some 420 bytes in blocks of 2,000 with
 // one call, as from one bundle. With TEST_KAFKA_BOOTSTRAP the processor's time
 // is the writer's alone, else that of the brokers' stand-ins is in it.
 func BenchmarkCommit(b *testing.B) {
 	const records, perBlock = 100_000, 2_000
-	lines := trips(records, 420)
+	lines := trips(b, records)
 	keys := make([][]byte, records)
 	for i := range keys {
 		keys[i] = fmt.Append(nil, i%5000)
