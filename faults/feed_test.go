@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/streaming-etl/streaming-etl/io/kinesisio"
 	"github.com/streaming-etl/streaming-etl/stack"
 )
@@ -21,24 +19,80 @@ const (
 	shards = 8
 )
 
-// A feed sends trips into a stream at a steady rate until it is stopped. They are numbered from 0.
+// A feed sends trips at a steady rate until it is stopped. They are numbered from 0.
 type feed struct {
 	sent  atomic.Int64 // all trips with lower numbers are sent or about to be
 	began time.Time
 	stop  context.CancelFunc
-	group errgroup.Group
+	done  chan struct{}
+	err   error // when done is closed
+}
+
+// A sender takes trips to where a job reads them.
+type sender interface {
+	// send sends the trips from a number up to another one, in order.
+	send(ctx context.Context, from, to int64) error
+	// close waits until all of them are there.
+	close(ctx context.Context) error
 }
 
 const feedInterval = 50 * time.Millisecond
 
-func startFeed(t *testing.T, s *trips, endpoint string, rate int) *feed {
+func startFeed(t *testing.T, s sender, rate int) *feed {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
-	f := &feed{stop: stop, began: time.Now()}
+	f := &feed{stop: stop, began: time.Now(), done: make(chan struct{})}
 	t.Cleanup(func() {
 		stop()
-		_ = f.group.Wait() // reported by end, if the test got there
+		<-f.done
 	})
+	go func() {
+		defer close(f.done)
+		f.err = f.run(ctx, s, rate)
+	}()
+	return f
+}
+
+func (f *feed) run(ctx context.Context, s sender, rate int) error {
+	tick := time.NewTicker(feedInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return s.close(context.WithoutCancel(ctx))
+		case <-tick.C:
+		}
+		from := f.sent.Load()
+		to := from + int64(rate)*feedInterval.Milliseconds()/1000
+		f.sent.Store(to)
+		if err := s.send(context.WithoutCancel(ctx), from, to); err != nil {
+			return err
+		}
+	}
+}
+
+// check fails the test when the feed has failed.
+func (f *feed) check(t *testing.T) {
+	t.Helper()
+	select {
+	case <-f.done:
+		if f.err != nil {
+			t.Fatalf("feed: %v", f.err)
+		}
+	default:
+	}
+}
+
+// A streamSender sends trips into a stream.
+type streamSender struct {
+	trips    *trips
+	producer *kinesisio.Producer
+	packer   *kinesisio.Aggregator
+	packed   bool
+}
+
+func newStreamSender(t *testing.T, s *trips, endpoint string) *streamSender {
+	t.Helper()
 	producer, err := kinesisio.NewProducer(t.Context(), kinesisio.ProducerOptions{
 		Stream: streamName, Region: stack.Region, Endpoint: endpoint, EmulatorCredentials: true,
 	})
@@ -49,43 +103,29 @@ func startFeed(t *testing.T, s *trips, endpoint string, rate int) *feed {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.group.Go(func() error {
-		tick := time.NewTicker(feedInterval)
-		defer tick.Stop()
-		for turn := 0; ; turn++ {
-			select {
-			case <-ctx.Done():
-				return producer.Close(context.WithoutCancel(ctx))
-			case <-tick.C:
-			}
-			n := rate * int(feedInterval/time.Millisecond) / 1000
-			if err := f.send(context.WithoutCancel(ctx), producer, packer, s, n, turn%2 == 0); err != nil {
-				return err
-			}
-		}
-	})
-	return f
+	return &streamSender{trips: s, producer: producer, packer: packer}
 }
 
-// send sends the next n trips, as records of their own or packed into aggregates: producers do either.
-func (f *feed) send(ctx context.Context, p *kinesisio.Producer, packer *kinesisio.Aggregator, s *trips, n int, packed bool) error {
-	from := f.sent.Load()
-	f.sent.Store(from + int64(n))
-	for id := from; id < from+int64(n); id++ {
+// send sends trips as records of their own and packed into aggregates in turn: producers do either.
+func (s *streamSender) send(ctx context.Context, from, to int64) error {
+	s.packed = !s.packed
+	for id := from; id < to; id++ {
 		key := strconv.FormatInt(id, 10)
-		records := []kinesisio.Record{{PartitionKey: key, Data: s.line(id)}}
-		if packed {
+		records := []kinesisio.Record{{PartitionKey: key, Data: s.trips.line(id)}}
+		if s.packed {
 			var err error
-			if records, err = packer.Add(key, "", records[0].Data); err != nil {
+			if records, err = s.packer.Add(key, "", records[0].Data); err != nil {
 				return err
 			}
 		}
-		if err := put(ctx, p, records); err != nil {
+		if err := put(ctx, s.producer, records); err != nil {
 			return err
 		}
 	}
-	return put(ctx, p, packer.Flush())
+	return put(ctx, s.producer, s.packer.Flush())
 }
+
+func (s *streamSender) close(ctx context.Context) error { return s.producer.Close(ctx) }
 
 func put(ctx context.Context, p *kinesisio.Producer, records []kinesisio.Record) error {
 	for _, r := range records {
@@ -96,12 +136,11 @@ func put(ctx context.Context, p *kinesisio.Producer, records []kinesisio.Record)
 	return nil
 }
 
-// end stops the feed and returns how many trips the stream has taken.
+// end stops the feed and returns how many trips were sent.
 func (f *feed) end(t *testing.T) int64 {
 	t.Helper()
 	f.stop()
-	if err := f.group.Wait(); err != nil {
-		t.Fatalf("feed: %v", err)
-	}
+	<-f.done
+	f.check(t)
 	return f.sent.Load()
 }

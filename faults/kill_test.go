@@ -4,6 +4,7 @@ package faults
 
 import (
 	"errors"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -22,20 +23,8 @@ func TestKillTaskManager(t *testing.T) {
 	r.submit(t, r.lab.jar, taskManagers*slotsEach, "")
 	r.steady(t)
 	for range rounds(t) {
-		before := r.status(t).Restarts
 		time.Sleep(within(random, spread))
-		victim := random.IntN(taskManagers)
-		r.damaged = time.Now()
-		next := r.feed.sent.Load()
-		if err := r.lab.cluster.KillTaskManager(victim); err != nil {
-			t.Fatal(err)
-		}
-		if err := r.lab.cluster.StartTaskManager(t.Context(), victim); err != nil {
-			t.Fatal(err)
-		}
-		replaced := time.Since(r.damaged)
-		r.restarted(t, before)
-		r.recovered(t, "kill -9 of TaskManager "+strconv.Itoa(victim)+", replaced after "+seconds(replaced), next)
+		r.killTaskManager(t, random)
 	}
 	r.finish(t)
 }
@@ -47,20 +36,11 @@ func TestKillWorker(t *testing.T) {
 	r.steady(t)
 	r.checkSpread(t)
 	for range rounds(t) + 1 {
-		before := r.status(t).Restarts
 		time.Sleep(within(random, spread))
-		workers := r.lab.cluster.WorkerPIDs()
-		if len(workers) != taskManagers {
+		if workers := r.lab.cluster.WorkerPIDs(); len(workers) != taskManagers {
 			t.Errorf("there are %d workers, want one for each TaskManager", len(workers))
 		}
-		victim := workers[random.IntN(len(workers))]
-		r.damaged = time.Now()
-		next := r.feed.sent.Load()
-		if err := syscall.Kill(victim, syscall.SIGKILL); err != nil {
-			t.Fatal(err)
-		}
-		r.restarted(t, before)
-		r.recovered(t, "kill -9 of a worker", next)
+		r.killWorker(t, random)
 	}
 	r.finish(t)
 }
@@ -124,11 +104,48 @@ func TestKillJobManager(t *testing.T) {
 	r.finish(t)
 }
 
-// recovered waits until a trip that was sent after the damage is in the bucket.
+// killTaskManager kills a TaskManager, replaces it and waits until the job has recovered.
+func (r *run) killTaskManager(t *testing.T, random *rand.Rand) {
+	t.Helper()
+	before := r.status(t).Restarts
+	victim := random.IntN(taskManagers)
+	next := r.damage()
+	if err := r.lab.cluster.KillTaskManager(victim); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.lab.cluster.StartTaskManager(t.Context(), victim); err != nil {
+		t.Fatal(err)
+	}
+	replaced := time.Since(r.damaged)
+	r.restarted(t, before)
+	r.recovered(t, "kill -9 of TaskManager "+strconv.Itoa(victim)+", replaced after "+seconds(replaced), next)
+}
+
+// killWorker kills a worker and waits until the job has recovered.
+func (r *run) killWorker(t *testing.T, random *rand.Rand) {
+	t.Helper()
+	before := r.status(t).Restarts
+	workers := r.lab.cluster.WorkerPIDs()
+	victim := workers[random.IntN(len(workers))]
+	next := r.damage()
+	if err := syscall.Kill(victim, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	r.restarted(t, before)
+	r.recovered(t, "kill -9 of a worker", next)
+}
+
+// damage notes that something is damaged now, and returns the number of the next trip.
+func (r *run) damage() (next int64) {
+	r.damaged = time.Now()
+	return r.feed.sent.Load()
+}
+
+// recovered waits until a trip that was sent after the damage is delivered.
 func (r *run) recovered(t *testing.T, from string, next int64) {
 	t.Helper()
-	r.await(t, "recovery from "+from, func() bool { return r.watch.tally().newest >= next })
-	t.Logf("%s: a trip sent after it is in the bucket after %s", from, seconds(time.Since(r.damaged)))
+	r.await(t, "recovery from "+from, func() bool { return r.tally().newest >= next })
+	t.Logf("%s: a trip sent after it is delivered after %s", from, seconds(time.Since(r.damaged)))
 }
 
 // newestCheckpoint returns the path of the last checkpoint that a job has completed. It is looked for on disk: what the

@@ -39,6 +39,7 @@ type lab struct {
 	s3      *stack.S3
 	bucket  *s3.Client
 	trips   *trips
+	kafka   *stack.KafkaCluster // nil until a test needs it: see theKafka
 	// temp is the directory for temporary files of the workers: they should make none.
 	temp string
 }
@@ -75,6 +76,9 @@ func closeLab() {
 	}
 	if l.s3 != nil {
 		l.s3.Stop()
+	}
+	if l.kafka != nil {
+		l.kafka.Stop()
 	}
 	if os.Getenv(keepVariable) != "" {
 		fmt.Fprintln(os.Stderr, "kept:", l.dir)

@@ -5,8 +5,10 @@ package faults
 import (
 	"context"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,16 +22,38 @@ import (
 // patience ends a wait for what does not come.
 const patience = 3 * time.Minute
 
-// A run is a job under test, from its stream to its part of the bucket.
+// A run is a job under test, from where its trips are sent to where it delivers them.
 type run struct {
-	lab      *lab
-	endpoint string // of Kinesis
-	fake     *kinesisfake.Server
-	prefix   string
-	feed     *feed
-	watch    *watch
-	jobID    string
-	damaged  time.Time // when the last damage was done
+	lab     *lab
+	source  []string // the flags of the source
+	sinks   []string // the flags of all sinks
+	fake    *kinesisfake.Server
+	feed    *feed
+	outlets []outlet
+	watch   *watch // the outlet that is the bucket, if it is one
+	jobID   string
+	damaged time.Time // when the last damage was done
+}
+
+// An outlet is where a job delivers to, as a test sees it.
+type outlet interface {
+	// tally tells how far it has come.
+	tally() tally
+	// report tells all that is wrong when all has been sent and the job is over.
+	report(t *testing.T)
+}
+
+// A tally is what an outlet has: how many different trips, and the highest number among them, which is -1 at first.
+type tally struct{ delivered, newest int64 }
+
+// tally is that of the outlet that is furthest behind.
+func (r *run) tally() tally {
+	least := tally{math.MaxInt64, math.MaxInt64}
+	for _, o := range r.outlets {
+		got := o.tally()
+		least.delivered, least.newest = min(least.delivered, got.delivered), min(least.newest, got.newest)
+	}
+	return least
 }
 
 // newRun starts a stream, what feeds it, and what watches the bucket.
@@ -49,16 +73,41 @@ func newRun(t *testing.T) *run {
 // newRunOn is newRun for a stream that exists.
 func newRunOn(t *testing.T, l *lab, endpoint string, rate int) *run {
 	t.Helper()
-	r := &run{lab: l, endpoint: endpoint, prefix: t.Name() + "/"}
-	r.feed = startFeed(t, l.trips, endpoint, rate)
-	r.watch = startWatch(t, l, r.prefix, r.feed)
+	r := &run{lab: l}
+	r.fromStream(endpoint)
+	r.feed = startFeed(t, newStreamSender(t, l.trips, endpoint), rate)
+	r.toBucket(t)
+	r.cancelAtEnd(t)
+	return r
+}
+
+// cancelAtEnd ends the job with the test, however that ends.
+func (r *run) cancelAtEnd(t *testing.T) {
 	t.Cleanup(func() {
 		if t.Failed() {
 			r.tellWhy(t)
 		}
 		r.cancel(t)
 	})
-	return r
+}
+
+// fromStream has the job read the stream.
+func (r *run) fromStream(endpoint string) {
+	r.source = []string{
+		"--InputKinesisStream=" + streamName, "--InputStreamEndpoint=" + endpoint, "--InputStreamInitialPosition=TRIM_HORIZON",
+	}
+}
+
+// toBucket has the job write to a part of the bucket of its own.
+func (r *run) toBucket(t *testing.T) {
+	t.Helper()
+	prefix := t.Name() + "/"
+	r.sinks = append(r.sinks, "--OutputBucket="+bucketName, "--OutputPrefix="+prefix, "--OutputBucketEndpoint="+r.lab.s3.Endpoint(),
+		"--OutputPathTemplate="+pathTemplate, "--OutputFileRollIntervalMs=2000")
+	if r.feed != nil {
+		r.watch = startWatch(t, r.lab, prefix, r.feed)
+		r.outlets = append(r.outlets, r.watch)
+	}
 }
 
 // newIdleRun is a run that nothing is sent to.
@@ -70,7 +119,9 @@ func newIdleRun(t *testing.T) *run {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = fake.Close() })
-	r := &run{lab: l, endpoint: fake.URL(), fake: fake, prefix: t.Name() + "/"}
+	r := &run{lab: l, fake: fake}
+	r.fromStream(fake.URL())
+	r.toBucket(t)
 	t.Cleanup(func() { r.cancel(t) })
 	return r
 }
@@ -82,14 +133,14 @@ func folderOf(row *trip, jobStart string) string {
 	return fmt.Sprintf("job_start=%s/vendor=%d/passengers=%d/", jobStart, row.VendorID, row.PassengerCount)
 }
 
+// checkpointInterval is the job's.
+const checkpointInterval = 3 * time.Second
+
 func (r *run) flags(parallelism int) []string {
-	return []string{
-		"--JobName=faults", fmt.Sprintf("--Parallelism=%d", parallelism),
-		"--InputKinesisStream=" + streamName, "--InputStreamEndpoint=" + r.endpoint, "--InputStreamInitialPosition=TRIM_HORIZON",
-		"--OutputBucket=" + bucketName, "--OutputPrefix=" + r.prefix, "--OutputBucketEndpoint=" + r.lab.s3.Endpoint(),
-		"--Region=" + stack.Region, "--OutputPathTemplate=" + pathTemplate,
-		"--CheckpointInterval=3000", "--OutputFileRollIntervalMs=2000",
-	}
+	return slices.Concat([]string{
+		"--JobName=faults", fmt.Sprintf("--Parallelism=%d", parallelism), "--Region=" + stack.Region,
+		fmt.Sprintf("--CheckpointInterval=%d", checkpointInterval.Milliseconds()),
+	}, r.source, r.sinks)
 }
 
 // submit starts the job, from a savepoint or checkpoint if one is named.
@@ -123,6 +174,9 @@ func (r *run) await(t *testing.T, what string, so func() bool) {
 		if time.Now().After(deadline) {
 			t.Fatalf("not within %s: %s", patience, what)
 		}
+		if r.feed != nil {
+			r.feed.check(t)
+		}
 		select {
 		case <-t.Context().Done():
 			t.Fatal("the test was ended")
@@ -131,11 +185,11 @@ func (r *run) await(t *testing.T, what string, so func() bool) {
 	}
 }
 
-// flows waits until a trip that is yet to be sent is in the bucket, and returns how long that took.
+// flows waits until a trip that is yet to be sent is delivered, and returns how long that took.
 func (r *run) flows(t *testing.T) time.Duration {
 	t.Helper()
 	next, began := r.feed.sent.Load(), time.Now()
-	r.await(t, fmt.Sprintf("trip %d in the bucket", next), func() bool { return r.watch.tally().newest >= next })
+	r.await(t, fmt.Sprintf("trip %d delivered", next), func() bool { return r.tally().newest >= next })
 	return time.Since(began)
 }
 
@@ -143,7 +197,7 @@ func (r *run) flows(t *testing.T) time.Duration {
 func (r *run) steady(t *testing.T) {
 	t.Helper()
 	r.flows(t)
-	t.Logf("a trip is in the bucket %s after it was sent", seconds(r.flows(t)))
+	t.Logf("a trip is delivered %s after it was sent", seconds(r.flows(t)))
 }
 
 // restarted waits until the job's tasks have been started again more often than before.
@@ -157,8 +211,8 @@ func (r *run) finish(t *testing.T) {
 	t.Helper()
 	sent := r.feed.end(t)
 	began := time.Now()
-	r.await(t, fmt.Sprintf("all %d trips in the bucket", sent), func() bool { return r.watch.tally().delivered >= sent })
-	t.Logf("%d trips sent in %s, the last of them in the bucket %s later", sent, seconds(began.Sub(r.feed.began)), seconds(time.Since(began)))
+	r.await(t, fmt.Sprintf("all %d trips delivered", sent), func() bool { return r.tally().delivered >= sent })
+	t.Logf("%d trips sent in %s, the last of them delivered %s later", sent, seconds(began.Sub(r.feed.began)), seconds(time.Since(began)))
 
 	// What would come twice may be on its way: it is rolled into a file, and two checkpoints later it is committed.
 	last := r.status(t).Checkpoints.Completed
@@ -169,7 +223,9 @@ func (r *run) finish(t *testing.T) {
 			s.Checkpoints.Completed, s.Checkpoints.Failed, c.Duration.Milliseconds(), c.Size, s.Restarts)
 	}
 	r.cancel(t)
-	r.watch.report(t)
+	for _, o := range r.outlets {
+		o.report(t)
+	}
 	r.clean(t)
 }
 
@@ -201,6 +257,9 @@ func (r *run) clean(t *testing.T) {
 	t.Helper()
 	r.await(t, "the end of the workers", func() bool { return len(r.lab.cluster.WorkerPIDs()) == 0 })
 	checkTemp(t, r.lab)
+	if r.watch == nil {
+		return
+	}
 	var old int
 	for _, u := range r.watch.uploads(t) {
 		if u.Initiated == nil || u.Initiated.After(r.damaged.Add(time.Minute)) {
@@ -258,8 +317,10 @@ func glob(t *testing.T, pattern string) []string {
 
 // tellWhy logs what the cluster knows when a test has failed.
 func (r *run) tellWhy(t *testing.T) {
-	got := r.watch.tally()
-	t.Logf("sent %d, in the bucket %d in %d objects", r.feed.sent.Load(), got.delivered, got.objects)
+	for _, o := range r.outlets {
+		got := o.tally()
+		t.Logf("sent %d, delivered %d by %T, the newest %d", r.feed.sent.Load(), got.delivered, o, got.newest)
+	}
 	if r.jobID == "" {
 		return
 	}

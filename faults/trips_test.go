@@ -80,6 +80,9 @@ func (s *trips) row(id int64) trip {
 	return row
 }
 
+// pickupField is how the field of the pickup's time begins.
+const pickupField = `"pickup_datetime":"`
+
 // loadTrips loads the large sample where the machine has it, else the small one.
 func loadTrips() (*trips, error) {
 	files := testdata.Trips()
@@ -110,7 +113,20 @@ func loadTrips() (*trips, error) {
 	return s, err
 }
 
+// tripTypes are the types of trips, in turn: all of the samples are yellow.
+var tripTypes = []string{"yellow", "green"}
+
+// add adds a trip of the sample. It gets another type and another month than it had, so that all samples have trips of
+// two types and twelve months.
 func (s *trips) add(line []byte) error {
+	n := len(s.rows)
+	line = bytes.Replace(line, []byte(`"type":"yellow"`), fmt.Appendf(nil, `"type":%q`, tripTypes[n%len(tripTypes)]), 1)
+	if at := bytes.Index(line, []byte(pickupField)); at >= 0 {
+		line = bytes.Clone(line)
+		if date := line[at+len(pickupField):]; string(date[8:10]) <= "28" {
+			copy(date[5:7], fmt.Sprintf("%02d", 1+n%12))
+		}
+	}
 	var row trip
 	d := json.NewDecoder(bytes.NewReader(line))
 	d.DisallowUnknownFields()

@@ -4,7 +4,6 @@ package faults
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -31,20 +30,10 @@ type watch struct {
 	delivered int64             // different trips
 	newest    int64             // the highest number that was seen
 	jobStart  string
-	faults    []string
-	faultMore int
+	faults
 }
 
-// A tally is what a watch has found.
-type tally struct {
-	objects           int
-	delivered, newest int64
-}
-
-const (
-	lookInterval = 300 * time.Millisecond
-	maxFaults    = 10 // that are told in full
-)
+const lookInterval = 300 * time.Millisecond
 
 func startWatch(t *testing.T, l *lab, prefix string, f *feed) *watch {
 	t.Helper()
@@ -71,7 +60,7 @@ func startWatch(t *testing.T, l *lab, prefix string, f *feed) *watch {
 func (w *watch) tally() tally {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return tally{len(w.etags), w.delivered, w.newest}
+	return tally{w.delivered, w.newest}
 }
 
 // look reads the objects that are new.
@@ -157,14 +146,6 @@ func (w *watch) check(key string, body []byte) {
 	}
 }
 
-func (w *watch) fault(format string, args ...any) {
-	if len(w.faults) == maxFaults {
-		w.faultMore++
-		return
-	}
-	w.faults = append(w.faults, fmt.Sprintf(format, args...))
-}
-
 // report tells all that is wrong when all has been sent and the job is over.
 func (w *watch) report(t *testing.T) {
 	t.Helper()
@@ -174,26 +155,23 @@ func (w *watch) report(t *testing.T) {
 	for _, f := range w.verdict() {
 		t.Error(f)
 	}
-	got := w.tally()
-	t.Logf("%d trips in %d objects", got.delivered, got.objects)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	t.Logf("%d trips in %d objects", w.delivered, len(w.etags))
 }
 
 // verdict returns all that is wrong when nothing is to come any more.
 func (w *watch) verdict() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	faults := slices.Clone(w.faults)
-	if w.faultMore > 0 {
-		faults = append(faults, fmt.Sprintf("and %d more like these", w.faultMore))
-	}
 	if sent := w.feed.sent.Load(); w.delivered != sent {
 		first := slices.Index(w.seen, false)
 		if first < 0 {
 			first = len(w.seen)
 		}
-		faults = append(faults, fmt.Sprintf("%d of %d trips are in no object, the first of them is %d", sent-w.delivered, sent, first))
+		w.always("%d of %d trips are in no object, the first of them is %d", sent-w.delivered, sent, first)
 	}
-	return faults
+	return w.told()
 }
 
 // uploads returns the uploads that were neither completed nor aborted.

@@ -1,0 +1,73 @@
+//go:build linux
+
+package faults
+
+import (
+	"context"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// A topicSender sends trips into a topic, those of a key in order.
+type topicSender struct {
+	trips  *trips
+	topic  string
+	client *kgo.Client
+	failed atomic.Pointer[error] // the first
+}
+
+func newTopicSender(t *testing.T, s *trips, bootstrap []string, topic string) *topicSender {
+	t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(bootstrap...), kgo.DefaultProduceTopic(topic),
+		kgo.ProducerLinger(feedInterval/5))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &topicSender{trips: s, topic: topic, client: client}
+}
+
+// firstTimestamp is that of trip 0, in milliseconds; each trip's is one more. Brokers delete what is a week old.
+var firstTimestamp = time.Now().UnixMilli()
+
+// numberHeader is the header that has the trip's number.
+const numberHeader = "number"
+
+func (s *topicSender) send(ctx context.Context, from, to int64) error {
+	for id := from; id < to; id++ {
+		s.client.Produce(ctx, &kgo.Record{
+			Key: []byte(tripKey(s.trips, id)), Value: s.trips.line(id), Timestamp: time.UnixMilli(firstTimestamp + id),
+			Headers: []kgo.RecordHeader{{Key: numberHeader, Value: strconv.AppendInt(nil, id, 10)}},
+		}, func(_ *kgo.Record, err error) {
+			if err != nil {
+				s.failed.CompareAndSwap(nil, &err)
+			}
+		})
+	}
+	return s.err()
+}
+
+func (s *topicSender) err() error {
+	if err := s.failed.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+func (s *topicSender) close(ctx context.Context) error {
+	defer s.client.Close()
+	if err := s.client.Flush(ctx); err != nil {
+		return err
+	}
+	return s.err()
+}
+
+// keyTemplate makes the key of a trip in Kafka and elsewhere: some hundred, each of which many trips have.
+const keyTemplate = "{pickup_location_id}"
+
+func tripKey(s *trips, id int64) string {
+	return strconv.Itoa(int(s.rows[id%int64(len(s.rows))].PickupLocationID))
+}

@@ -1,0 +1,100 @@
+//go:build linux
+
+package faults
+
+import (
+	"context"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/streaming-etl/streaming-etl/stack"
+)
+
+// brokers are enough for records to be in sync on two of three.
+const brokers = 3
+
+// theKafka returns the lab's Kafka, which the first test that needs it starts.
+func (l *lab) theKafka(t *testing.T) *stack.KafkaCluster {
+	t.Helper()
+	if l.kafka != nil {
+		return l.kafka
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), setupTimeout)
+	defer cancel()
+	k, err := stack.RunKafka(ctx, filepath.Join(l.dir, "kafka"), stack.KafkaOptions{Brokers: brokers})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.kafka = k
+	return k
+}
+
+// Partitions of the topics that tests read from and write to.
+const (
+	sourcePartitions = 8
+	sinkPartitions   = 4
+)
+
+// topicName is a name of a topic of the test's own.
+func topicName(t *testing.T, what string) string {
+	return strings.NewReplacer("/", "-", " ", "-").Replace(t.Name()) + "-" + what
+}
+
+// makeTopic makes a topic of the test's own and returns its name.
+func (r *run) makeTopic(t *testing.T, what string, partitions int) string {
+	t.Helper()
+	name := topicName(t, what)
+	if err := r.lab.theKafka(t).MakeTopic(t.Context(), name, partitions, nil); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func (r *run) bootstrap(t *testing.T) string {
+	t.Helper()
+	return strings.Join(r.lab.theKafka(t).Bootstrap(), ",")
+}
+
+// fromTopic has the job read a topic that trips are sent into.
+func (r *run) fromTopic(t *testing.T) {
+	t.Helper()
+	topic := r.makeTopic(t, "source", sourcePartitions)
+	r.source = []string{"--InputKafkaBootstrapServers=" + r.bootstrap(t), "--InputKafkaTopic=" + topic, "--InputKafkaInitialPosition=EARLIEST", "--InputKafkaGroupId=" + topic}
+	r.feed = startFeed(t, newTopicSender(t, r.lab.trips, r.lab.theKafka(t).Bootstrap(), topic), number(t, rateVariable, defaultKafkaRate))
+}
+
+// defaultKafkaRate is what all brokers and the job can do on two processors, with room to catch up.
+const defaultKafkaRate = 2000
+
+// toTopics has the job write to a topic for each type of trips, exactly once.
+func (r *run) toTopics(t *testing.T) {
+	t.Helper()
+	for _, typ := range tripTypes {
+		r.makeTopic(t, typ, sinkPartitions)
+	}
+	prefix := topicName(t, "")
+	r.sinks = append(r.sinks, "--OutputKafkaBootstrapServers="+r.bootstrap(t), "--OutputKafkaTopic="+prefix+"{type}",
+		"--OutputKafkaKey="+keyTemplate, "--OutputKafkaTransactionalIdPrefix="+prefix+"lanes")
+	r.outlets = append(r.outlets, startTopicWatch(t, r, prefix))
+}
+
+// newTopicRun is a run from a topic to topics.
+func newTopicRun(t *testing.T) *run {
+	t.Helper()
+	r := &run{lab: theLab(t)}
+	r.fromTopic(t)
+	r.toTopics(t)
+	r.cancelAtEnd(t)
+	return r
+}
+
+// startBrokers starts those brokers that a test has left dead.
+func startBrokers(t *testing.T, k *stack.KafkaCluster) {
+	for i := range brokers {
+		_ = k.Start(context.Background(), i) // it runs
+	}
+	if err := k.AwaitReady(context.Background()); err != nil {
+		t.Error(err)
+	}
+}

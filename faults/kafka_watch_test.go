@@ -1,0 +1,198 @@
+//go:build linux
+
+package faults
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/streaming-etl/streaming-etl/stack"
+)
+
+// A topicWatch follows topics, one for each type of trips, to see how far a job has come. What it says in the end is
+// of another reader: Kafka's own console consumer.
+type topicWatch struct {
+	kafka  *stack.KafkaCluster
+	prefix string
+	trips  *trips
+	feed   *feed
+
+	mu   sync.Mutex
+	seen seen
+}
+
+// seen are the numbers of trips that have come.
+type seen struct {
+	times     []uint8 // by number
+	delivered int64   // different ones
+	newest    int64
+}
+
+// add notes a trip and returns how often it has come now.
+func (s *seen) add(id int64) int {
+	for int64(len(s.times)) <= id {
+		s.times = append(s.times, make([]uint8, id+1)...)
+	}
+	if s.times[id] == 0 {
+		s.delivered++
+	}
+	s.times[id]++
+	s.newest = max(s.newest, id)
+	return int(s.times[id])
+}
+
+// lost returns how many trips below a number have not come, and the first of them.
+func (s *seen) lost(sent int64) (n, first int64) {
+	for id := range sent {
+		if id >= int64(len(s.times)) || s.times[id] == 0 {
+			if n == 0 {
+				first = id
+			}
+			n++
+		}
+	}
+	return n, first
+}
+
+func startTopicWatch(t *testing.T, r *run, prefix string) *topicWatch {
+	t.Helper()
+	w := &topicWatch{kafka: r.lab.theKafka(t), prefix: prefix, trips: r.lab.trips, feed: r.feed, seen: seen{newest: -1}}
+	client, err := kgo.NewClient(kgo.SeedBrokers(w.kafka.Bootstrap()...), kgo.ConsumeTopics(w.topics()...),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	t.Cleanup(func() { stop(); <-done; client.Close() })
+	go func() {
+		defer close(done)
+		for ctx.Err() == nil {
+			fetches := client.PollFetches(ctx) // its errors pass: a broker is away
+			w.mu.Lock()
+			fetches.EachRecord(func(record *kgo.Record) {
+				if id, err := tripNumber(record.Value); err == nil && id < w.feed.sent.Load() {
+					w.seen.add(id)
+				}
+			})
+			w.mu.Unlock()
+		}
+	}()
+	return w
+}
+
+func (w *topicWatch) topics() []string {
+	var topics []string
+	for _, typ := range tripTypes {
+		topics = append(topics, w.prefix+typ)
+	}
+	return topics
+}
+
+func (w *topicWatch) tally() tally {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return tally{w.seen.delivered, w.seen.newest}
+}
+
+// report reads all anew by the console consumer and compares.
+func (w *topicWatch) report(t *testing.T) {
+	t.Helper()
+	v := &topicVerdict{trips: w.trips, sent: w.feed.sent.Load(), last: make(map[string]position)}
+	for _, typ := range tripTypes {
+		records, err := w.kafka.Consume(t.Context(), w.prefix+typ)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range records {
+			v.check(typ, &records[i])
+		}
+	}
+	for _, f := range v.verdict() {
+		t.Error(f)
+	}
+	t.Logf("%d trips of %d keys in topics: %d lost, %d doubled, %d out of order", v.seen.delivered, len(v.last), v.lost, v.doubled, v.disordered)
+}
+
+// A topicVerdict compares records with what was sent.
+type topicVerdict struct {
+	trips *trips
+	sent  int64
+	seen  seen
+	last  map[string]position // by topic and key
+	faults
+	lost                int64
+	doubled, disordered int
+}
+
+// A position is where the last record of a key was.
+type position struct {
+	partition int32
+	number    int64
+}
+
+// check takes the next record of a topic, whose records come in order by partition.
+func (v *topicVerdict) check(typ string, r *stack.KafkaRecord) {
+	at := fmt.Sprintf("%s, partition %d, offset %d", typ, r.Partition, r.Offset)
+	id, err := tripNumber(r.Value)
+	if err != nil || id < 0 || id >= v.sent {
+		v.fault("%s: %q was not sent (%v)", at, r.Value, err)
+		return
+	}
+	if v.seen.add(id) > 1 {
+		v.doubled++
+		v.fault("%s: trip %d is there again", at, id)
+		return
+	}
+	if want := v.trips.line(id); !bytes.Equal(r.Value, want) {
+		v.fault("%s: trip %d is\n%s, was sent as\n%s", at, id, r.Value, want)
+	}
+	if want := v.trips.row(id).Type; typ != want {
+		v.fault("%s: trip %d is of type %s", at, id, want)
+	}
+	key := tripKey(v.trips, id)
+	if string(r.Key) != key {
+		v.fault("%s: trip %d has key %q, want %q", at, id, r.Key, key)
+	}
+	if r.Timestamp != firstTimestamp+id {
+		v.fault("%s: trip %d has timestamp %d, want %d", at, id, r.Timestamp, firstTimestamp+id)
+	}
+	if len(r.Headers) != 1 || r.Headers[0].Key != numberHeader || string(r.Headers[0].Value) != strconv.FormatInt(id, 10) {
+		v.fault("%s: trip %d has headers %q", at, id, r.Headers)
+	}
+	last, known := v.last[typ+key]
+	switch {
+	case known && last.partition != r.Partition:
+		v.fault("%s: trip %d of key %s is in another partition than trip %d", at, id, key, last.number)
+	case known && last.number > id:
+		v.disordered++
+		v.fault("%s: trip %d of key %s comes after trip %d", at, id, key, last.number)
+	}
+	v.last[typ+key] = position{r.Partition, id}
+}
+
+// verdict returns all that is wrong when nothing is to come any more.
+func (v *topicVerdict) verdict() []string {
+	var first int64
+	if v.lost, first = v.seen.lost(v.sent); v.lost > 0 {
+		v.always("%d of %d trips are in no topic, the first of them is %d", v.lost, v.sent, first)
+	}
+	return v.told()
+}
+
+// tripNumber reads the number of a trip's line.
+func tripNumber(line []byte) (int64, error) {
+	_, rest, ok := bytes.Cut(line, []byte(`"trip_id":`))
+	end := bytes.IndexAny(rest, ",}")
+	if !ok || end < 0 {
+		return 0, errors.New("no trip_id")
+	}
+	return strconv.ParseInt(string(rest[:end]), 10, 64)
+}
