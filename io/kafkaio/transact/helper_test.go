@@ -244,6 +244,8 @@ type endCutter struct {
 	mu    sync.Mutex
 	on    bool
 	hits  int
+	// onHit is called when an answer has come that is to be lost.
+	onHit func()
 }
 
 func (e *endCutter) set(on bool) {
@@ -293,6 +295,9 @@ func (c *endConn) Write(b []byte) (int, error) {
 		}
 		// The answer's begin says that the brokers have done it.
 		_, err := c.Conn.Read(make([]byte, 1))
+		if c.cutter.onHit != nil {
+			c.cutter.onHit()
+		}
 		c.Conn.Close()
 		return 0, errors.Join(errCut, err)
 	}

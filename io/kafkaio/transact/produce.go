@@ -3,7 +3,6 @@ package transact
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -33,9 +32,8 @@ func NewProducer(ctx context.Context, o Options) (*Producer, error) {
 	opts = append(opts, o.producerOptions()...)
 	opts = append(opts,
 		kgo.RecordPartitioner(partitioner{}),
-		// A record that cannot be sent for so long fails, also where it may
-		// have been written: its bundle is done anew.
-		kgo.RecordDeliveryTimeout(max(o.RetryDeadline, time.Second)), // no less is allowed
+		// A record that cannot be sent may be given up, also where it may have
+		// been written: its bundle is done anew.
 		kgo.AllowIdempotentProduceCancellation(),
 	)
 	return &Producer{opts: o, client: opts}, nil
@@ -57,6 +55,7 @@ func (p *Producer) Put(ctx context.Context, r Record) error {
 			return fmt.Errorf("write to Kafka: %w", err)
 		}
 		p.now = s
+		s.watch(p.opts.RetryDeadline)
 	}
 	if err := p.now.failed(); err != nil {
 		return p.explain(err)
@@ -84,7 +83,7 @@ func (p *Producer) Flush(ctx context.Context) error {
 	}
 	err = p.explain(err)
 	p.now = nil
-	s.client.Close()
+	s.close()
 	return err
 }
 
@@ -97,7 +96,7 @@ func (p *Producer) explain(err error) error {
 func (p *Producer) Close() {
 	p.closed = true
 	if p.now != nil {
-		p.now.client.Close()
+		p.now.close()
 		p.now = nil
 	}
 }

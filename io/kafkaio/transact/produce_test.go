@@ -10,6 +10,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/streaming-etl/streaming-etl/io/kafkaio/security"
@@ -128,6 +129,47 @@ func TestProducerWaitsWhileBrokersAreSlow(t *testing.T) {
 	close(held)
 	if err := p.Flush(t.Context()); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("error %v; want that of the record that had to wait", err)
+	}
+}
+
+func TestProducerGivesUpWhenNothingIsTakenForLong(t *testing.T) {
+	c := newFake(t, "stuck", kfake.SeedTopics(1, "stuck"))
+	held := make(chan struct{})
+	t.Cleanup(func() { close(held) })
+	c.fake.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+		c.fake.KeepControl()
+		c.fake.SleepControl(func() { <-held })
+		return nil, nil, false
+	})
+	o := c.producerOptions()
+	o.RetryDeadline = time.Second
+	p := newProducer(t, o)
+	if err := p.Put(t.Context(), Record{Topic: c.name, Value: []byte("v")}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := p.Flush(ctx); !errors.Is(err, kgo.ErrRecordTimeout) || ctx.Err() != nil {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestProducerTakesRecordsOfLongAgo(t *testing.T) {
+	c := newCluster(t)
+	o := c.producerOptions()
+	if err := o.CheckProducer(t.Context()); err != nil { // makes the topic
+		t.Fatal(err)
+	}
+	p := newProducer(t, o)
+	want := time.Date(2018, 1, 2, 3, 4, 5, 6e6, time.UTC)
+	if err := p.Put(t.Context(), Record{Topic: c.name, Value: []byte("v"), Timestamp: want.UnixMilli()}); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.committed(t, c.name); len(got) != 1 || !got[0].Timestamp.Equal(want) {
+		t.Errorf("records are %v", got)
 	}
 }
 

@@ -69,6 +69,8 @@ type slabs struct {
 	free []*slab
 	now  *slab
 	err  atomic.Pointer[error]
+	// settled counts the records that the client is done with.
+	settled atomic.Int64
 }
 
 type slab struct {
@@ -103,6 +105,7 @@ func (s *slabs) next() {
 	} else {
 		b := new(slab)
 		b.done = func(r *kgo.Record, err error) {
+			s.settled.Add(1)
 			if err != nil {
 				s.fail(r, err)
 			}
