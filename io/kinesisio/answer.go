@@ -40,6 +40,8 @@ type rawRecord struct {
 	// data is the payload, in base64 if encoded is set.
 	data []byte
 	seq  []byte
+	// key is the partition key.
+	key []byte
 	// arrival is in milliseconds since 1970.
 	arrival int64
 	encoded bool

@@ -116,7 +116,7 @@ func BenchmarkFetch(b *testing.B) {
 	b.ReportAllocs()
 	before := cpuSeconds(b)
 	for b.Loop() {
-		got, err := r.getRecords(b.Context(), "shardId-000000000000", iterator, position{}, new(pacer))
+		got, err := r.getRecords(b.Context(), &shard{id: "shardId-000000000000"}, iterator, position{}, new(pacer))
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -24,7 +24,7 @@ func (r *Reader) fetch(ctx context.Context, s *shard) error {
 	at := s.delivered // nothing is delivered of a shard that is not yet fetched
 	var (
 		iterator string
-		pace     = newPacer(&r.opts)
+		pace     = newPacer(&r.opts, s.owner.shared)
 		stale    int
 	)
 	for {
@@ -38,7 +38,7 @@ func (r *Reader) fetch(ctx context.Context, s *shard) error {
 		if err := pace.wait(ctx); err != nil {
 			return err
 		}
-		got, err := r.getRecords(ctx, s.id, iterator, at, &pace)
+		got, err := r.getRecords(ctx, s, iterator, at, &pace)
 		if old := (*types.ExpiredIteratorException)(nil); errors.As(err, &old) && stale < maxStale {
 			// After five minutes: the pipeline did not drain, or calls failed that long.
 			r.counts.expirations.Add(1)
@@ -54,7 +54,7 @@ func (r *Reader) fetch(ctx context.Context, s *shard) error {
 		at = got.end
 		finished := got.next == "" && !got.stop
 		if finished {
-			children, err := ownedChildren(got.children, r.slot)
+			children, err := r.ownedChildren(got.children)
 			if err != nil {
 				return r.opts.errorOf(r.client, "GetRecords", s.id, 1, err)
 			}
@@ -146,11 +146,11 @@ type fetched struct {
 
 // getRecords makes one call, with retries. The answer's part of the budget is
 // held when it succeeds; queue gives back what is too much.
-func (r *Reader) getRecords(ctx context.Context, shard, iterator string, at position, pace *pacer) (fetched, error) {
+func (r *Reader) getRecords(ctx context.Context, s *shard, iterator string, at position, pace *pacer) (fetched, error) {
 	in := &kinesis.GetRecordsInput{ShardIterator: &iterator, Limit: aws.Int32(int32(r.opts.MaxRecordsPerCall))}
 	_, in.StreamARN = r.opts.target()
 	var got fetched
-	err := r.retry(ctx, "GetRecords", shard, func() error {
+	err := r.retry(ctx, "GetRecords", s.id, func() error {
 		if err := r.budget.Acquire(ctx, r.reserve); err != nil {
 			return err
 		}
@@ -159,7 +159,7 @@ func (r *Reader) getRecords(ctx context.Context, shard, iterator string, at posi
 		out, err := r.client.GetRecords(ctx, in, singleAttempt, a.decoding)
 		var p packed
 		if err == nil {
-			p, err = r.pack(shard, at, a)
+			p, err = r.pack(s, at, a)
 		}
 		if err != nil {
 			r.budget.Release(r.reserve)

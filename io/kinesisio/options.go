@@ -99,6 +99,20 @@ type Options struct {
 	Consumer string
 	// ExistingConsumer refuses to register a consumer that is not.
 	ExistingConsumer bool
+	// KeyOrder keeps each partition key's order over any resharding also with
+	// several slots. By default a slot owns shards, and a shard that comes of a
+	// merge over the border of two slots, or of a split whose second half is
+	// beyond it, is read without waiting for what another slot still has of
+	// its parents. With KeyOrder a slot owns a part of the hash keys: it reads
+	// every shard that has some of them, keeps only those records, and waits
+	// for each parent that has some. So a shard with keys of n slots is read n
+	// times, within the limits for all its readers: at most one shard more for
+	// each border, none as long as the stream's shards are a multiple of the
+	// slots; do not use it with fewer shards than slots. Records that were put
+	// with explicit hash keys keep their order as long as they are read by one
+	// slot. It cannot change over a restore, and does not go with Consumer,
+	// which has one subscription per shard.
+	KeyOrder bool
 	// PollInterval overrides DefaultPollInterval.
 	PollInterval time.Duration
 	// IdlePollInterval overrides DefaultIdlePollInterval; after ten seconds
@@ -155,6 +169,9 @@ func (o Options) Validate() error {
 	}
 	if len(each) > maxStreams {
 		fault("%d streams are named, at most %d are possible", len(each), maxStreams)
+	}
+	if o.KeyOrder && o.Consumer != "" {
+		fault("key order needs shards that several slots can read, and a consumer has one subscription per shard")
 	}
 	consumer := consumerARN.FindStringSubmatch(o.Consumer)
 	switch {

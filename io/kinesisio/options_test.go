@@ -16,7 +16,7 @@ func TestOptionsSurviveJSON(t *testing.T) {
 		PollInterval:  1, CallInterval: 2, MaxRecordsPerCall: 3, BufferBytes: 4, DiscoveryInterval: 5,
 		RetryDeadline: 6, RetryBackoff: 7, RetryBackoffMax: 8,
 		RoleARN: "arn:aws:iam::123456789012:role/reader", RoleExternalID: "me",
-		Consumer: "etl", ExistingConsumer: true, IdlePollInterval: 9,
+		Consumer: "etl", ExistingConsumer: true, IdlePollInterval: 9, KeyOrder: true,
 	}
 	for v, i := reflect.ValueOf(o), 0; i < v.NumField(); i++ {
 		if v.Field(i).IsZero() {
@@ -61,6 +61,7 @@ func TestValidateReportsAllFaults(t *testing.T) {
 		"another's consumer":   {Options{Stream: "u", Consumer: "arn:aws:kinesis:eu-west-1:123456789012:stream/t/consumer/etl:1700000000"}, []string{"of stream t"}},
 		"a consumer of many":   {Options{Stream: "t,u", Consumer: "arn:aws:kinesis:eu-west-1:123456789012:stream/t/consumer/etl:1700000000"}, []string{"2 are named"}},
 		"no consumer's name":   {Options{Stream: "t", Consumer: "a b"}, []string{`"a b"`}},
+		"key order, consumer":  {Options{Stream: "t", KeyOrder: true, Consumer: "etl"}, []string{"key order"}},
 		"existing, but none":   {Options{Stream: "t", ExistingConsumer: true}, []string{"no consumer"}},
 		"no role":              {Options{Stream: "t", RoleARN: "reader"}, []string{`"reader"`, "IAM role"}},
 		"external id alone":    {Options{Stream: "t", RoleExternalID: "x"}, []string{"external id"}},

@@ -35,8 +35,13 @@ type pacer struct {
 	idle time.Duration
 }
 
-func newPacer(o *Options) pacer {
-	return pacer{opts: o, interval: o.CallInterval, busy: time.Now(), idle: o.PollInterval}
+// newPacer returns a pacer of one of so many readers of this job that share the shard.
+func newPacer(o *Options, readers int) pacer {
+	share := *o
+	if n := time.Duration(readers); n > 1 {
+		share.CallInterval, share.PollInterval, share.IdlePollInterval = n*o.CallInterval, n*o.PollInterval, n*o.IdlePollInterval
+	}
+	return pacer{opts: &share, interval: share.CallInterval, busy: time.Now(), idle: share.PollInterval}
 }
 
 // wait waits until the next call may begin.

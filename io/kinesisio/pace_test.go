@@ -7,7 +7,7 @@ import (
 
 func TestCallsAreSpacedByWhatTheyBring(t *testing.T) {
 	o := Options{CallInterval: 200 * time.Millisecond, PollInterval: 250 * time.Millisecond, IdlePollInterval: time.Second}
-	p := newPacer(&o)
+	p := newPacer(&o, 1)
 	after := func() time.Duration { return p.next.Sub(p.began) }
 	call := func(records, bytes int, behind time.Duration) time.Duration {
 		p.began = time.Now()

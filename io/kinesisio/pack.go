@@ -25,10 +25,10 @@ type packed struct {
 
 // pack makes batches of an answer's records, from the position at. The
 // answer's buffers may be used again afterwards.
-func (r *Reader) pack(shard string, at position, a *answer) (packed, error) {
+func (r *Reader) pack(s *shard, at position, a *answer) (packed, error) {
 	p := packer{
 		scratch: &a.scratch, start: at, records: len(a.records), bytes: a.bytes(),
-		b: batch.Batch{Source: r.source, Shard: shard, JobStart: r.slot.JobStart},
+		owner: &s.owner, b: batch.Batch{Source: r.source, Shard: s.id, JobStart: r.slot.JobStart},
 	}
 	p.perBatch = 1 + batchBytes*p.records/max(p.bytes, 1)*5/4
 	last := int64(math.MaxInt64)
@@ -59,6 +59,8 @@ func (r *Reader) pack(shard string, at position, a *answer) (packed, error) {
 // numbers of a batch are parts of one string: nothing is allocated per record.
 type packer struct {
 	*scratch
+	// owner decides which records are passed over.
+	owner *owner
 	// start is the position before the first record.
 	start position
 	// seq and next are the position behind the last payload, nil at the start.
@@ -81,6 +83,8 @@ type scratch struct {
 	// whole is an aggregate, subs what it consists of.
 	whole []byte
 	subs  [][]byte
+	// owned says of each of subs whether it is the slot's; empty if all are.
+	owned []bool
 }
 
 // aggregateBase64 is how an aggregate begins in base64: the magic's first 30 bits.
@@ -98,7 +102,7 @@ func (p *packer) add(rec *rawRecord) error {
 	case rec.encoded && bytes.HasPrefix(rec.data, []byte(aggregateBase64)),
 		!rec.encoded && bytes.HasPrefix(rec.data, []byte(aggregateMagic)):
 		err = p.addAggregate(rec, skip)
-	case skip == 0:
+	case skip == 0 && p.owner.owns(rec.key, nil):
 		p.room(rec.size(), 1)
 		if p.b.Data, err = rec.appendData(p.b.Data); err == nil {
 			p.append(rec, 0)
@@ -118,7 +122,19 @@ func (p *packer) addAggregate(rec *rawRecord, skip int) (err error) {
 	if p.subs, aggregated = deaggregate(p.whole, p.subs[:0]); !aggregated {
 		p.subs = append(p.subs, p.whole)
 	}
+	p.owned = p.owned[:0]
+	switch {
+	case p.owner.all():
+	case aggregated:
+		eachSub(p.whole, func(key, hash, _ []byte) { p.owned = append(p.owned, p.owner.owns(key, hash)) })
+	default:
+		p.owned = append(p.owned, p.owner.owns(rec.key, nil))
+	}
 	for n := skip; n < len(p.subs); n++ {
+		if len(p.owned) > 0 && !p.owned[n] {
+			p.seq, p.next = rec.seq, uint32(n+1)
+			continue
+		}
 		p.room(len(p.subs[n]), len(p.subs)-n)
 		p.b.Data = append(p.b.Data, p.subs[n]...)
 		p.append(rec, uint32(n))

@@ -38,7 +38,7 @@ func TestPackingAllocatesPerBatchNotPerRecord(t *testing.T) {
 		if err := a.parse(); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := r.pack("s", position{}, a); err != nil {
+		if _, err := r.pack(&shard{id: "s"}, position{}, a); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -50,7 +50,7 @@ func TestPackingAllocatesPerBatchNotPerRecord(t *testing.T) {
 func TestPackedBatchesOutliveTheAnswer(t *testing.T) {
 	a := answerOf(t, []byte("one"), []byte("two"))
 	r := &Reader{source: "trips"}
-	got, err := r.pack("s", position{}, a)
+	got, err := r.pack(&shard{id: "s"}, position{}, a)
 	if err != nil {
 		t.Fatal(err)
 	}

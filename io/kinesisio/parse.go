@@ -90,6 +90,7 @@ func (a *answer) parseRecords(s *scanner) {
 		sawData = 1 << iota
 		sawSeq
 		sawArrival
+		sawKey
 	)
 	for more := s.open('[', ']'); more; more = s.comma(']') {
 		var (
@@ -113,6 +114,11 @@ func (a *answer) parseRecords(s *scanner) {
 				bit = sawSeq
 				if rec.seq, escaped = s.text(); escaped {
 					rec.seq = a.unescaped(s, rec.seq)
+				}
+			case "PartitionKey":
+				bit = sawKey
+				if rec.key, escaped = s.text(); escaped {
+					rec.key = a.unescaped(s, rec.key)
 				}
 			case "ApproximateArrivalTimestamp":
 				bit = sawArrival

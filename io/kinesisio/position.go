@@ -15,6 +15,10 @@ import (
 // positionsVersion is the first byte of encoded positions; they live in savepoints.
 const positionsVersion = 1
 
+// keyPositionsVersion is the same of a job in which slots own keys. Version 2
+// is that of several streams.
+const keyPositionsVersion = 3
+
 // ErrCorruptPositions is wrapped by the error of Open for positions that this
 // package did not write: cut short, damaged, or of a newer version.
 var ErrCorruptPositions = errors.New("corrupt or newer positions")
@@ -56,6 +60,8 @@ type positions struct {
 	// 1970; allFrom for everything that the stream holds.
 	from   int64
 	shards map[string]position
+	// byKey is Options.KeyOrder.
+	byKey bool
 }
 
 // allFrom stands for TRIM_HORIZON.
@@ -70,7 +76,7 @@ const allFrom = int64(-1)
 // would be lost. The price: the clocks of the starting machine and of the
 // service decide, some records from just before the start may be read.
 func startPositions(o Options, index, count int, jobStart int64) positions {
-	p := positions{stream: o.StreamName(), index: index, count: count, shards: map[string]position{}}
+	p := positions{stream: o.StreamName(), index: index, count: count, byKey: o.KeyOrder, shards: map[string]position{}}
 	switch o.InitialPosition {
 	case TrimHorizon:
 		p.from = allFrom
@@ -95,7 +101,11 @@ const (
 // then the shards in the order of their ids. Equal positions are equal bytes.
 func (p *positions) encode() []byte {
 	out := make([]byte, 0, 32+len(p.stream)+96*len(p.shards))
-	out = append(out, positionsVersion)
+	if p.byKey {
+		out = append(out, keyPositionsVersion)
+	} else {
+		out = append(out, positionsVersion)
+	}
 	out = wire.AppendString(out, p.stream)
 	out = binary.AppendUvarint(out, uint64(p.index))
 	out = binary.AppendUvarint(out, uint64(p.count))
@@ -123,10 +133,11 @@ func (p *positions) encode() []byte {
 // decodePositions reads what encode wrote, and nothing else.
 func decodePositions(in []byte) (positions, error) {
 	r := wire.NewReader(in)
-	if v := r.Byte(); v != positionsVersion {
-		return positions{}, fmt.Errorf("%w: version %d, this program knows %d", ErrCorruptPositions, v, positionsVersion)
+	v := r.Byte()
+	if v != positionsVersion && v != keyPositionsVersion {
+		return positions{}, fmt.Errorf("%w: version %d, this program knows %d and %d", ErrCorruptPositions, v, positionsVersion, keyPositionsVersion)
 	}
-	p := positions{stream: r.String(), index: int(r.Uvarint(1 << 30)), count: int(r.Uvarint(1 << 30)), from: r.Varint()}
+	p := positions{byKey: v == keyPositionsVersion, stream: r.String(), index: int(r.Uvarint(1 << 30)), count: int(r.Uvarint(1 << 30)), from: r.Varint()}
 	n := r.Count(2, len(in))
 	p.shards = make(map[string]position, n)
 	last := ""

@@ -15,6 +15,7 @@ func samplePositions() map[string]positions {
 			"shardId-000000000001": {seq: "49590338271490256608559692538361571095921575989136588898"},
 			"shardId-000000000002": {seq: "7", next: 4_294_967_295},
 		}},
+		"by key": {stream: "t", index: 0, count: 2, byKey: true, shards: map[string]position{"s": {seq: "1"}}},
 	}
 }
 
@@ -39,7 +40,7 @@ func TestDamagedPositionsAreRefused(t *testing.T) {
 		}
 		for what, damaged := range map[string][]byte{
 			"byte appended":  append(bytes.Clone(whole), 0),
-			"newer version":  append([]byte{positionsVersion + 1}, whole[1:]...),
+			"newer version":  append([]byte{keyPositionsVersion + 1}, whole[1:]...),
 			"huge shard set": append(bytes.Clone(whole[:len(whole)-1]), 0xff, 0xff, 0xff, 0xff, 0x7f),
 		} {
 			if _, err := decodePositions(damaged); !errors.Is(err, ErrCorruptPositions) {

@@ -79,6 +79,9 @@ type Reader struct {
 type shard struct {
 	id      string
 	parents []string
+	// owner decides which of its records are the slot's; it is set before the
+	// shard is started and never changes.
+	owner owner
 	// delivered is how far the pipeline has it.
 	delivered position
 	started   bool
@@ -195,6 +198,9 @@ func restoredPositions(o Options, slot slots.Slot, encoded []byte) (positions, e
 		return positions{}, fmt.Errorf("the positions to restore are of slot %d of %d, not %d of %d: the number of readers cannot change over a restore",
 			at.index, at.count, slot.Index, slot.Count)
 	}
+	if at.byKey != o.KeyOrder {
+		return positions{}, errors.New("the positions to restore are of a job with another choice of key order: it cannot change over a restore")
+	}
 	return at, nil
 }
 
@@ -260,7 +266,7 @@ func (r *Reader) Drain(limit int) (batches []batch.Batch, encoded []byte, more b
 		s.delivered = c.after
 		r.positions.shards[s.id] = c.after
 		if c.after.finished {
-			r.learn(c.children)
+			r.learn(r.ofKnownParents(c.children))
 			r.start()
 		}
 	}

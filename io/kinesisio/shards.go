@@ -11,8 +11,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
-
-	"github.com/streaming-etl/streaming-etl/io/slots"
 )
 
 // hashBits is the width of hash keys: they are MD5 sums of partition keys.
@@ -44,20 +42,21 @@ func slotOf(startingHashKey string, count int) (int, error) {
 type found struct {
 	id      string
 	parents []string
+	owner   owner
 }
 
 // ownedShards returns the shards of the answer that belong to the slot.
-func ownedShards(shards []types.Shard, slot slots.Slot) ([]found, error) {
+func (r *Reader) ownedShards(shards []types.Shard) ([]found, error) {
 	var out []found
 	for i := range shards {
 		s := &shards[i]
-		f := found{id: aws.ToString(s.ShardId)}
+		var parents []string
 		for _, p := range []*string{s.ParentShardId, s.AdjacentParentShardId} {
 			if aws.ToString(p) != "" {
-				f.parents = append(f.parents, *p)
+				parents = append(parents, *p)
 			}
 		}
-		ours, err := owns(slot, f.id, s.HashKeyRange)
+		f, ours, err := r.owned(aws.ToString(s.ShardId), parents, s.HashKeyRange)
 		if err != nil {
 			return nil, err
 		}
@@ -69,12 +68,11 @@ func ownedShards(shards []types.Shard, slot slots.Slot) ([]found, error) {
 }
 
 // ownedChildren does the same for the children that the end of a shard names.
-func ownedChildren(children []types.ChildShard, slot slots.Slot) ([]found, error) {
+func (r *Reader) ownedChildren(children []types.ChildShard) ([]found, error) {
 	var out []found
 	for i := range children {
 		c := &children[i]
-		f := found{id: aws.ToString(c.ShardId), parents: c.ParentShards}
-		ours, err := owns(slot, f.id, c.HashKeyRange)
+		f, ours, err := r.owned(aws.ToString(c.ShardId), c.ParentShards, c.HashKeyRange)
 		if err != nil {
 			return nil, err
 		}
@@ -85,15 +83,23 @@ func ownedChildren(children []types.ChildShard, slot slots.Slot) ([]found, error
 	return out, nil
 }
 
-func owns(slot slots.Slot, id string, r *types.HashKeyRange) (bool, error) {
-	if id == "" || r == nil {
-		return false, errors.New("a shard without id or hash key range")
+// owned tells whether the shard is the slot's, or something in it.
+func (r *Reader) owned(id string, parents []string, keys *types.HashKeyRange) (f found, ours bool, err error) {
+	f = found{id: id, parents: parents}
+	if id == "" || keys == nil {
+		return f, false, errors.New("a shard without id or hash key range")
 	}
-	i, err := slotOf(aws.ToString(r.StartingHashKey), slot.Count)
+	if r.opts.KeyOrder {
+		f.owner, ours, err = ownerOf(keys, r.slot.Index, r.slot.Count)
+	} else {
+		var i int
+		i, err = slotOf(aws.ToString(keys.StartingHashKey), r.slot.Count)
+		ours = i == r.slot.Index
+	}
 	if err != nil {
-		return false, fmt.Errorf("shard %s: %w", id, err)
+		return f, false, fmt.Errorf("shard %s: %w", id, err)
 	}
-	return i == slot.Index, nil
+	return f, ours, nil
 }
 
 // discover lists the stream's shards at once, then every DiscoveryInterval,
@@ -112,7 +118,7 @@ func (r *Reader) discover(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		ours, err := ownedShards(shards, r.slot)
+		ours, err := r.ownedShards(shards)
 		if err != nil {
 			return fmt.Errorf("list shards of stream %s: %w", r.opts.Stream, err)
 		}
@@ -214,7 +220,18 @@ func (r *Reader) learn(shards []found) {
 		if len(f.parents) > len(s.parents) {
 			s.parents = f.parents
 		}
+		s.owner = f.owner
 	}
+}
+
+// ofKnownParents returns the children whose parents are all known. Another
+// parent may be another slot's, or one that was made since the last listing,
+// with parents that are still being read: the next listing, which was asked
+// for when the shard ended, has them all. r.mu is held.
+func (r *Reader) ofKnownParents(children []found) []found {
+	return slices.DeleteFunc(children, func(f found) bool {
+		return slices.ContainsFunc(f.parents, func(id string) bool { return r.shards[id] == nil })
+	})
 }
 
 // start begins to read the shards whose turn has come. r.mu is held.
@@ -225,7 +242,8 @@ func (r *Reader) learn(shards []found) {
 // not waited for: nothing of the child is lost or doubled, but across that
 // one boundary its records may overtake the parent's last. A split's second
 // half and a merge over the border of two slots are such cases; with one
-// slot there are none.
+// slot there are none, and none where slots own keys (Options.KeyOrder): a
+// parent that is not known then has no key of this slot.
 func (r *Reader) start() {
 	if r.err != nil || r.closed {
 		return
@@ -239,6 +257,14 @@ func (r *Reader) start() {
 			if !r.listed || r.waits(s) {
 				continue
 			}
+		}
+		if r.opts.KeyOrder && s.owner.count == 0 {
+			// Its range is not known, so neither is which of its records are ours.
+			if r.listed {
+				s.started = true
+				r.run(func(ctx context.Context) error { return r.lost(ctx, s, &types.ResourceNotFoundException{}) })
+			}
+			continue
 		}
 		s.started = true
 		if r.opts.Consumer != "" {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/big"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -84,10 +85,11 @@ func TestReshardingStormLosesAndDoublesNothing(t *testing.T) {
 	for _, c := range []struct {
 		count    int
 		consumer string
-	}{{1, ""}, {3, ""}, {3, "etl"}} {
-		t.Run(fmt.Sprintf("%d slots %s", c.count, c.consumer), func(t *testing.T) {
+		byKey    bool
+	}{{1, "", false}, {3, "", false}, {3, "etl", false}, {3, "", true}, {5, "", true}} {
+		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
 			s := newFake(t, 16, kinesisfake.ShardLimit(1000))
-			s.opts.Consumer = c.consumer
+			s.opts.Consumer, s.opts.KeyOrder = c.consumer, c.byKey
 			const producers, rounds, keys = 5, 40, 60
 			next := make([]map[int]int, producers)
 			var wg sync.WaitGroup
@@ -147,7 +149,7 @@ func TestReshardingStormLosesAndDoublesNothing(t *testing.T) {
 			ordered := 0
 			for k := range counters {
 				text := fmt.Sprint(k)
-				if !oneOwner(t, listed.Shards, hashOf([]byte(text)), c.count) {
+				if !c.byKey && !oneOwner(t, listed.Shards, hashOf([]byte(text)), c.count) {
 					continue
 				}
 				ordered++
@@ -156,7 +158,7 @@ func TestReshardingStormLosesAndDoublesNothing(t *testing.T) {
 				}
 			}
 			t.Logf("%d shards, %d of %d keys of one slot", len(listed.Shards), ordered, len(counters))
-			if c.count == 1 && ordered != len(counters) || ordered == 0 {
+			if (c.count == 1 || c.byKey) && ordered != len(counters) || ordered == 0 {
 				t.Errorf("%d of %d keys are of one slot", ordered, len(counters))
 			}
 		})
@@ -204,5 +206,80 @@ func TestRecordsOf10MiBAreWrittenAndRead(t *testing.T) {
 			}
 			return n == len(sizes)
 		})
+	}
+}
+
+func TestMergedShardWaitsForAParentThatWasNotListedYet(t *testing.T) {
+	s := newFake(t, 2)
+	next := map[int]int{}
+	s.put(200, 40, next)
+	release, listing := make(chan struct{}), make(chan struct{}, 1)
+	hold := func(r *kinesisfake.Request) error {
+		select {
+		case <-release:
+		case <-r.Context().Done():
+		}
+		return nil
+	}
+	r := s.open(one(), nil)
+	s.eventually("the shards are listed", func() bool { return r.Stats().Shards == 2 })
+	s.fake.Control("ListShards", func(q *kinesisfake.Request) error {
+		select {
+		case listing <- struct{}{}:
+		default:
+		}
+		return hold(q)
+	})
+	s.fake.Control("GetRecords", func(q *kinesisfake.Request) error {
+		if q.Shard == "shardId-000000000000" {
+			return hold(q)
+		}
+		return nil
+	})
+	ctx := t.Context()
+	quarter := new(big.Int).Lsh(big.NewInt(1), 126).String()
+	if _, err := s.client.SplitShard(ctx, &kinesis.SplitShardInput{
+		StreamName: &s.opts.Stream, ShardToSplit: aws.String("shardId-000000000000"), NewStartingHashKey: &quarter,
+	}); err != nil {
+		t.Fatal(err)
+	}
+	putUnlisted(t, s, 200, 40, next)
+	if _, err := s.client.MergeShards(ctx, &kinesis.MergeShardsInput{
+		StreamName: &s.opts.Stream, ShardToMerge: aws.String("shardId-000000000003"), AdjacentShardToMerge: aws.String("shardId-000000000001"),
+	}); err != nil {
+		t.Fatal(err)
+	}
+	putUnlisted(t, s, 200, 40, next)
+	got := collect(t)
+	// The second shard is read to its end, and names the merged one as its child.
+	s.eventually("the second shard ends", func() bool {
+		batches, _, _, err := r.Drain(1 << 20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got.add(batches)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return r.shards["shardId-000000000001"].delivered.finished
+	})
+	<-listing
+	close(release)
+	got.drain(600, r)
+	got.quiet(r)
+	got.once(next)
+	got.inOrder()
+}
+
+// putUnlisted is put without a producer, which lists shards.
+func putUnlisted(t *testing.T, s *stream, n, keys int, next map[int]int) {
+	t.Helper()
+	for i := range n {
+		k := i % keys
+		if _, err := s.client.PutRecord(t.Context(), &kinesis.PutRecordInput{
+			StreamName: &s.opts.Stream, PartitionKey: aws.String(fmt.Sprint(k)), Data: fmt.Appendf(nil, "%d/%d", k, next[k]),
+		}); err != nil {
+			t.Fatal(err)
+		}
+		next[k]++
 	}
 }

@@ -123,7 +123,7 @@ var errSilent = fmt.Errorf("no event came: %w", context.DeadlineExceeded)
 
 // event queues one event's records, once there is room for them.
 func (r *Reader) event(ctx context.Context, s *shard, at *position, a *answer) (end bool, _ error) {
-	p, err := r.pack(s.id, *at, a)
+	p, err := r.pack(s, *at, a)
 	if err != nil {
 		return false, err
 	}
@@ -133,7 +133,7 @@ func (r *Reader) event(ctx context.Context, s *shard, at *position, a *answer) (
 	// The service leaves out where to go on; an emulator only tells the children.
 	finished := !got.stop && (a.next == "" || len(a.children) > 0 && a.behind == 0)
 	if finished {
-		children, err := ownedChildren(a.children, r.slot)
+		children, err := r.ownedChildren(a.children)
 		if err != nil {
 			return false, r.opts.errorOf(r.client, "SubscribeToShard", s.id, 1, err)
 		}
