@@ -135,7 +135,11 @@ func (c Config) sinkChecks() []check {
 		out = append(out, check{"DeadLetterBucket", bucket(o)})
 	}
 	if c.ToKafka {
-		out = append(out, check{"OutputKafkaTopic", c.KafkaSink.Check})
+		run := c.KafkaSink.Check
+		if c.AtLeastOnce {
+			run = c.KafkaSink.CheckProducer
+		}
+		out = append(out, check{"OutputKafkaTopic", run})
 	}
 	if e := c.Elasticsearch; e != nil {
 		out = append(out, check{"OutputElasticsearchEndpoint", e.check})

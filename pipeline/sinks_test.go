@@ -157,6 +157,27 @@ func sameDocuments(t *testing.T, es *esfake.Server, lines []string) {
 	}
 }
 
+func TestAtLeastOnceNeedsNoTransactions(t *testing.T) {
+	k := newKafka(t, "trips:2", "trips-yellow:2", "trips-green:2", "letters:1")
+	lines := sampleTrips(t, 500)
+	messages := tripMessages("trips", lines)
+	k.put(t.Context(), t, append(slices.Clone(messages), &kgo.Record{Topic: "trips", Value: []byte("no JSON")})...)
+	sum, err := RunDirect(t.Context(), configure(t,
+		"--InputKafkaBootstrapServers="+k.brokers, "--InputKafkaTopic=trips", "--InputKafkaInitialPosition=EARLIEST", "--InputKafkaStopAtEnd",
+		"--OutputKafkaBootstrapServers="+k.brokers, "--OutputKafkaTopic=trips-{type}", "--OutputKafkaDelivery=AT_LEAST_ONCE",
+		"--OutputKafkaDeadLetterTopic=letters"), DirectOptions{Out: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := sum.Progress; p.Delivered != 500 || p.DeadLetters != 1 {
+		t.Errorf("%d delivered, %d dead letters; want 500 and 1", p.Delivered, p.DeadLetters)
+	}
+	sameMessages(t, k, messages)
+	if got := k.read(t, "letters")["letters"]; len(got) != 1 {
+		t.Errorf("%d dead letters", len(got))
+	}
+}
+
 func TestDeadLettersFindAPlaceWithoutABucket(t *testing.T) {
 	lines := sampleTrips(t, 20)
 	huge := strings.Replace(lines[2], `"type"`, `"padding":"`+strings.Repeat("x", 3000)+`","type"`, 1)

@@ -26,8 +26,9 @@ type LanesConfig struct {
 }
 
 // messageOverhead is what a record batch of one message needs besides the
-// message's own bytes: 61 of the batch's header and at most 30 of varints.
-const messageOverhead = 91
+// message's own bytes: 61 of the batch's header and at most 35 of lengths and
+// deltas (Kafka's protocol guide, "Record Batch").
+const messageOverhead = 96
 
 // EmitLane takes a block of n messages of a lane, which are events or all dead
 // letters; it is the callee's to keep.

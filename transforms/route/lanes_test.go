@@ -162,8 +162,8 @@ func TestMessagesWithoutAKeyGoByTheirShard(t *testing.T) {
 func TestMessagesOverTheLimitAreRefused(t *testing.T) {
 	l, _ := newLanes(t, route.LanesConfig{Topic: "t", Lanes: 1, MaxMessageBytes: 200})
 	b := kafkaBatch()
-	b.AppendMeta(make([]byte, 60), &batch.Meta{Key: make([]byte, 49)}, 0, 0, 0)
-	b.AppendMeta(make([]byte, 60), &batch.Meta{Key: make([]byte, 50)}, 1, 0, 0)
+	b.AppendMeta(make([]byte, 60), &batch.Meta{Key: make([]byte, 44)}, 0, 0, 0)
+	b.AppendMeta(make([]byte, 60), &batch.Meta{Key: make([]byte, 45)}, 1, 0, 0)
 	if err := l.Add(b, 0, event.Row{}, nil); err != nil {
 		t.Error(err)
 	}

@@ -70,8 +70,8 @@ func TestCommitWritesOneMarkerPerTransaction(t *testing.T) {
 		got = append(got, m)
 	}
 	want := []marker{
-		{Version: 1, Job: "job", Lane: 1, Number: 2, Attempt: 7, Owner: k.owner},
-		{Version: 1, Job: "job", Lane: 1, Number: 3, Attempt: 8, Owner: k.owner},
+		{Version: 1, Job: "job", Lane: 1, Number: 2, Runs: []run{{1, 7}}, Owner: k.owner},
+		{Version: 1, Job: "job", Lane: 1, Number: 3, Runs: []run{{1, 7}, {3, 8}}, Owner: k.owner},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("markers %+v, want %+v", got, want)
@@ -127,6 +127,8 @@ func TestCommitAfterRestart(t *testing.T) {
 		{name: "a replay of an earlier attempt's block", before: []commit{{"a", 1, 0}, {"a", 2, 1}}, now: []commit{{"a", 1, 0}}, skipped: 1},
 		{name: "another job's first block", before: []commit{{"a", 1, 0}, {"a", 2, 0}}, now: []commit{{"b", 1, 0}, {"b", 2, 0}}, written: 2},
 		{name: "an older savepoint", before: []commit{{"a", 1, 0}, {"a", 2, 0}, {"a", 3, 0}}, now: []commit{{"a", 2, 1}}, err: ErrOlder, words: "blocks 2 to 3 again"},
+		{name: "an older savepoint, of a smaller attempt", before: []commit{{"a", 1, 7}, {"a", 2, 7}, {"a", 3, 7}}, now: []commit{{"a", 2, 3}}, err: ErrOlder, words: "blocks 2 to 3 again"},
+		{name: "the older of two restores", before: []commit{{"a", 1, 4}, {"a", 2, 5}, {"a", 3, 6}}, now: []commit{{"a", 3, 5}}, err: ErrOlder, words: "blocks 3 to 3 again"},
 		{name: "an older savepoint, accepted", before: []commit{{"a", 1, 0}, {"a", 2, 0}, {"a", 3, 0}}, now: []commit{{"a", 2, 1}, {"a", 3, 1}}, policy: Accept, written: 2, accepted: 1},
 		{name: "a gap", before: []commit{{"a", 1, 0}}, now: []commit{{"a", 4, 0}}, err: ErrGap, words: "blocks 2 to 3 were lost"},
 		{name: "a gap, accepted", before: []commit{{"a", 1, 0}}, now: []commit{{"a", 4, 0}, {"a", 5, 0}}, policy: Accept, written: 2, accepted: 1},

@@ -17,13 +17,15 @@ const (
 )
 
 // decide compares a block with the lane's last committed marker, nil for none.
-// The policy decides where they do not fit.
+// The policy decides where they do not fit. A number that is taken is that of
+// the same block only if the same attempt made it: a job that is started from
+// an old savepoint makes other blocks of the numbers that follow.
 func decide(m *marker, lane int, b Block, policy MarkerPolicy) (verdict, error) {
 	var kind error
 	switch same := m != nil && m.Job == b.Job; {
 	case !same && b.Number == 1, same && b.Number == m.Number+1:
 		return write, nil
-	case same && b.Number <= m.Number && b.Attempt <= m.Attempt:
+	case same && m.wrote(b.Number, b.Attempt):
 		return skip, nil
 	case same && b.Number <= m.Number:
 		kind = ErrOlder
@@ -35,7 +37,7 @@ func decide(m *marker, lane int, b Block, policy MarkerPolicy) (verdict, error) 
 	}
 	e := &OrderError{Kind: kind, Lane: lane, Job: b.Job, Number: b.Number, Attempt: b.Attempt}
 	if m != nil {
-		e.LastJob, e.LastNumber, e.LastAttempt = m.Job, m.Number, m.Attempt
+		e.LastJob, e.LastNumber, e.LastAttempt = m.Job, m.Number, m.attempt()
 	}
 	return write, e
 }

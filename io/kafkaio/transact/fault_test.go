@@ -233,7 +233,7 @@ func TestMarkerIsFoundFarBeforeTheEnd(t *testing.T) {
 		if err := l.now.client.BeginTransaction(); err != nil {
 			t.Fatal(err)
 		}
-		m := marker{Job: "job", Number: 99, Owner: k.owner}
+		m := marker{Job: "job", Number: 99, Runs: []run{{1, 0}}, Owner: k.owner}
 		value, err := m.encode()
 		if err != nil {
 			t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -72,7 +73,7 @@ func (c *Committer) see(ctx context.Context, l *lane, read func(*markers, contex
 	if err != nil {
 		return c.errors.because(err)
 	}
-	if l.known && m != nil && m.Owner != c.owner && (l.marker == nil || *m != *l.marker) {
+	if l.known && m != nil && m.Owner != c.owner && (l.marker == nil || !reflect.DeepEqual(m, l.marker)) {
 		return fmt.Errorf("lane %d: %w: it has written block %d of job %s", l.number, ErrFenced, m.Number, m.Job)
 	}
 	l.known, l.marker = true, m
@@ -95,6 +96,9 @@ func (c *Committer) transaction(ctx context.Context, l *lane, blocks []Block) (d
 	writing, cancel := context.WithTimeout(ctx, c.opts.TransactionTimeout*3/4)
 	defer cancel()
 	m := &marker{Lane: l.number, Owner: c.owner}
+	if l.marker != nil {
+		m.Job, m.Number, m.Runs = l.marker.Job, l.marker.Number, l.marker.Runs
+	}
 	for i, b := range blocks {
 		if i > 0 {
 			if done.Bytes >= c.opts.TransactionBytes {
@@ -107,7 +111,8 @@ func (c *Committer) transaction(ctx context.Context, l *lane, blocks []Block) (d
 		if err := c.produce(writing, s, b, &done); err != nil {
 			return Outcome{}, err
 		}
-		m.Job, m.Number, m.Attempt = b.Job, b.Number, b.Attempt
+		m.Runs = m.after(b)
+		m.Job, m.Number = b.Job, b.Number
 		done.Blocks++
 	}
 	value, err := m.encode()

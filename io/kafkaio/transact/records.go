@@ -29,8 +29,9 @@ type Record struct {
 type Block struct {
 	// Job tells jobs apart that share a marker topic one after the other.
 	Job string
-	// Number counts the lane's blocks from 1, without gaps, and is the same
-	// at each replay. Attempt grows when a job is restored from a savepoint.
+	// Number counts the lane's blocks from 1, without gaps. Attempt is a random
+	// number of the run of the job that made the block. A block that is sent
+	// again has both; one that is made again, after a restore, another Attempt.
 	Number, Attempt int64
 	// Records yields the records in order. It is walked again where a
 	// transaction is done anew. An error ends the commit for good.
