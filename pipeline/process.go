@@ -52,6 +52,14 @@ func share[T any](p *process, name string, open func() (client T, stop func(), e
 	return c, nil
 }
 
+// atEnd has stop called when the job ends in this process. (A step's Teardown
+// is not: runners drop instances without a word.)
+func (p *process) atEnd(stop func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closers = append(p.closers, stop)
+}
+
 // s3 returns the job's store of a bucket.
 func (p *process) s3(ctx context.Context, o s3io.Options) (*s3io.Store, error) {
 	return share(p, "s3 "+o.Bucket+" "+o.Prefix, func() (*s3io.Store, func(), error) {

@@ -79,13 +79,6 @@ func (f *routeFn) Setup(ctx context.Context) (err error) {
 	return err
 }
 
-// Teardown ends what is the instance's own.
-func (f *routeFn) Teardown() {
-	for _, w := range f.writers {
-		w.close()
-	}
-}
-
 // StartBundle drops what a failed bundle may have left.
 func (f *routeFn) StartBundle(ctx context.Context, _ func(string, []byte), lane func(int64, []byte)) {
 	f.router.Reset()

@@ -35,8 +35,6 @@ type writer interface {
 	flush(ctx context.Context) ([]refusedRecord, error)
 	// letter adds a dead letter where this sink is the place for them.
 	letter(ctx context.Context, l *deadletter.Letter)
-	// close ends what is this writer's alone.
-	close()
 }
 
 // refusedRecord is a record that a sink will never take.
@@ -241,8 +239,6 @@ func (d *documents) letter(ctx context.Context, l *deadletter.Letter) {
 	}))
 }
 
-func (d *documents) close() {}
-
 func (d *documents) flush(ctx context.Context) ([]refusedRecord, error) {
 	rejections, err := d.bulk.Flush(ctx)
 	if err := cmp.Or(d.err, err); err != nil {
@@ -281,7 +277,7 @@ func (e *ElasticsearchSink) check(ctx context.Context) error {
 func (c Config) writers(ctx context.Context, job *process, schema *event.Schema) ([]writer, error) {
 	var out []writer
 	if c.ToKafka && c.AtLeastOnce {
-		t, err := newTopic(ctx, &c, schema)
+		t, err := newTopic(ctx, &c, job, schema)
 		if err != nil {
 			return nil, err
 		}

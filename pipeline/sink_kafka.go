@@ -25,7 +25,7 @@ type topic struct {
 	err         error
 }
 
-func newTopic(ctx context.Context, c *Config, schema *event.Schema) (*topic, error) {
+func newTopic(ctx context.Context, c *Config, job *process, schema *event.Schema) (*topic, error) {
 	lanes := c.Lanes
 	lanes.Lanes = 1 // the producer spreads by key
 	l, err := route.NewLanes(kafkaName, lanes, schema, c.Route.Source)
@@ -36,6 +36,7 @@ func newTopic(ctx context.Context, c *Config, schema *event.Schema) (*topic, err
 	if err != nil {
 		return nil, err
 	}
+	job.atEnd(p.Close)
 	return &topic{lanes: l, producer: p, letterTopic: c.DeadLetterTopic, maxBytes: lanes.MaxMessageBytes}, nil
 }
 
@@ -75,5 +76,3 @@ func (t *topic) flush(ctx context.Context) ([]refusedRecord, error) {
 	}
 	return nil, nil
 }
-
-func (t *topic) close() { t.producer.Close() }

@@ -106,8 +106,6 @@ func (s *stream) Add(b *batch.Batch, i int, row event.Row, vars []string) (err e
 // letter is never called: dead letters have no place in a stream.
 func (s *stream) letter(context.Context, *deadletter.Letter) {}
 
-func (s *stream) close() {}
-
 func (s *stream) flush(ctx context.Context) ([]refusedRecord, error) {
 	if s.err != nil {
 		return nil, s.err
