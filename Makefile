@@ -46,7 +46,7 @@ flink: ## installs Flink into the cache
 	go run ./runners/flink/cluster/install
 
 .PHONY: stack
-stack: ## starts Flink, an S3 and a Kinesis server in the background and prints their environment
+stack: ## starts Flink, S3, Kinesis, Kafka and Elasticsearch servers in the background and prints their environment
 	@go run ./stack/cmd up
 
 .PHONY: stack-down
@@ -54,9 +54,9 @@ stack-down: ## stops them
 	@go run ./stack/cmd down
 
 .PHONY: test-flink
-test-flink: ## runs the tests on real servers: Flink, versitygw, a Kinesis server (installs them first)
+test-flink: ## runs the tests on real servers: Flink, Kafka, Elasticsearch, versitygw, a Kinesis server (installs them first)
 	go run ./stack/cmd install
-	ETL_STACK=require ETL_FLINK_TESTS=1 go test -p 1 -count=1 -timeout 40m ./stack/... ./runners/flink/... ./faults
+	ETL_STACK=require ETL_FLINK_TESTS=1 go test -p 1 -count=1 -timeout 60m ./stack/... ./runners/flink/... ./io/kafkaio/... ./faults
 
 .PHONY: chaos
 chaos: ## kills, outages and savepoints on a real Flink, N rounds each (default 10); hours
