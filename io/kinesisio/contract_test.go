@@ -93,3 +93,27 @@ func TestServersGiveBackWhatWasPut(t *testing.T) {
 		}
 	})
 }
+
+func TestServersGoOnFromPositions(t *testing.T) {
+	onServers(t, 2, func(t *testing.T, s *stream) {
+		next := map[int]int{}
+		got := collect(t)
+		slot := one()
+		var positions []byte
+		for round := range 3 {
+			s.put(200, 20, next)
+			for range 2 { // the second time at the tip
+				r := s.open(slot, positions)
+				got.drain(200*(round+1), r)
+				got.quiet(r)
+				if n := r.Stats(); n.Gaps != 0 || n.LostShards != 0 {
+					t.Errorf("stats %+v", n)
+				}
+				positions = r.encoded()
+				r.Close()
+			}
+		}
+		got.once(next)
+		got.inOrder()
+	})
+}

@@ -220,7 +220,9 @@ func (r *Reader) learn(shards []found) {
 		if len(f.parents) > len(s.parents) {
 			s.parents = f.parents
 		}
-		s.owner = f.owner
+		if s.owner.count == 0 && f.owner.count > 0 {
+			s.owner = f.owner
+		}
 	}
 }
 

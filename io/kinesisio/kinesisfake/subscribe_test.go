@@ -7,7 +7,9 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis/schemas"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+	"github.com/aws/smithy-go/transport/http/protocol/awsjson"
 
 	"github.com/streaming-etl/streaming-etl/io/kinesisio/kinesisfake"
 )
@@ -44,6 +46,9 @@ func subscribe(t *testing.T, client *kinesis.Client, consumer *string, at types.
 	t.Helper()
 	out, err := client.SubscribeToShard(t.Context(), &kinesis.SubscribeToShardInput{
 		ConsumerARN: consumer, ShardId: aws.String("shardId-000000000000"), StartingPosition: &at,
+	}, func(o *kinesis.Options) {
+		// A client's subscriptions share the protocol's decoder, which is not safe for that.
+		o.Protocol = awsjson.New11(schemas.Kinesis_20131202)
 	})
 	if err != nil {
 		t.Fatal(err)
