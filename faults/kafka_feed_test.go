@@ -14,20 +14,20 @@ import (
 
 // A topicSender sends trips into a topic, those of a key in order.
 type topicSender struct {
-	trips  *trips
-	topic  string
+	trips *trips
+	poison
 	client *kgo.Client
 	failed atomic.Pointer[error] // the first
 }
 
-func newTopicSender(t *testing.T, s *trips, bootstrap []string, topic string) *topicSender {
+func newTopicSender(t *testing.T, s *trips, p poison, bootstrap []string, topic string) *topicSender {
 	t.Helper()
 	client, err := kgo.NewClient(kgo.SeedBrokers(bootstrap...), kgo.DefaultProduceTopic(topic),
 		kgo.ProducerLinger(feedInterval/5))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &topicSender{trips: s, topic: topic, client: client}
+	return &topicSender{trips: s, poison: p, client: client}
 }
 
 // firstTimestamp is that of trip 0, in milliseconds; each trip's is one more. Brokers delete what is a week old.
@@ -39,7 +39,7 @@ const numberHeader = "number"
 func (s *topicSender) send(ctx context.Context, from, to int64) error {
 	for id := from; id < to; id++ {
 		s.client.Produce(ctx, &kgo.Record{
-			Key: []byte(tripKey(s.trips, id)), Value: s.trips.line(id), Timestamp: time.UnixMilli(firstTimestamp + id),
+			Key: []byte(tripKey(s.trips, id)), Value: s.line(s.trips, id), Timestamp: time.UnixMilli(firstTimestamp + id),
 			Headers: []kgo.RecordHeader{{Key: numberHeader, Value: strconv.AppendInt(nil, id, 10)}},
 		}, func(_ *kgo.Record, err error) {
 			if err != nil {

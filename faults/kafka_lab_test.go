@@ -57,11 +57,11 @@ func (r *run) bootstrap(t *testing.T) string {
 }
 
 // fromTopic has the job read a topic that trips are sent into.
-func (r *run) fromTopic(t *testing.T) {
+func (r *run) fromTopic(t *testing.T, p poison) {
 	t.Helper()
 	topic := r.makeTopic(t, "source", sourcePartitions)
 	r.source = []string{"--InputKafkaBootstrapServers=" + r.bootstrap(t), "--InputKafkaTopic=" + topic, "--InputKafkaInitialPosition=EARLIEST", "--InputKafkaGroupId=" + topic}
-	r.feed = startFeed(t, newTopicSender(t, r.lab.trips, r.lab.theKafka(t).Bootstrap(), topic), number(t, rateVariable, defaultKafkaRate))
+	r.feed = startFeed(t, newTopicSender(t, r.lab.trips, p, r.lab.theKafka(t).Bootstrap(), topic), number(t, rateVariable, defaultKafkaRate))
 }
 
 // defaultKafkaRate is what all brokers and the job can do on two processors, with room to catch up.
@@ -76,14 +76,15 @@ func (r *run) toTopics(t *testing.T) {
 	prefix := topicName(t, "")
 	r.sinks = append(r.sinks, "--OutputKafkaBootstrapServers="+r.bootstrap(t), "--OutputKafkaTopic="+prefix+"{type}",
 		"--OutputKafkaKey="+keyTemplate, "--OutputKafkaTransactionalIdPrefix="+prefix+"lanes")
-	r.outlets = append(r.outlets, startTopicWatch(t, r, prefix))
+	r.topics = startTopicWatch(t, r, prefix)
+	r.outlets = append(r.outlets, r.topics)
 }
 
 // newTopicRun is a run from a topic to topics.
 func newTopicRun(t *testing.T) *run {
 	t.Helper()
 	r := &run{lab: theLab(t)}
-	r.fromTopic(t)
+	r.fromTopic(t, poison{})
 	r.toTopics(t)
 	r.cancelAtEnd(t)
 	return r

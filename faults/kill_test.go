@@ -91,15 +91,7 @@ func TestKillJobManager(t *testing.T) {
 	r.steady(t)
 	for range max(1, rounds(t)-1) { // a round takes longest here
 		time.Sleep(within(random, spread))
-		r.damaged = time.Now()
-		next := r.feed.sent.Load()
-		r.lab.cluster.KillJobManager()
-		if err := r.lab.cluster.StartJobManager(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		checkpoint := newestCheckpoint(t, r.lab, r.jobID)
-		r.submit(t, r.lab.jar, taskManagers, checkpoint)
-		r.recovered(t, "kill -9 of the JobManager and a start from "+filepath.Base(checkpoint), next)
+		r.killJobManager(t)
 	}
 	r.finish(t)
 }
@@ -133,6 +125,19 @@ func (r *run) killWorker(t *testing.T, random *rand.Rand) {
 	}
 	r.restarted(t, before)
 	r.recovered(t, "kill -9 of a worker", next)
+}
+
+// killJobManager kills the JobManager and starts the job from the checkpoint that it has left.
+func (r *run) killJobManager(t *testing.T) {
+	t.Helper()
+	next := r.damage()
+	r.lab.cluster.KillJobManager()
+	if err := r.lab.cluster.StartJobManager(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	checkpoint := newestCheckpoint(t, r.lab, r.jobID)
+	r.submit(t, r.lab.jar, taskManagers, checkpoint)
+	r.recovered(t, "kill -9 of the JobManager and a start from "+filepath.Base(checkpoint), next)
 }
 
 // damage notes that something is damaged now, and returns the number of the next trip.

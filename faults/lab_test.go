@@ -39,7 +39,9 @@ type lab struct {
 	s3      *stack.S3
 	bucket  *s3.Client
 	trips   *trips
-	kafka   *stack.KafkaCluster // nil until a test needs it: see theKafka
+	// kafka and elasticsearch are nil until a test needs them: see theKafka and theElasticsearch.
+	kafka         *stack.KafkaCluster
+	elasticsearch *stack.Server
 	// temp is the directory for temporary files of the workers: they should make none.
 	temp string
 }
@@ -79,6 +81,9 @@ func closeLab() {
 	}
 	if l.kafka != nil {
 		l.kafka.Stop()
+	}
+	if l.elasticsearch != nil {
+		l.elasticsearch.Stop()
 	}
 	if os.Getenv(keepVariable) != "" {
 		fmt.Fprintln(os.Stderr, "kept:", l.dir)

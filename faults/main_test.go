@@ -25,6 +25,13 @@ const (
 )
 
 func TestMain(m *testing.M) {
+	if program := os.Getenv(emitVariable); program != "" {
+		if err := emitWithFewBuffers(program, os.Args[1:]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	code := m.Run()
 	closeLab()
 	os.Exit(code)
@@ -34,7 +41,7 @@ func TestMain(m *testing.M) {
 func theLab(t *testing.T) *lab {
 	t.Helper()
 	if os.Getenv(gateVariable) == "" {
-		t.Skipf("needs Flink, versitygw, kinesalite and a quarter of an hour: runs with %s=1", gateVariable)
+		t.Skipf("needs Flink, the servers and half an hour: runs with %s=1", gateVariable)
 	}
 	l, err := sharedLab()
 	if err != nil {

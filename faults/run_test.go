@@ -30,7 +30,8 @@ type run struct {
 	fake    *kinesisfake.Server
 	feed    *feed
 	outlets []outlet
-	watch   *watch // the outlet that is the bucket, if it is one
+	watch   *watch      // the outlet that is the bucket, if it is one
+	topics  *topicWatch // the outlet that is Kafka, if it is one
 	jobID   string
 	damaged time.Time // when the last damage was done
 }

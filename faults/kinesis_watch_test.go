@@ -1,0 +1,140 @@
+//go:build linux
+
+package faults
+
+import (
+	"bytes"
+	"context"
+	"sync"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+
+	"github.com/streaming-etl/streaming-etl/stack"
+)
+
+// copiesName is the stream that jobs write to.
+const copiesName = "copies"
+
+// A streamWatch reads a stream that a job writes to, by the SDK. There a trip comes at least once.
+type streamWatch struct {
+	client *kinesis.Client
+	trips  *trips
+	feed   *feed
+	// mayRepeat are the trips that were under way when something was damaged.
+	mayRepeat []span
+
+	mu        sync.Mutex
+	iterators map[string]*string // by shard
+	seen      seen
+	doubled   int
+	faults
+}
+
+func startStreamWatch(t *testing.T, r *run) *streamWatch {
+	t.Helper()
+	endpoint := r.fake.URL()
+	w := &streamWatch{
+		client: kinesis.New(kinesis.Options{
+			BaseEndpoint: &endpoint, Region: stack.Region,
+			Credentials: credentials.NewStaticCredentialsProvider(stack.AccessKey, stack.SecretKey, ""),
+		}),
+		trips: r.lab.trips, feed: r.feed, seen: seen{newest: -1}, iterators: make(map[string]*string),
+	}
+	list, err := w.client.ListShards(t.Context(), &kinesis.ListShardsInput{StreamName: aws.String(copiesName)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range list.Shards {
+		got, err := w.client.GetShardIterator(t.Context(), &kinesis.GetShardIteratorInput{
+			StreamName: aws.String(copiesName), ShardId: s.ShardId, ShardIteratorType: types.ShardIteratorTypeTrimHorizon,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.iterators[*s.ShardId] = got.ShardIterator
+	}
+	follow(t, func(ctx context.Context) { _, _ = w.look(ctx) }) // the test is over
+	return w
+}
+
+// look reads what is new and returns how many records that was.
+func (w *streamWatch) look(ctx context.Context) (n int, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for shard, from := range w.iterators {
+		got, err := w.client.GetRecords(ctx, &kinesis.GetRecordsInput{ShardIterator: from})
+		if err != nil {
+			return n, err
+		}
+		w.iterators[shard] = got.NextShardIterator
+		n += len(got.Records)
+		for i := range got.Records {
+			w.check(&got.Records[i])
+		}
+	}
+	return n, nil
+}
+
+func (w *streamWatch) check(r *types.Record) {
+	id, err := tripNumber(r.Data)
+	if err != nil || id < 0 || id >= w.feed.sent.Load() {
+		w.fault("%s: %q was not sent (%v)", *r.SequenceNumber, r.Data, err)
+		return
+	}
+	if w.seen.add(id) > 1 {
+		w.doubled++
+	}
+	if want := w.trips.line(id); !bytes.Equal(r.Data, want) {
+		w.fault("%s: trip %d is\n%s, was sent as\n%s", *r.SequenceNumber, id, r.Data, want)
+	}
+	if want := tripKey(w.trips, id); *r.PartitionKey != want {
+		w.fault("%s: trip %d has partition key %s, want %s", *r.SequenceNumber, id, *r.PartitionKey, want)
+	}
+}
+
+func (w *streamWatch) tally() tally {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return tally{w.seen.delivered, w.seen.newest}
+}
+
+func (w *streamWatch) report(t *testing.T) {
+	t.Helper()
+	for n := 1; n > 0; {
+		var err error
+		if n, err = w.look(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sent := w.feed.sent.Load()
+	lost, first := w.seen.lost(sent)
+	if lost > 0 {
+		w.always("%d of %d trips are not in the stream, the first of them is %d", lost, sent, first)
+	}
+	most, allowed, beyond := 0, int64(0), 0
+	for _, s := range w.mayRepeat {
+		allowed += s.to - s.from
+	}
+	for id, n := range w.seen.times {
+		times := 1
+		for _, s := range w.mayRepeat {
+			if s.has(int64(id)) {
+				times++
+			}
+		}
+		if int(n) > times {
+			beyond++
+			w.fault("trip %d is there %d times, and was under way at %d damages", id, n, times-1)
+		}
+		most = max(most, int(n))
+	}
+	for _, told := range w.told() {
+		t.Error(told)
+	}
+	t.Logf("%d trips in the stream: %d lost, %d doubled of %d that were sent within a checkpoint interval of a damage and its recovery, %d others doubled; none more than %d times",
+		w.seen.delivered, lost, w.doubled, allowed, beyond, most)
+}

@@ -1,0 +1,154 @@
+//go:build linux
+
+package faults
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/streaming-etl/streaming-etl/io/kinesisio/kinesisfake"
+)
+
+// toIndices has the job write a document of each trip to indices by type and month.
+func (r *run) toIndices(t *testing.T, p poison) {
+	t.Helper()
+	prefix := strings.ToLower(topicName(t, ""))
+	template := filepath.Join(t.TempDir(), "templates.json")
+	if err := os.WriteFile(template, []byte(poisonTemplate(prefix+"*")), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	r.sinks = append(r.sinks, "--OutputElasticsearchEndpoint="+r.lab.theElasticsearch(t).Endpoint(),
+		"--ElasticsearchIndex="+prefix+indexTemplate, "--ElasticsearchDocumentId="+idTemplate,
+		"--ElasticsearchIndexTemplate="+template, "--ElasticsearchDeadLetterIndex=letters-"+prefix+"all")
+	r.outlets = append(r.outlets, startDocumentWatch(t, r, prefix+"*", p))
+}
+
+// TestTopicToIndicesWithKills sends trips of which some can be no documents.
+func TestTopicToIndicesWithKills(t *testing.T) {
+	random := randomness(t)
+	r := &run{lab: theLab(t)}
+	p := poison{on: true}
+	r.fromTopic(t, p)
+	r.toIndices(t, p)
+	r.cancelAtEnd(t)
+	r.submit(t, r.lab.jar, taskManagers, "")
+	r.steady(t)
+	for range rounds(t) {
+		time.Sleep(within(random, spread))
+		r.killWorker(t, random)
+		time.Sleep(within(random, spread))
+		r.killElasticsearch(t)
+		time.Sleep(within(random, spread))
+		r.killTaskManager(t, random)
+	}
+	r.finish(t)
+	r.checkLetters(t, p)
+}
+
+// TestUpdatesToAnIndexWithKills has many trips for each document.
+func TestUpdatesToAnIndexWithKills(t *testing.T) {
+	random := randomness(t)
+	r := &run{lab: theLab(t)}
+	r.fromTopic(t, poison{})
+	name := strings.ToLower(topicName(t, "last"))
+	r.sinks = append(r.sinks, "--OutputElasticsearchEndpoint="+r.lab.theElasticsearch(t).Endpoint(),
+		"--ElasticsearchIndex="+name, "--ElasticsearchDocumentId="+keyTemplate, "--ElasticsearchVersion=position")
+	r.outlets = append(r.outlets, startUpdateWatch(t, r, name))
+	r.cancelAtEnd(t)
+	r.submit(t, r.lab.jar, taskManagers, "")
+	r.steady(t)
+	for range rounds(t) {
+		time.Sleep(within(random, spread))
+		r.killWorker(t, random)
+	}
+	r.finish(t)
+}
+
+// TestStreamToAllSinksWithKills has each sink get what the others get.
+func TestStreamToAllSinksWithKills(t *testing.T) {
+	random := randomness(t)
+	l := theLab(t)
+	fake, err := kinesisfake.New(kinesisfake.SeedStream(streamName, shards), kinesisfake.SeedStream(copiesName, shards))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = fake.Close() })
+	r := &run{lab: l, fake: fake}
+	r.fromStream(fake.URL())
+	r.feed = startFeed(t, newStreamSender(t, l.trips, fake.URL()), number(t, rateVariable, defaultKafkaRate))
+	r.toBucket(t)
+	r.toTopics(t)
+	r.topics.origin = fromStream
+	r.toIndices(t, poison{})
+	r.sinks = append(r.sinks, "--OutputKinesisStream="+copiesName, "--OutputStreamEndpoint="+fake.URL(), "--OutputKinesisPartitionKey="+keyTemplate)
+	copies := startStreamWatch(t, r)
+	r.outlets = append(r.outlets, copies)
+	r.cancelAtEnd(t)
+	r.submit(t, l.jar, taskManagers*slotsEach, "")
+	r.steady(t)
+	for range rounds(t) {
+		time.Sleep(within(random, spread))
+		copies.underWay(r, func() { r.killWorker(t, random) })
+		time.Sleep(within(random, spread))
+		copies.underWay(r, func() { r.killTaskManager(t, random) })
+	}
+	r.finish(t)
+}
+
+// underWay notes what may be doubled by a damage: what was sent since the checkpoint before it, and until all has recovered.
+func (w *streamWatch) underWay(r *run, damage func()) {
+	rate := float64(w.feed.sent.Load()) / time.Since(w.feed.began).Seconds()
+	from := w.feed.sent.Load() - int64(rate*2*checkpointInterval.Seconds())
+	damage()
+	w.mayRepeat = append(w.mayRepeat, span{from, w.feed.sent.Load()})
+}
+
+// killElasticsearch kills the node and starts it again.
+func (r *run) killElasticsearch(t *testing.T) {
+	t.Helper()
+	before := r.status(t).Restarts
+	next := r.damage()
+	node := r.lab.theElasticsearch(t)
+	node.Kill()
+	if err := node.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	away := time.Since(r.damaged)
+	r.recovered(t, "kill -9 of Elasticsearch, which was away for "+seconds(away), next)
+	t.Logf("%d restarts of the job for it", r.status(t).Restarts-before)
+}
+
+// checkLetters checks that each trip that is poison is a dead letter, once, with its reason.
+func (r *run) checkLetters(t *testing.T, p poison) {
+	t.Helper()
+	x := index{r.lab.theElasticsearch(t).Endpoint(), "letters-" + strings.ToLower(topicName(t, "all"))}
+	docs, err := x.all(t.Context(), "arrival_time")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var f faults
+	var s seen
+	reasons := make(map[string]int)
+	for _, d := range docs {
+		var l struct{ Reason, Payload string }
+		if err := json.Unmarshal(d.Source, &l); err != nil {
+			t.Fatal(err)
+		}
+		id, err := tripNumber([]byte(l.Payload))
+		if err != nil || s.add(id) > 1 || l.Payload != string(p.line(r.lab.trips, id)) || l.Reason != p.kind(id) {
+			f.fault("dead letter %s (%v), want reason %s", d.Source, err, p.kind(id))
+		}
+		reasons[l.Reason]++
+	}
+	if sent := r.feed.sent.Load(); s.delivered != p.poisoned(sent) {
+		f.always("%d trips are dead letters, want %d", s.delivered, p.poisoned(sent))
+	}
+	for _, told := range f.told() {
+		t.Error(told)
+	}
+	t.Logf("dead letters by reason: %v", reasons)
+}
