@@ -172,9 +172,16 @@ func (c *Config) readKinesis(p *property.Set) {
 		InitialPosition:   kinesisio.InitialPosition(p.Get("InputStreamInitialPosition")),
 		InitialTimestamp:  p.Time("InputStreamInitialTimestamp"),
 		StopTimestamp:     p.Time("InputStreamStopTimestamp"),
+		RoleARN:           p.Get("InputRoleArn"),
+		Consumer:          p.Get("InputStreamConsumer"),
+		KeyOrder:          p.Bool("InputKeyOrder"),
 		PollInterval:      p.Duration("InputPollIntervalMs"),
+		IdlePollInterval:  max(p.Duration("InputIdlePollIntervalMs"), p.Duration("InputPollIntervalMs")),
 		DiscoveryInterval: p.Duration("InputDiscoveryIntervalMs"),
 		BufferBytes:       p.Size("InputBufferMb"),
+	}
+	if c.Kinesis.Consumer == "EFO" {
+		c.Kinesis.Consumer = topicOf(c.JobName) // consumers are named as topics are
 	}
 	if strings.HasPrefix(c.Kinesis.Stream, "arn:") && !p.Given("InputStreamRegion") {
 		c.Kinesis.Region = "" // the ARN's own

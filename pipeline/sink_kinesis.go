@@ -29,7 +29,7 @@ func (c *Config) writeKinesis(p *property.Set) {
 	k := &KinesisSink{
 		Producer: kinesisio.ProducerOptions{
 			Stream: p.Get("OutputKinesisStream"), Region: p.Get("OutputStreamRegion"), Endpoint: p.Get("OutputStreamEndpoint"),
-			Aggregate: p.Bool("OutputKinesisAggregation"),
+			Aggregate: p.Bool("OutputKinesisAggregation"), RoleARN: p.Get("OutputRoleArn"),
 		},
 		PartitionKey: p.Get("OutputKinesisPartitionKey"), ExplicitHashKey: p.Get("OutputKinesisExplicitHashKey"),
 	}
@@ -40,7 +40,7 @@ func (c *Config) writeKinesis(p *property.Set) {
 }
 
 func (k *KinesisSink) check(ctx context.Context) error {
-	return kinesisio.Options{Stream: k.Producer.Stream, Region: k.Producer.Region, Endpoint: k.Producer.Endpoint}.Check(ctx)
+	return kinesisio.Options{Stream: k.Producer.Stream, Region: k.Producer.Region, Endpoint: k.Producer.Endpoint, RoleARN: k.Producer.RoleARN}.Check(ctx)
 }
 
 // stream is the Kinesis sink.

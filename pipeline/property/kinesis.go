@@ -1,5 +1,25 @@
 package property
 
+import "strings"
+
+// checkStreams takes one or several streams.
+func checkStreams(text string) string {
+	for one := range strings.SplitSeq(text, ",") {
+		if problem := checkStream(strings.TrimSpace(one)); problem != "" {
+			return problem
+		}
+	}
+	return ""
+}
+
+// checkConsumer takes a name; what begins like an ARN is checked against the stream.
+func checkConsumer(text string) string {
+	if !strings.HasPrefix(text, "arn:") && (len(text) > 128 || !only(text, nameLetters)) {
+		return "is not a consumer's name"
+	}
+	return ""
+}
+
 // kinesisSink lists the properties of the Kinesis sink.
 func kinesisSink() []Property {
 	return []Property{
@@ -14,6 +34,10 @@ func kinesisSink() []Property {
 		{
 			Name: "OutputStreamEndpoint", Group: groupKinesisSink, Kind: URL, DefaultNote: "AWS",
 			Doc: "The URL of the Kinesis service that is written to.",
+		},
+		{
+			Name: "OutputRoleArn", Group: groupKinesisSink, Kind: String, Check: checkRole, Allowed: allowedRole,
+			Doc: "A role to assume for writing to the output stream.",
 		},
 		{
 			Name: "OutputKinesisPartitionKey", Group: groupKinesisSink, Kind: Template, Default: "{trip_id}", Allowed: "text with {field}s and variables",

@@ -28,7 +28,7 @@ func source() []Property {
 	return []Property{
 		{
 			Name: "InputKinesisStream", Group: groupSource, Kind: String,
-			Check: checkStream, Allowed: "a stream's name (1 to 128 of a-z A-Z 0-9 _ . -) or its ARN",
+			Check: checkStreams, Allowed: "a stream's name (1 to 128 of a-z A-Z 0-9 _ . -) or its ARN, several with commas between",
 			Doc: "The Kinesis stream to read, by name or ARN; several with commas between are one source.",
 		},
 		{
@@ -39,6 +39,21 @@ func source() []Property {
 		{
 			Name: "InputStreamEndpoint", Group: groupSource, Kind: URL, DefaultNote: "AWS",
 			Doc: "The URL of the Kinesis service, for a VPC endpoint or a local server.",
+		},
+		{
+			Name: "InputRoleArn", Group: groupSource, Kind: String, Check: checkRole, Allowed: allowedRole,
+			Doc: "A role to assume for reading the stream, one of another account for example.",
+		},
+		{
+			Name: "InputStreamConsumer", Group: groupSource, Kind: String, DefaultNote: "none, shards are polled", Check: checkConsumer,
+			Allowed: "EFO, a consumer's name (1 to 128 of a-z A-Z 0-9 _ . -) or its ARN",
+			Doc: "Reads by enhanced fan-out: each shard gives 2 MB a second to this consumer alone, and sends what arrives at once. EFO takes JobName for the consumer's name. " +
+				"A consumer that is named and not there is registered, and stays when the job ends; one that cannot be had fails the job, which never falls back to polling. One consumer is for one job.",
+		},
+		{
+			Name: "InputKeyOrder", Group: groupSource, Kind: Bool, Default: "false",
+			Doc: "Keeps each partition key's order over any split and merge of shards. Without it, a key's events may overtake each other at the moment of a resharding that crosses the border of two readers. " +
+				"Shards on such a border are then read by both, so do not use it with fewer shards than readers. It does not go with InputStreamConsumer.",
 		},
 		{
 			Name: "InputStreamInitialPosition", Aliases: []string{"InputStreamInitalPosition"},
@@ -67,6 +82,10 @@ func source() []Property {
 			Name: "InputPollIntervalMs", Group: groupSource, Kind: Millis, Default: "250", Min: 10, Max: 240_000,
 			Doc: "How long a shard that had nothing new is left alone before it is asked again; a shard that is behind is read without a pause. " +
 				"Less brings records sooner, but a shard answers 5 reads a second to all its readers together, so that less than 200 ms gains nothing.",
+		},
+		{
+			Name: "InputIdlePollIntervalMs", Group: groupSource, Kind: Millis, Default: "1000", Min: 10, Max: 240_000,
+			Doc: "What the pause between two reads of a shard grows to when it has had nothing for ten seconds.",
 		},
 		{
 			Name: "InputDiscoveryIntervalMs", Group: groupSource, Kind: Millis, Default: "10000", Min: 100, Max: 3_600_000,
