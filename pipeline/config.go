@@ -372,6 +372,9 @@ func (c *Config) compile(p *property.Set, schema *event.Schema) {
 		}
 	}
 	if k := c.KinesisSink; k != nil {
+		if _, ok := schema.Index(k.PositionField); ok {
+			p.Add(property.Mistake{Property: "OutputKinesisPositionField", Problem: "is a field of the schema", Allowed: "another name"})
+		}
 		check("OutputKinesisPartitionKey", k.PartitionKey)
 		check("OutputKinesisExplicitHashKey", k.ExplicitHashKey)
 	}

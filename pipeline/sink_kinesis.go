@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -19,6 +20,8 @@ type KinesisSink struct {
 	Producer kinesisio.ProducerOptions
 	// PartitionKey and ExplicitHashKey are templates; the latter may be empty.
 	PartitionKey, ExplicitHashKey string
+	// PositionField names a field that is added to events; empty adds none.
+	PositionField string
 }
 
 // writeKinesis reads the properties of the Kinesis sink.
@@ -32,6 +35,7 @@ func (c *Config) writeKinesis(p *property.Set) {
 			Aggregate: p.Bool("OutputKinesisAggregation"), RoleARN: p.Get("OutputRoleArn"),
 		},
 		PartitionKey: p.Get("OutputKinesisPartitionKey"), ExplicitHashKey: p.Get("OutputKinesisExplicitHashKey"),
+		PositionField: p.Get("OutputKinesisPositionField"),
 	}
 	if p.Valid("OutputKinesisStream") {
 		addFault(p, "OutputKinesisStream", k.Producer.Validate())
@@ -53,12 +57,18 @@ type stream struct {
 	key, hash *template.Template // hash may be nil
 	keyText   []byte
 	hashText  []byte
-	item      kinesisio.Item
+	// field is the name of the position's, in quotes and with its colon, or nil.
+	field []byte
+	data  []byte
+	item  kinesisio.Item
 }
 
 // newStream compiles the sink's templates.
 func newStream(c KinesisSink, schema *event.Schema, source route.Source) (*stream, error) {
 	s := &stream{}
+	if c.PositionField != "" {
+		s.field = []byte(`"` + c.PositionField + `":"`)
+	}
 	var err error
 	if s.key, err = template.Compile(c.PartitionKey, schema, source.Variables()...); err != nil {
 		return nil, fmt.Errorf("partition key: %w", err)
@@ -98,9 +108,27 @@ func (s *stream) Add(b *batch.Batch, i int, row event.Row, vars []string) (err e
 		}
 		s.item.ExplicitHashKey = s.hashText
 	}
+	if s.field != nil {
+		s.data = s.withPosition(s.data[:0], b, i)
+		s.item.Data = s.data
+	}
 	s.item.Ref = s.records.add(b, i)
 	s.err = cmp.Or(s.err, s.bundle.Put(s.ctx, &s.item))
 	return nil
+}
+
+// withPosition appends the event with its position as the last field. Names of
+// streams, topics and shards need no escapes in JSON.
+func (s *stream) withPosition(dst []byte, b *batch.Batch, i int) []byte {
+	payload := bytes.TrimRight(b.Payload(i), " \t\r\n")
+	payload = payload[:len(payload)-1] // the brace: it was decoded as an object
+	dst = append(dst, payload...)
+	if last := bytes.TrimRight(payload, " \t\r\n"); last[len(last)-1] != '{' {
+		dst = append(dst, ',')
+	}
+	dst = append(dst, s.field...)
+	dst = route.AppendPosition(dst, b, i)
+	return append(dst, '"', '}')
 }
 
 // letter is never called: dead letters have no place in a stream.

@@ -20,6 +20,13 @@ func checkConsumer(text string) string {
 	return ""
 }
 
+func checkFieldName(text string) string {
+	if len(text) > 128 || !only(text, strings.TrimSuffix(nameLetters, ".-")) {
+		return "is not a field's name"
+	}
+	return ""
+}
+
 // kinesisSink lists the properties of the Kinesis sink.
 func kinesisSink() []Property {
 	return []Property{
@@ -46,6 +53,10 @@ func kinesisSink() []Property {
 		{
 			Name: "OutputKinesisExplicitHashKey", Group: groupKinesisSink, Kind: Template, AllowEmpty: true, DefaultNote: "none", Allowed: "a template of a whole number below 2^128",
 			Doc: "The template of the hash key that decides a record's shard in place of its partition key.",
+		},
+		{
+			Name: "OutputKinesisPositionField", Group: groupKinesisSink, Kind: String, DefaultNote: "none", Check: checkFieldName, Allowed: "a name of letters, digits and _",
+			Doc: "Adds a field of this name to each event, with its position in the source: the same whenever the event is written again, so that readers can tell doubles. The schema must not have such a field.",
 		},
 		{
 			Name: "OutputKinesisAggregation", Group: groupKinesisSink, Kind: Bool, Default: "false",
