@@ -152,7 +152,7 @@ func (r *run) laneFailure(t *testing.T) string {
 	}
 	for _, f := range failures {
 		for line := range strings.Lines(f.String()) {
-			if strings.Contains(line, "OutputKafkaTopic: lane ") {
+			if strings.Contains(line, "write to Kafka: lane ") && strings.Contains(line, ": block ") {
 				return strings.TrimSpace(line)
 			}
 		}

@@ -4,6 +4,7 @@ package faults
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -65,9 +66,10 @@ func (s *topicSender) close(ctx context.Context) error {
 	return s.err()
 }
 
-// keyTemplate makes the key of a trip in Kafka and elsewhere: some hundred, each of which many trips have.
-const keyTemplate = "{pickup_location_id}"
+// keyTemplate makes the key of a trip in Kafka and elsewhere: about a thousand, each of which several trips have.
+const keyTemplate = "{pickup_location_id}-{passenger_count}-{payment_type}"
 
 func tripKey(s *trips, id int64) string {
-	return strconv.Itoa(int(s.rows[id%int64(len(s.rows))].PickupLocationID))
+	row := &s.rows[id%int64(len(s.rows))]
+	return fmt.Sprintf("%d-%d-%d", row.PickupLocationID, row.PassengerCount, row.PaymentType)
 }

@@ -101,7 +101,7 @@ func (r *run) killTaskManager(t *testing.T, random *rand.Rand) {
 	t.Helper()
 	before := r.status(t).Restarts
 	victim := random.IntN(taskManagers)
-	next := r.damage()
+	r.damage()
 	if err := r.lab.cluster.KillTaskManager(victim); err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +109,7 @@ func (r *run) killTaskManager(t *testing.T, random *rand.Rand) {
 		t.Fatal(err)
 	}
 	replaced := time.Since(r.damaged)
-	r.restarted(t, before)
+	next := r.restarted(t, before)
 	r.recovered(t, "kill -9 of TaskManager "+strconv.Itoa(victim)+", replaced after "+seconds(replaced), next)
 }
 
@@ -119,11 +119,11 @@ func (r *run) killWorker(t *testing.T, random *rand.Rand) {
 	before := r.status(t).Restarts
 	workers := r.lab.cluster.WorkerPIDs()
 	victim := workers[random.IntN(len(workers))]
-	next := r.damage()
+	r.damage()
 	if err := syscall.Kill(victim, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	r.restarted(t, before)
+	next := r.restarted(t, before)
 	r.recovered(t, "kill -9 of a worker", next)
 }
 

@@ -201,10 +201,12 @@ func (r *run) steady(t *testing.T) {
 	t.Logf("a trip is delivered %s after it was sent", seconds(r.flows(t)))
 }
 
-// restarted waits until the job's tasks have been started again more often than before.
-func (r *run) restarted(t *testing.T, before int) {
+// restarted waits until the job's tasks have been started again more often than before, and returns the number of the
+// next trip: those before it may have been delivered by tasks that did not know yet.
+func (r *run) restarted(t *testing.T, before int) (next int64) {
 	t.Helper()
 	r.await(t, "a restart of the job's tasks", func() bool { return r.status(t).Restarts > before })
+	return r.feed.sent.Load()
 }
 
 // finish sends no more, waits until all is delivered, ends the job and compares.

@@ -92,19 +92,11 @@ func TestStreamToAllSinksWithKills(t *testing.T) {
 	r.steady(t)
 	for range rounds(t) {
 		time.Sleep(within(random, spread))
-		copies.underWay(r, func() { r.killWorker(t, random) })
+		copies.underWay(t, r, func() { r.killWorker(t, random) })
 		time.Sleep(within(random, spread))
-		copies.underWay(r, func() { r.killTaskManager(t, random) })
+		copies.underWay(t, r, func() { r.killTaskManager(t, random) })
 	}
 	r.finish(t)
-}
-
-// underWay notes what may be doubled by a damage: what was sent since the checkpoint before it, and until all has recovered.
-func (w *streamWatch) underWay(r *run, damage func()) {
-	rate := float64(w.feed.sent.Load()) / time.Since(w.feed.began).Seconds()
-	from := w.feed.sent.Load() - int64(rate*2*checkpointInterval.Seconds())
-	damage()
-	w.mayRepeat = append(w.mayRepeat, span{from, w.feed.sent.Load()})
 }
 
 // killElasticsearch kills the node and starts it again.

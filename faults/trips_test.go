@@ -124,7 +124,7 @@ func (s *trips) add(line []byte) error {
 	if at := bytes.Index(line, []byte(pickupField)); at >= 0 {
 		line = bytes.Clone(line)
 		if date := line[at+len(pickupField):]; string(date[8:10]) <= "28" {
-			copy(date[5:7], fmt.Sprintf("%02d", 1+n%12))
+			copy(date[5:7], fmt.Sprintf("%02d", 1+n/len(tripTypes)%12))
 		}
 	}
 	var row trip
