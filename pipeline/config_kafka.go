@@ -6,6 +6,7 @@ import (
 	"github.com/streaming-etl/streaming-etl/io/kafkaio"
 	"github.com/streaming-etl/streaming-etl/io/kafkaio/security"
 	"github.com/streaming-etl/streaming-etl/io/kafkaio/transact"
+	"github.com/streaming-etl/streaming-etl/io/secret"
 	"github.com/streaming-etl/streaming-etl/pipeline/property"
 	"github.com/streaming-etl/streaming-etl/transforms/route"
 )
@@ -116,8 +117,8 @@ func kafkaSecurity(p *property.Set, side string) security.Config {
 		Protocol:  get("SecurityProtocol"),
 		Mechanism: mechanism,
 		Username:  get("Username"),
-		Password:  security.Secret(secretPlace(get("PasswordFrom"))),
-		Token:     security.Secret(secretPlace(get("TokenFrom"))),
+		Password:  secretPlace(get("PasswordFrom")),
+		Token:     secretPlace(get("TokenFrom")),
 		CAFile:    get("CaFile"),
 		CertFile:  get("CertificateFile"),
 		KeyFile:   get("PrivateKeyFile"),
@@ -126,11 +127,11 @@ func kafkaSecurity(p *property.Set, side string) security.Config {
 }
 
 // secretPlace reads env:NAME or file:/path.
-func secretPlace(text string) struct{ Env, File string } {
+func secretPlace(text string) secret.Secret {
 	if name, ok := strings.CutPrefix(text, "env:"); ok {
-		return struct{ Env, File string }{Env: name}
+		return secret.Secret{Env: name}
 	}
-	return struct{ Env, File string }{File: strings.TrimPrefix(text, "file:")}
+	return secret.Secret{File: strings.TrimPrefix(text, "file:")}
 }
 
 // topicOf makes a topic's name of a job's: what no topic can be named by

@@ -30,6 +30,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/streaming-etl/streaming-etl/io/secret"
 )
 
 // Auth is how requests are authorised.
@@ -109,9 +111,9 @@ type Options struct {
 	Service string
 	// Username and Password go with BASIC.
 	Username string
-	Password Secret
+	Password secret.Secret
 	// APIKey goes with API_KEY: the key as Elasticsearch calls it "encoded".
-	APIKey Secret
+	APIKey secret.Secret
 	// CAFile is a file of PEM certificates that the endpoints' are checked
 	// against, on the worker. Default: the system's.
 	CAFile string
@@ -169,21 +171,21 @@ func (o Options) Validate() error {
 		if o.Username == "" {
 			fault("%s needs a user name", auth)
 		}
-		if err := o.Password.validate(); err != nil {
+		if err := o.Password.Validate(); err != nil {
 			fault("password: %w", err)
 		}
 	case APIKey:
-		if err := o.APIKey.validate(); err != nil {
+		if err := o.APIKey.Validate(); err != nil {
 			fault("API key: %w", err)
 		}
 	case SigV4, NoAuth:
 	default:
 		fault("authorisation %q is none of %s, %s, %s, %s", auth, SigV4, Basic, APIKey, NoAuth)
 	}
-	if auth := o.auth(); auth != Basic && (o.Username != "" || o.Password != Secret{}) {
+	if auth := o.auth(); auth != Basic && (o.Username != "" || o.Password != secret.Secret{}) {
 		fault("a user name or a password goes with %s, not with %s", Basic, auth)
 	}
-	if auth := o.auth(); auth != APIKey && o.APIKey != (Secret{}) {
+	if auth := o.auth(); auth != APIKey && o.APIKey != (secret.Secret{}) {
 		fault("an API key goes with %s, not with %s", APIKey, auth)
 	}
 	if o.Service != "" && o.Service != ServiceDomain && o.Service != ServiceServerless {
@@ -254,7 +256,7 @@ func (o Options) auth() Auth {
 	switch {
 	case o.Auth != AuthByHost:
 		return o.Auth
-	case o.APIKey != Secret{}:
+	case o.APIKey != secret.Secret{}:
 		return APIKey
 	case o.Username != "":
 		return Basic

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/streaming-etl/streaming-etl/io/elasticsearchio/esfake"
+	"github.com/streaming-etl/streaming-etl/io/secret"
 )
 
 func TestValidateNamesAllFaults(t *testing.T) {
@@ -45,7 +46,7 @@ func TestValidateNamesAllFaults(t *testing.T) {
 }
 
 func TestAuthorisationIsChosenByHost(t *testing.T) {
-	password, key := Secret{Env: "X"}, Secret{File: "/x"}
+	password, key := secret.Secret{Env: "X"}, secret.Secret{File: "/x"}
 	for _, c := range []struct {
 		options         Options
 		want            Auth
@@ -81,7 +82,7 @@ func TestAuthorisationIsChosenByHost(t *testing.T) {
 		"no user":        {Auth: Basic, Password: password},
 		"no password":    {Auth: Basic, Username: "u"},
 		"no key":         {Auth: APIKey},
-		"two sources":    {Auth: APIKey, APIKey: Secret{Env: "A", File: "b"}},
+		"two sources":    {Auth: APIKey, APIKey: secret.Secret{Env: "A", File: "b"}},
 		"unused key":     {Auth: SigV4, APIKey: key},
 		"unused user":    {Auth: NoAuth, Username: "u"},
 		"only password":  {Password: password},
@@ -96,8 +97,8 @@ func TestAuthorisationIsChosenByHost(t *testing.T) {
 
 func TestOptionsTravelAsJSON(t *testing.T) {
 	o := Options{
-		Endpoints: []string{"http://a", "http://b"}, Auth: Basic, Region: "r", Service: "es", Username: "u", Password: Secret{Env: "P"},
-		APIKey: Secret{File: "/k"}, CAFile: "/ca", MaxBytes: 1, MaxActions: 2, Interval: 3, Concurrency: 4, Uncompressed: true,
+		Endpoints: []string{"http://a", "http://b"}, Auth: Basic, Region: "r", Service: "es", Username: "u", Password: secret.Secret{Env: "P"},
+		APIKey: secret.Secret{File: "/k"}, CAFile: "/ca", MaxBytes: 1, MaxActions: 2, Interval: 3, Concurrency: 4, Uncompressed: true,
 		RequestTimeout: 5, RetryDeadline: 6, RetryBackoff: 7, RetryBackoffMax: 8,
 	}
 	value := reflect.ValueOf(o)
@@ -116,38 +117,12 @@ func TestOptionsTravelAsJSON(t *testing.T) {
 	}
 }
 
-func TestSecretsAreReadWhereTheySay(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "secret")
-	if err := os.WriteFile(file, []byte("in a file \r\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("ES_SECRET", "in the environment")
-	t.Setenv("ES_EMPTY", "")
-	for _, c := range []struct {
-		secret    Secret
-		want, err string
-	}{
-		{Secret{Env: "ES_SECRET"}, "in the environment", ""},
-		{Secret{File: file}, "in a file", ""},
-		{Secret{Env: "ES_EMPTY"}, "", "ES_EMPTY is not set"},
-		{Secret{File: file + "x"}, "", "no such file"},
-		{Secret{File: os.DevNull}, "", "is empty"},
-		{Secret{}, "", "no environment variable"},
-		{Secret{Env: "A", File: "b"}, "", "both"},
-	} {
-		got, err := c.secret.Read()
-		if got != c.want || (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
-			t.Errorf("%+v: %q, %v", c.secret, got, err)
-		}
-	}
-}
-
 func TestCredentialsAreSent(t *testing.T) {
 	t.Setenv("ES_SECRET", "pa:ss wörd")
 	basic := quick()
-	basic.Username, basic.Password = "user", Secret{Env: "ES_SECRET"}
+	basic.Username, basic.Password = "user", secret.Secret{Env: "ES_SECRET"}
 	key := quick()
-	key.APIKey = Secret{Env: "ES_SECRET"}
+	key.APIKey = secret.Secret{Env: "ES_SECRET"}
 	for name, c := range map[string]struct {
 		options Options
 		allowed func(*http.Request) bool

@@ -17,6 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/streaming-etl/streaming-etl/io/kafkaio/security"
+	"github.com/streaming-etl/streaming-etl/io/secret"
 )
 
 func TestLeadersAreFollowed(t *testing.T) {
@@ -543,8 +544,8 @@ func TestCheckTellsWhatIsWrong(t *testing.T) {
 			Resource: kmsg.ACLResourceTypeTopic, Name: "described", Pattern: kmsg.ACLResourcePatternTypeLiteral,
 			Operation: kmsg.ACLOperationDescribe, Allow: true,
 		}), kfake.SeedTopics(1, "described", "forbidden"))
-	login := security.Config{Protocol: security.SASLPlaintext, Mechanism: security.ScramSHA512, Username: "reader", Password: security.Secret{Env: "GOOD_PASSWORD"}}
-	root := security.Config{Protocol: security.SASLPlaintext, Mechanism: security.Plain, Username: "root", Password: security.Secret{Env: "GOOD_PASSWORD"}}
+	login := security.Config{Protocol: security.SASLPlaintext, Mechanism: security.ScramSHA512, Username: "reader", Password: secret.Secret{Env: "GOOD_PASSWORD"}}
+	root := security.Config{Protocol: security.SASLPlaintext, Mechanism: security.Plain, Username: "root", Password: secret.Secret{Env: "GOOD_PASSWORD"}}
 	c.opts.Security = login
 	c.opts.GroupID = "mine"
 	for name, test := range map[string]struct {
@@ -678,7 +679,7 @@ func TestALoginThatIsRefusedLaterIsTriedAgain(t *testing.T) {
 		refuse atomic.Bool
 	)
 	c := newFake(t, 2, g.option(), kfake.EnableSASL(), kfake.Superuser("PLAIN", "reader", "secret"))
-	login := security.Config{Protocol: security.SASLPlaintext, Mechanism: security.Plain, Username: "reader", Password: security.Secret{Env: "PASSWORD"}}
+	login := security.Config{Protocol: security.SASLPlaintext, Mechanism: security.Plain, Username: "reader", Password: secret.Secret{Env: "PASSWORD"}}
 	options, err := login.Options(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -713,7 +714,7 @@ func TestALoginThatIsRefusedLaterIsTriedAgain(t *testing.T) {
 func TestALoginThatIsRefusedAtTheStartFailsAtOnce(t *testing.T) {
 	t.Setenv("PASSWORD", "wrong")
 	c := newFake(t, 1, kfake.EnableSASL(), kfake.Superuser("PLAIN", "reader", "secret"))
-	c.opts.Security = security.Config{Protocol: security.SASLPlaintext, Mechanism: security.Plain, Username: "reader", Password: security.Secret{Env: "PASSWORD"}}
+	c.opts.Security = security.Config{Protocol: security.SASLPlaintext, Mechanism: security.Plain, Username: "reader", Password: secret.Secret{Env: "PASSWORD"}}
 	var refuse atomic.Bool
 	refuse.Store(true)
 	c.refuseLogins(&refuse)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/streaming-etl/streaming-etl/io/kafkaio/security"
+	"github.com/streaming-etl/streaming-etl/io/secret"
 	"github.com/streaming-etl/streaming-etl/io/slots"
 )
 
@@ -55,7 +56,7 @@ func TestOptionsTravelAsJSON(t *testing.T) {
 		Brokers: []string{"k:9092"}, Topic: "regex:a.*", GroupID: "g", InitialPosition: Timestamp, GroupFallback: Latest,
 		InitialTimestamp: time.UnixMilli(1514768400123).UTC(), OffsetReset: ResetLatest, ReadUncommitted: true, StopAtEnd: true,
 		DiscoveryInterval: 1, BufferBytes: 2, FetchBytes: 3, PartitionFetchBytes: 4, MaxWait: 5, RetryDeadline: 6, RetryBackoff: 7, RetryBackoffMax: 8,
-		Security: security.Config{Protocol: security.SASLSSL, Mechanism: security.Plain, Username: "u", Password: security.Secret{Env: "P"}},
+		Security: security.Config{Protocol: security.SASLSSL, Mechanism: security.Plain, Username: "u", Password: secret.Secret{Env: "P"}},
 	}
 	v := reflect.ValueOf(in)
 	for i := range v.NumField() {

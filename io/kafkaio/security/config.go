@@ -13,10 +13,11 @@ package security
 import (
 	"errors"
 	"fmt"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/streaming-etl/streaming-etl/io/secret"
 )
 
 // Values of Config.Protocol, named as Kafka's security.protocol.
@@ -49,10 +50,10 @@ type Config struct {
 	// Username and Password go with PLAIN and SCRAM. The password is read
 	// again at each login, so that it may be changed under a running job.
 	Username string
-	Password Secret
+	Password secret.Secret
 	// Token is the bearer token of OAUTHBEARER, read again at each login:
 	// whoever renews it writes it to the same place.
-	Token Secret
+	Token secret.Secret
 	// Region is the AWS region of AWS_MSK_IAM. Default: that in the broker's
 	// name (*.us-east-1.amazonaws.com), else that of the AWS configuration.
 	Region string
@@ -70,41 +71,6 @@ type Config struct {
 	// with an empty ssl.endpoint.identification.algorithm. Who signed it and
 	// its dates are still checked.
 	SkipHostname bool
-}
-
-// Secret is where a secret is read: a variable of the environment or a file,
-// without the line end that editors leave. The zero value is no secret.
-type Secret struct{ Env, File string }
-
-// IsZero reports whether no place is named.
-func (s Secret) IsZero() bool { return s == Secret{} }
-
-// Read returns the secret. An empty one is an error, and so is none.
-func (s Secret) Read() (string, error) {
-	switch {
-	case s.Env != "" && s.File != "":
-		return "", errors.New("a secret is either in the environment or in a file")
-	case s.Env != "":
-		v, ok := os.LookupEnv(s.Env)
-		if !ok {
-			return "", fmt.Errorf("the environment variable %s is not set", s.Env)
-		}
-		if v == "" {
-			return "", fmt.Errorf("the environment variable %s is empty", s.Env)
-		}
-		return v, nil
-	case s.File != "":
-		b, err := os.ReadFile(s.File)
-		if err != nil {
-			return "", fmt.Errorf("read a secret: %w", err)
-		}
-		v := strings.TrimRight(string(b), "\r\n")
-		if v == "" {
-			return "", fmt.Errorf("the file %s is empty", s.File)
-		}
-		return v, nil
-	}
-	return "", errors.New("no secret is named")
 }
 
 var (
@@ -146,7 +112,7 @@ func (c Config) Validate() error {
 		return errors.Join(faults...)
 	}
 
-	secret := func(name string, s Secret, wanted bool) {
+	place := func(name string, s secret.Secret, wanted bool) {
 		switch {
 		case wanted && s.IsZero():
 			fault("mechanism %s needs a %s, in the environment or in a file", c.Mechanism, name)
@@ -178,8 +144,8 @@ func (c Config) Validate() error {
 	case !withPassword && c.Username != "":
 		fault("mechanism %s takes no user name", c.Mechanism)
 	}
-	secret("password", c.Password, withPassword)
-	secret("token", c.Token, withToken)
+	place("password", c.Password, withPassword)
+	place("token", c.Token, withToken)
 	switch {
 	case withAWS && c.Protocol != SASLSSL:
 		fault("mechanism %s needs the security protocol %s", c.Mechanism, SASLSSL)

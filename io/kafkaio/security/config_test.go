@@ -7,10 +7,12 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/streaming-etl/streaming-etl/io/secret"
 )
 
 func TestValidate(t *testing.T) {
-	secret := Secret{Env: "E"}
+	place := secret.Secret{Env: "E"}
 	for name, test := range map[string]struct {
 		c Config
 		// wrong are parts of the error's text, none for a right Config.
@@ -19,8 +21,8 @@ func TestValidate(t *testing.T) {
 		"nothing":                {Config{}, nil},
 		"plaintext":              {Config{Protocol: Plaintext}, nil},
 		"TLS":                    {Config{Protocol: SSL, CAFile: "ca.pem", CertFile: "c.pem", KeyFile: "k.pem", SkipHostname: true}, nil},
-		"password":               {Config{Protocol: SASLPlaintext, Mechanism: ScramSHA512, Username: "u", Password: secret}, nil},
-		"token":                  {Config{Protocol: SASLSSL, Mechanism: OAuthBearer, Token: Secret{File: "f"}}, nil},
+		"password":               {Config{Protocol: SASLPlaintext, Mechanism: ScramSHA512, Username: "u", Password: place}, nil},
+		"token":                  {Config{Protocol: SASLSSL, Mechanism: OAuthBearer, Token: secret.Secret{File: "f"}}, nil},
 		"MSK":                    {Config{Protocol: SASLSSL, Mechanism: AWSMSKIAM, Region: "eu-central-1", RoleARN: "arn:aws:iam::123456789012:role/writer"}, nil},
 		"unknown protocol":       {Config{Protocol: "TLS"}, []string{`"TLS" is none of`}},
 		"TLS's files without it": {Config{CAFile: "ca.pem", CertFile: "c.pem", SkipHostname: true}, []string{"a CA file goes", "a client certificate goes", "SkipHostname goes"}},
@@ -29,8 +31,8 @@ func TestValidate(t *testing.T) {
 		"no mechanism":           {Config{Protocol: SASLSSL}, []string{"needs a mechanism"}},
 		"unknown mechanism":      {Config{Protocol: SASLSSL, Mechanism: "GSSAPI"}, []string{`"GSSAPI" is none of`}},
 		"no user":                {Config{Protocol: SASLSSL, Mechanism: Plain}, []string{"needs a user name", "needs a password"}},
-		"two places":             {Config{Protocol: SASLSSL, Mechanism: Plain, Username: "u", Password: Secret{"E", "f"}}, []string{"named twice"}},
-		"what does not belong":   {Config{Protocol: SASLSSL, Mechanism: OAuthBearer, Token: secret, Username: "u", Password: secret, Region: "eu-central-1"}, []string{"takes no user name", "takes no password", "neither region nor role"}},
+		"two places":             {Config{Protocol: SASLSSL, Mechanism: Plain, Username: "u", Password: secret.Secret{"E", "f"}}, []string{"named twice"}},
+		"what does not belong":   {Config{Protocol: SASLSSL, Mechanism: OAuthBearer, Token: place, Username: "u", Password: place, Region: "eu-central-1"}, []string{"takes no user name", "takes no password", "neither region nor role"}},
 		"MSK without TLS":        {Config{Protocol: SASLPlaintext, Mechanism: AWSMSKIAM}, []string{"needs the security protocol SASL_SSL"}},
 		"MSK's names":            {Config{Protocol: SASLSSL, Mechanism: AWSMSKIAM, Region: "Frankfurt", RoleARN: "writer"}, []string{`"Frankfurt" is not`, `"writer" is not`}},
 	} {
@@ -53,37 +55,6 @@ func TestValidate(t *testing.T) {
 				t.Errorf("after JSON %+v, %v", same, err)
 			}
 		})
-	}
-}
-
-func TestSecretRead(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "secret")
-	if err := os.WriteFile(file, []byte(" with spaces \r\n\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	empty := filepath.Join(t.TempDir(), "empty")
-	if err := os.WriteFile(empty, []byte("\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("KAFKA_TEST_SECRET", "value\n")
-	t.Setenv("KAFKA_TEST_EMPTY", "")
-	for name, test := range map[string]struct {
-		s           Secret
-		want, wrong string
-	}{
-		"environment":       {Secret{Env: "KAFKA_TEST_SECRET"}, "value\n", ""},
-		"file":              {Secret{File: file}, " with spaces ", ""},
-		"none":              {Secret{}, "", "no secret is named"},
-		"two":               {Secret{Env: "KAFKA_TEST_SECRET", File: file}, "", "either"},
-		"empty environment": {Secret{Env: "KAFKA_TEST_EMPTY"}, "", "KAFKA_TEST_EMPTY is empty"},
-		"not set":           {Secret{Env: "KAFKA_TEST_UNSET"}, "", "KAFKA_TEST_UNSET is not set"},
-		"empty file":        {Secret{File: empty}, "", "is empty"},
-		"no file":           {Secret{File: file + "x"}, "", "no such file"},
-	} {
-		got, err := test.s.Read()
-		if got != test.want || (err != nil) != (test.wrong != "") || (err != nil && !strings.Contains(err.Error(), test.wrong)) {
-			t.Errorf("%s: %q, %v", name, got, err)
-		}
 	}
 }
 

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
+
+	"github.com/streaming-etl/streaming-etl/io/secret"
 )
 
 // connectTo runs a test of one configuration with both clients. want is a part
@@ -209,7 +211,7 @@ func TestLogin(t *testing.T) {
 		connectTo(t, address, Config{}, "want a login (SASL)", false)
 	})
 	t.Run("secret not set", func(t *testing.T) {
-		c := Config{Protocol: SASLPlaintext, Mechanism: Plain, Username: "etl", Password: Secret{Env: "KAFKA_TEST_UNSET"}}
+		c := Config{Protocol: SASLPlaintext, Mechanism: Plain, Username: "etl", Password: secret.Secret{Env: "KAFKA_TEST_UNSET"}}
 		connectTo(t, "127.0.0.1:1", c, "KAFKA_TEST_UNSET is not set", false)
 	})
 }

@@ -20,6 +20,8 @@ import (
 	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/streaming-etl/streaming-etl/io/secret"
 )
 
 // authority signs certificates for a test.
@@ -138,8 +140,8 @@ var clients = map[string]func(ctx context.Context, c Config, address string) err
 }
 
 // env sets a variable of the environment and returns where it is.
-func env(t *testing.T, value string) Secret {
+func env(t *testing.T, value string) secret.Secret {
 	t.Helper()
 	t.Setenv("KAFKA_TEST_SECRET", value)
-	return Secret{Env: "KAFKA_TEST_SECRET"}
+	return secret.Secret{Env: "KAFKA_TEST_SECRET"}
 }

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	kafkasasl "github.com/segmentio/kafka-go/sasl"
+
+	"github.com/streaming-etl/streaming-etl/io/secret"
 )
 
 func TestTokenIsReadAtEachLogin(t *testing.T) {
@@ -17,7 +19,7 @@ func TestTokenIsReadAtEachLogin(t *testing.T) {
 		}
 	}
 	write("first")
-	c := Config{Protocol: SASLSSL, Mechanism: OAuthBearer, Token: Secret{File: file}}
+	c := Config{Protocol: SASLSSL, Mechanism: OAuthBearer, Token: secret.Secret{File: file}}
 	transport, err := c.Transport(t.Context())
 	if err != nil {
 		t.Fatal(err)

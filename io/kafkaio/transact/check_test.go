@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/streaming-etl/streaming-etl/io/kafkaio/security"
+	"github.com/streaming-etl/streaming-etl/io/secret"
 )
 
 func (c *cluster) admin(t testing.TB) *kadm.Client {
@@ -147,7 +148,7 @@ func secured(t *testing.T, rules ...kfake.ACL) (*cluster, Options) {
 	o := c.options()
 	o.Security = security.Config{
 		Protocol: security.SASLPlaintext, Mechanism: security.Plain, Username: "etl",
-		Password: security.Secret{Env: "KAFKA_TEST_SECRET"},
+		Password: secret.Secret{Env: "KAFKA_TEST_SECRET"},
 	}
 	return c, o
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/streaming-etl/streaming-etl/io/kafkaio/security"
+	"github.com/streaming-etl/streaming-etl/io/secret"
 )
 
 func newProducer(t testing.TB, o Options) *Producer {
@@ -189,7 +190,7 @@ func TestProducerTellsWhyBrokersAreNotReached(t *testing.T) {
 func TestProducerTellsARefusedLoginAtOnce(t *testing.T) {
 	c, o := secured(t)
 	o.Security.Mechanism = security.OAuthBearer // is not offered
-	o.Security.Username, o.Security.Password, o.Security.Token = "", security.Secret{}, o.Security.Password
+	o.Security.Username, o.Security.Password, o.Security.Token = "", secret.Secret{}, o.Security.Password
 	p := newProducer(t, o)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
