@@ -157,7 +157,7 @@ func TestCredentialsAreSent(t *testing.T) {
 				t.Errorf("wrong: %v", err)
 			}
 			t.Setenv("ES_SECRET", "")
-			if _, err := New(t.Context(), o); err == nil || !strings.Contains(err.Error(), "ES_SECRET is not set") {
+			if _, err := New(t.Context(), o); err == nil || !strings.Contains(err.Error(), "ES_SECRET is empty") {
 				t.Errorf("missing: %v", err)
 			}
 		})

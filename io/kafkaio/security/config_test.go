@@ -31,7 +31,7 @@ func TestValidate(t *testing.T) {
 		"no mechanism":           {Config{Protocol: SASLSSL}, []string{"needs a mechanism"}},
 		"unknown mechanism":      {Config{Protocol: SASLSSL, Mechanism: "GSSAPI"}, []string{`"GSSAPI" is none of`}},
 		"no user":                {Config{Protocol: SASLSSL, Mechanism: Plain}, []string{"needs a user name", "needs a password"}},
-		"two places":             {Config{Protocol: SASLSSL, Mechanism: Plain, Username: "u", Password: secret.Secret{"E", "f"}}, []string{"named twice"}},
+		"two places":             {Config{Protocol: SASLSSL, Mechanism: Plain, Username: "u", Password: secret.Secret{Env: "E", File: "f"}}, []string{"named twice"}},
 		"what does not belong":   {Config{Protocol: SASLSSL, Mechanism: OAuthBearer, Token: place, Username: "u", Password: place, Region: "eu-central-1"}, []string{"takes no user name", "takes no password", "neither region nor role"}},
 		"MSK without TLS":        {Config{Protocol: SASLPlaintext, Mechanism: AWSMSKIAM}, []string{"needs the security protocol SASL_SSL"}},
 		"MSK's names":            {Config{Protocol: SASLSSL, Mechanism: AWSMSKIAM, Region: "Frankfurt", RoleARN: "writer"}, []string{`"Frankfurt" is not`, `"writer" is not`}},
