@@ -76,16 +76,21 @@ type document struct {
 	Source json.RawMessage `json:"_source"`
 }
 
-// all returns all documents by the order of a field that is no text, in which no two may be the same.
+// all returns all documents, those that cannot be found yet too. The field is to be no text, and in no two the same.
 func (x index) all(ctx context.Context, field string) ([]document, error) {
-	var docs []document
 	var refreshed object
 	if err := x.ask(ctx, http.MethodPost, "/"+x.pattern+"/_refresh", nil, &refreshed); err != nil {
 		return nil, err
 	}
+	return x.found(ctx, field, true)
+}
+
+// found returns all documents that can be found, with all of their source or only the field.
+func (x index) found(ctx context.Context, field string, source any) ([]document, error) {
+	var docs []document
 	var after []any
 	for {
-		query := object{"size": 5000, "sort": []object{{field: "asc"}}}
+		query := object{"size": 5000, "sort": []object{{field: "asc"}}, "_source": source}
 		if after != nil {
 			query["search_after"] = after
 		}
@@ -261,7 +266,7 @@ func startUpdateWatch(t *testing.T, r *run, name string) *updateWatch {
 	t.Helper()
 	w := &updateWatch{index: index{r.lab.theElasticsearch(t).Endpoint(), name}, trips: r.lab.trips, feed: r.feed}
 	follow(t, func(ctx context.Context) {
-		if docs, err := w.index.all(ctx, "trip_id"); err == nil {
+		if docs, err := w.index.found(ctx, "trip_id", []string{"trip_id"}); err == nil { // else it is away
 			w.take(docs)
 		}
 	})
