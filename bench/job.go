@@ -33,7 +33,8 @@ type job struct {
 	lab *lab
 	id  string
 	// running is when all tasks were seen running.
-	running time.Time
+	running    time.Time
+	submission submission
 }
 
 // run submits the job with properties beside those of the lab, from a savepoint or checkpoint if one is named.
@@ -42,6 +43,15 @@ func (l *lab) run(ctx context.Context, from string, properties ...string) (*job,
 		"--JobName=bench", "--Region=" + stack.Region,
 		"--OutputBucket=" + bucketName, "--OutputBucketEndpoint=" + l.s3.Endpoint(), "--InputStreamEndpoint=" + l.kinesis.url,
 	}, properties...)
+	j, err := l.submit(ctx, from, args)
+	if err == nil {
+		l.submitted = append(l.submitted, j.submission)
+	}
+	return j, err
+}
+
+// submit submits the job with these properties.
+func (l *lab) submit(ctx context.Context, from string, args []string) (*job, error) {
 	client := l.cluster.REST()
 	var s submission
 	began := time.Now()
@@ -61,7 +71,7 @@ func (l *lab) run(ctx context.Context, from string, properties ...string) (*job,
 		return nil, err
 	}
 	s.tasks, j.running = time.Since(began), time.Now()
-	l.submitted = append(l.submitted, s)
+	j.submission = s
 	return j, nil
 }
 
@@ -85,7 +95,7 @@ func (j *job) cancel() {
 
 // look returns what the cluster says of the job, which must be running.
 func (j *job) look(ctx context.Context) (submit.Status, error) {
-	s, err := submit.Look(ctx, j.lab.cluster.REST(), j.id, pipeline.CounterRead, pipeline.CounterDelivered, pipeline.CounterDead, pipeline.CounterFiles)
+	s, err := submit.Look(ctx, j.lab.cluster.REST(), j.id, pipeline.Counters()...)
 	if err != nil {
 		return s, err
 	}
@@ -105,7 +115,12 @@ func (j *job) follow(ctx context.Context, what string, done func(submit.Status) 
 
 // wait waits until something is so.
 func wait(ctx context.Context, what string, so func() (bool, error)) error {
-	tick := time.NewTicker(lookInterval)
+	return every(ctx, lookInterval, what, so)
+}
+
+// every waits until something is so, and looks for it at an interval.
+func every(ctx context.Context, interval time.Duration, what string, so func() (bool, error)) error {
+	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	for deadline := time.Now().Add(patience); ; {
 		ok, err := so()

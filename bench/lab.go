@@ -37,6 +37,8 @@ type lab struct {
 	submitted []submission
 	warm      bool // the JVM
 	prefixes  int
+	clusters  int
+	env       []string // of a cluster
 }
 
 // openLab builds the jar, unless one is given, and starts the servers.
@@ -85,11 +87,21 @@ func openLab(ctx context.Context, o options, stderr io.Writer) (l *lab, err erro
 		}
 		env = append(env, flink.ProfileVariable+"="+o.profiles)
 	}
-	l.cluster, err = cluster.Start(ctx, cluster.Options{
-		Dir: filepath.Join(dir, "flink"), Env: env,
+	l.env = env
+	return l, l.startCluster(ctx)
+}
+
+// startCluster starts a cluster that has seen no job, in place of the one before, which must have been stopped.
+func (l *lab) startCluster(ctx context.Context) error {
+	l.clusters++
+	c, err := cluster.Start(ctx, cluster.Options{
+		Dir: filepath.Join(l.dir, fmt.Sprintf("flink-%02d", l.clusters)), Env: l.env,
 		Config: map[string]string{"metrics.fetcher.update-interval": metricsInterval},
 	})
-	return l, err
+	if err == nil {
+		l.cluster = c
+	}
+	return err
 }
 
 // close ends all that openLab has started.

@@ -13,7 +13,9 @@
 // As a measurement walks it: lab.go starts the servers; kinesis.go fills
 // streams; job.go submits a job and looks at it; usage.go reads CPU times and
 // memory from /proc; objects.go reads what is in the bucket. The parts are
-// throughput.go, latency.go, recovery.go and idle.go; report.go writes the tables.
+// throughput.go, latency.go, recovery.go, idle.go and endtoend.go, which has its
+// servers in kafka.go and elasticsearch.go and measures peer.go beside the job;
+// report.go writes the tables.
 package main
 
 import (
@@ -46,6 +48,9 @@ type options struct {
 	only      []string
 	generated int64
 	streamed  int64
+	kafka     int64
+	sinks     []string
+	peer      string
 	latency   time.Duration
 	idle      time.Duration
 	jar       string
@@ -69,15 +74,19 @@ var parts = []struct {
 	{"idle", idle},
 	{"generated", generated},
 	{"streamed", streamed},
+	{"kafka", kafka}, // the last, since the lab's cluster is gone after it
 }
 
 func parse(args []string, stderr io.Writer) (options, error) {
 	var o options
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.SetOutput(stderr)
-	only := f.String("only", "", "the parts to measure, separated by commas: latency, recovery, idle, generated, streamed (default all)")
+	only := f.String("only", "", "the parts to measure, separated by commas: latency, recovery, idle, generated, streamed, kafka (default all)")
 	f.Int64Var(&o.generated, "records", 2_000_000, "records of a run with generated records")
 	f.Int64Var(&o.streamed, "stream-records", 1_000_000, "records of a run with a Kinesis stream")
+	f.Int64Var(&o.kafka, "kafka-records", 2_000_000, fmt.Sprintf("records of a long run from Kafka; a short one has 1/%d, and one to Elasticsearch 1/%d, of that", sizeRatio, elasticsearchShare))
+	sinks := f.String("kafka-to", strings.Join(endSinks, ","), "where runs from Kafka write to, separated by commas")
+	f.StringVar(&o.peer, "peer", defaultPeer, "a folder with a program of the same work, whose run.sh is measured in turns with the jobs from Kafka; where there is none it is left out")
 	f.DurationVar(&o.latency, "latency", time.Minute, "how long records are sent to measure latency")
 	f.DurationVar(&o.idle, "idle", 3*time.Minute, "how long a job idles to see its state grow")
 	quick := f.Bool("quick", false, fmt.Sprintf("to try it out: %d records a run, half a minute for latency and idling", quickRecords))
@@ -103,11 +112,20 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		}
 	}
 	if *quick {
-		o.generated, o.streamed = quickRecords, quickRecords
+		o.generated, o.streamed, o.kafka = quickRecords, quickRecords, quickRecords
 		o.latency, o.idle = 30*time.Second, 30*time.Second
 	}
 	if o.generated < 1 || o.streamed < 1 {
 		return o, errors.New("-records and -stream-records: at least 1")
+	}
+	if o.kafka < sizeRatio*elasticsearchShare {
+		return o, fmt.Errorf("-kafka-records: at least %d", sizeRatio*elasticsearchShare)
+	}
+	o.sinks = strings.Split(*sinks, ",")
+	for _, name := range o.sinks {
+		if !slices.Contains(endSinks, name) {
+			return o, fmt.Errorf("-kafka-to: there is no sink %q, but %s", name, strings.Join(endSinks, ", "))
+		}
 	}
 	if o.latency <= warmUp {
 		return o, fmt.Errorf("-latency: more than the %s that are left out", warmUp)

@@ -15,12 +15,14 @@ func TestParse(t *testing.T) {
 		out  string
 		ok   bool
 	}{
-		{"everything by default, into the file", nil, []string{"latency", "recovery", "idle", "generated", "streamed"}, figuresFile, true},
+		{"everything by default, into the file", nil, []string{"latency", "recovery", "idle", "generated", "streamed", "kafka"}, figuresFile, true},
 		{"some parts, into no file", []string{"-only", "latency,idle"}, []string{"latency", "idle"}, "", true},
-		{"a file that is asked for", []string{"-quick", "-out", "x.md"}, []string{"latency", "recovery", "idle", "generated", "streamed"}, "x.md", true},
+		{"a file that is asked for", []string{"-quick", "-out", "x.md"}, []string{"latency", "recovery", "idle", "generated", "streamed", "kafka"}, "x.md", true},
 		{"an unknown part", []string{"-only", "latencies"}, nil, "", false},
 		{"no records", []string{"-records", "0"}, nil, "", false},
 		{"nothing left after the warm-up", []string{"-latency", "15s"}, nil, "", false},
+		{"no sink of that name", []string{"-kafka-to", "files,hbase"}, nil, "", false},
+		{"too few records for a short run", []string{"-kafka-records", "99"}, nil, "", false},
 		{"an argument", []string{"quick"}, nil, "", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

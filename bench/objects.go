@@ -29,9 +29,14 @@ type content struct {
 
 // content counts the rows by the files' own footers. It reads the server's directory, where each object is a file.
 func (l *lab) content(prefix string) (content, error) {
+	return filesContent(filepath.Join(l.s3.Data(), bucketName, filepath.FromSlash(prefix)))
+}
+
+// filesContent counts the rows of the Parquet files in a directory and below.
+func filesContent(dir string) (content, error) {
 	var c content
 	folders := make(map[string]bool)
-	err := filepath.WalkDir(filepath.Join(l.s3.Data(), bucketName, filepath.FromSlash(prefix)), func(path string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}

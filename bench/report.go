@@ -77,8 +77,13 @@ func newReport(ctx context.Context, command string) *report {
 			}
 		}
 	}
-	if path, err := stack.Versitygw.Path(); err == nil {
-		versions = append(versions, filepath.Base(filepath.Dir(path)))
+	cache, _ := cluster.CacheDir() // without it there is none of the tools either
+	for _, tool := range []stack.Tool{stack.Versitygw, stack.Kafka, stack.Elasticsearch} {
+		if path, err := tool.Path(); err == nil {
+			name, _ := filepath.Rel(cache, path)
+			name, _, _ = strings.Cut(name, string(filepath.Separator))
+			versions = append(versions, name)
+		}
 	}
 	fact("versions", strings.Join(versions, ", "))
 	return r

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,6 +20,7 @@ type usage struct {
 	at          time.Time
 	worker      time.Duration
 	taskManager time.Duration
+	jobManager  time.Duration
 	s3, kinesis time.Duration
 	// own is that of this program and all that it has started, machine that of all there is.
 	own, machine time.Duration
@@ -39,6 +41,7 @@ func (l *lab) usage() (usage, error) {
 	}
 	u.worker = sum(l.cluster.WorkerPIDs())
 	u.taskManager = sum(l.cluster.TaskManagerPIDs())
+	u.jobManager = sum([]int{l.cluster.JobManagerPID()})
 	u.kinesis = all[l.kinesis.cmd.Process.Pid].cpu
 	for pid, p := range all {
 		if descends(all, pid, os.Getpid()) {
@@ -55,9 +58,37 @@ func (l *lab) usage() (usage, error) {
 // since returns what was used between an earlier usage and this one.
 func (u usage) since(b usage) usage {
 	return usage{
-		worker: u.worker - b.worker, taskManager: u.taskManager - b.taskManager, s3: u.s3 - b.s3, kinesis: u.kinesis - b.kinesis,
+		worker: u.worker - b.worker, taskManager: u.taskManager - b.taskManager, jobManager: u.jobManager - b.jobManager, s3: u.s3 - b.s3, kinesis: u.kinesis - b.kinesis,
 		own: u.own - b.own, machine: u.machine - b.machine,
 	}
+}
+
+// A serverUsage is how much CPU time was used up to a moment by the lab's servers other than Flink, by this program
+// itself, and by the machine. Differences of two are meant, between which no server was started or stopped.
+type serverUsage struct {
+	at                     time.Time
+	servers, self, machine time.Duration
+}
+
+// servers reads the CPU times of now.
+func (l *lab) servers() (serverUsage, error) {
+	u := serverUsage{at: time.Now()}
+	all, err := processes()
+	if err != nil {
+		return u, err
+	}
+	job := append(l.cluster.TaskManagerPIDs(), l.cluster.JobManagerPID())
+	self := os.Getpid()
+	for pid, p := range all {
+		switch {
+		case pid == self:
+			u.self = p.cpu
+		case descends(all, pid, self) && !slices.ContainsFunc(job, func(of int) bool { return descends(all, pid, of) }):
+			u.servers += p.cpu
+		}
+	}
+	u.machine, err = machineCPU()
+	return u, err
 }
 
 // others returns how many processors those had busy, on average since b, who are no part of the measurement.
