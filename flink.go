@@ -189,6 +189,8 @@ func runJobServer(ctx context.Context, p *property.Set, stdout, stderr io.Writer
 		if err := server.Cancel(cctx, id); err != nil {
 			return fail(stderr, err)
 		}
+		fmt.Fprintf(stderr, "the job server has cancelled job %s; if it is Beam's own, Flink goes on with it: "+
+			"cancel it there too, with %s cancel --flink-rest=host:port --job=%s\n", id, filepath.Base(os.Args[0]), job.Name)
 	}
 	return exitOK
 }

@@ -89,7 +89,8 @@ func (s *JobServer) Follow(ctx context.Context, jobID string, report func(string
 	}
 }
 
-// Cancel cancels a job.
+// Cancel cancels a job as far as the job server does. Beam's own (2.70) ends its part in the job and does not tell Flink,
+// where the job goes on until it is cancelled there.
 func (s *JobServer) Cancel(ctx context.Context, jobID string) error {
 	if _, err := s.client.Cancel(ctx, &jobpb.CancelJobRequest{JobId: jobID}); err != nil {
 		return fmt.Errorf("cancel job %s: %w", jobID, err)

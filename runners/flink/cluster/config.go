@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"net/url"
@@ -19,6 +20,8 @@ func (l layout) temp() string               { return filepath.Join(l.dir, "tmp")
 func (l layout) uploads() string            { return filepath.Join(l.dir, "uploads") }
 func (l layout) checkpoints() string        { return filepath.Join(l.dir, "checkpoints") }
 func (l layout) savepoints() string         { return filepath.Join(l.dir, "savepoints") }
+func (l layout) lib() string                { return filepath.Join(l.dir, "lib") }
+func (l layout) application() string        { return filepath.Join(l.dir, "usrlib") }
 func (l layout) log(process string) string  { return filepath.Join(l.dir, "log", process+".log") }
 func (l layout) said(process string) string { return filepath.Join(l.dir, "log", process+".out") }
 
@@ -29,6 +32,25 @@ func (l layout) make() error {
 		}
 	}
 	return nil
+}
+
+// place puts an application's jar where Flink looks for it: it stays the same file.
+func (l layout) place(jar string) error {
+	jar, err := filepath.Abs(jar)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(l.lib(), 0o755); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(l.application(), 0o755); err != nil {
+		return err
+	}
+	link := filepath.Join(l.application(), "job.jar")
+	if err := os.Remove(link); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return os.Symlink(jar, link)
 }
 
 const (

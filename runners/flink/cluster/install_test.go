@@ -66,7 +66,7 @@ func archive(t *testing.T, entries map[string][]byte) string {
 
 func whole(t *testing.T) map[string][]byte {
 	entries := make(map[string][]byte)
-	for name, class := range needed {
+	for name, class := range Flink119.needed() {
 		entries["apache-flink-libraries-1.19.3/deps/"+name] = jar(t, class)
 	}
 	return entries
@@ -81,7 +81,7 @@ func TestUnpackTakesFlinkOnly(t *testing.T) {
 	if err := unpack(archive(t, entries), dir); err != nil {
 		t.Fatal(err)
 	}
-	if err := check(dir); err != nil {
+	if err := Flink119.check(dir); err != nil {
 		t.Error(err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "plugins", "metrics-jmx", "x.jar")); err != nil {
@@ -104,15 +104,15 @@ func TestUnpackStaysInTheDirectory(t *testing.T) {
 
 func TestCheckTellsWhatIsMissing(t *testing.T) {
 	dir := t.TempDir()
-	if err := check(dir); err == nil {
+	if err := Flink119.check(dir); err == nil {
 		t.Error("an empty directory is whole")
 	}
-	for name := range needed {
+	for name := range Flink119.needed() {
 		if err := writeFile(filepath.Join(dir, name), bytes.NewReader(jar(t, "Other.class"))); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := check(dir); err == nil || !strings.Contains(err.Error(), ".class") {
+	if err := Flink119.check(dir); err == nil || !strings.Contains(err.Error(), ".class") {
 		t.Errorf("error %v for jars without the classes", err)
 	}
 }
@@ -120,6 +120,10 @@ func TestCheckTellsWhatIsMissing(t *testing.T) {
 func TestInstalledSaysHowToInstall(t *testing.T) {
 	_, err := Installed(t.TempDir())
 	if !errors.Is(err, ErrNotInstalled) || !strings.Contains(err.Error(), "make flink") {
+		t.Errorf("error %v", err)
+	}
+	_, err = Flink120.Installed(t.TempDir())
+	if !errors.Is(err, ErrNotInstalled) || !strings.Contains(err.Error(), "install -release 1.20") {
 		t.Errorf("error %v", err)
 	}
 }
@@ -133,6 +137,12 @@ func TestInstallDoesNothingIfFlinkIsThere(t *testing.T) {
 	dir, err := Install(t.Context(), cache, func(step string) { t.Errorf("step %q", step) })
 	if err != nil || dir != Directory(cache) {
 		t.Errorf("directory %s, error %v", dir, err)
+	}
+}
+
+func TestInstallRefusesAnUnknownRelease(t *testing.T) {
+	if _, err := Release("2.0.0").Install(t.Context(), t.TempDir(), nil); err == nil || !strings.Contains(err.Error(), "not a known release") {
+		t.Errorf("error %v", err)
 	}
 }
 
@@ -170,8 +180,11 @@ chmod +x "$3/bin/pip"`)
 
 func TestInstallRefusesAnotherArchive(t *testing.T) {
 	file := archive(t, whole(t))
-	if err := verify(file); err == nil || !strings.Contains(err.Error(), archiveSum) {
-		t.Errorf("error %v", err)
+	for _, r := range []Release{Flink119, Flink120} {
+		sum, _ := r.archiveSum()
+		if err := r.verify(file); err == nil || !strings.Contains(err.Error(), sum) {
+			t.Errorf("error %v for %s", err, r)
+		}
 	}
 }
 

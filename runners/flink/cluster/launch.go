@@ -15,6 +15,7 @@ import (
 // Flink's main classes.
 const (
 	jobManagerClass  = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
+	applicationClass = "org.apache.flink.container.entrypoint.StandaloneApplicationClusterEntryPoint"
 	taskManagerClass = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
 	utilitiesClass   = "org.apache.flink.runtime.util.bash.BashJavaUtils"
 )
@@ -27,10 +28,22 @@ func taskManagerName(i int) string { return fmt.Sprintf("taskmanager-%d", i) }
 func resourceID(i, started int) string { return fmt.Sprintf("%s-%d", taskManagerName(i), started) }
 
 func (c *Cluster) launchJobManager() error {
+	class := jobManagerClass
+	var args []string
+	if a := c.options.Application; a != nil {
+		if err := c.layout.place(a.Jar); err != nil {
+			return err
+		}
+		class = applicationClass
+		if a.SavepointPath != "" {
+			args = append(args, "--fromSavepoint", a.SavepointPath)
+		}
+		args = append(args, a.Args...)
+	}
 	p, err := c.launch(jobManagerName, []string{
 		fmt.Sprintf("-Xmx%dm", c.options.JobManagerHeap),
 		"-XX:MaxMetaspaceSize=256m", // each job brings its classes, until it is over
-	}, jobManagerClass)
+	}, class, args...)
 	if err != nil {
 		return err
 	}
@@ -71,6 +84,7 @@ func (c *Cluster) launch(name string, flags []string, class string, args ...stri
 		Args: command,
 		Env: slices.Concat([]string{
 			"FLINK_CONF_DIR=" + c.layout.conf(),
+			"FLINK_LIB_DIR=" + c.layout.lib(), // beside which Flink looks for an application's jar
 			"FLINK_PLUGINS_DIR=" + filepath.Join(c.options.Flink, "plugins"),
 		}, c.options.Env),
 		Dir:    c.layout.dir,

@@ -59,6 +59,10 @@ type Options struct {
 	// JobManagerHeap is the heap of the JobManager in MiB, by default DefaultJobManagerHeap.
 	JobManagerHeap int
 
+	// Application makes it an application cluster: its JobManager runs this job from its start, and takes no others. By
+	// default it is a session cluster.
+	Application *Application
+
 	// Env is added to the environment of all processes, and so of the workers, in the form NAME=value.
 	Env []string
 
@@ -68,6 +72,16 @@ type Options struct {
 	// ReadyTimeout is how long Start and the methods of Cluster wait until what they started is ready, by default
 	// DefaultReadyTimeout. It takes 12 s on two idle cores.
 	ReadyTimeout time.Duration
+}
+
+// An Application is the job of an application cluster.
+type Application struct {
+	// Jar is the path of the job's jar.
+	Jar string
+	// Args are the arguments of its main class.
+	Args []string
+	// SavepointPath is a savepoint or retained checkpoint to start from.
+	SavepointPath string
 }
 
 // withDefaults returns the options with the defaults filled in, or all that is wrong with them.
@@ -104,6 +118,9 @@ func (o Options) withDefaults() (Options, error) {
 		if dir != "" && !filepath.IsAbs(dir) && !strings.Contains(dir, "://") {
 			fault("%s is neither an absolute path nor a URI", dir)
 		}
+	}
+	if o.Application != nil && o.Application.Jar == "" {
+		fault("the application has no jar")
 	}
 	if o.ReadyTimeout < 0 {
 		fault("ready timeout %v", o.ReadyTimeout)

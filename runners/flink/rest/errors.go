@@ -57,13 +57,19 @@ func (e *JobEndedError) Error() string {
 // are enough.
 type NotEnoughSlotsError struct {
 	JobID                    string
-	Needed, Total, Available int // slots; the job may hold some that are not available any more
+	Needed, Total, Available int // slots; those that this job holds are not available
 	TaskManagers             int
 }
 
 func (e *NotEnoughSlotsError) Error() string {
-	return fmt.Sprintf("job %s waits for slots: it needs %d, the cluster has %d in %d TaskManagers, and %d of them are free",
-		e.JobID, e.Needed, e.Total, e.TaskManagers, e.Available)
+	waits := fmt.Sprintf("job %s waits for slots: it needs %d, and the cluster has %d in %d TaskManagers",
+		e.JobID, e.Needed, e.Total, e.TaskManagers)
+	if e.Needed > e.Total {
+		// What is free does not matter, and looks odd: the job holds what there is, so that is none.
+		return fmt.Sprintf("%s: add %d, or cancel the job and submit it with less parallelism", waits, e.Needed-e.Total)
+	}
+	return fmt.Sprintf("%s, too many of which other jobs hold: free are %d, besides any that this job holds already",
+		waits, e.Available)
 }
 
 // answerError reads {"errors": ["…", …]}, where one of the texts is a stack trace with its causes.

@@ -501,7 +501,19 @@ func TestWaitTellsOfMissingSlots(t *testing.T) {
 	if slots.Needed != 16 || slots.Total != 4 || slots.Available != 0 || slots.TaskManagers != 2 {
 		t.Errorf("%+v", slots)
 	}
-	for _, part := range []string{"needs 16", "has 4 in 2", "0 of them"} {
+	for _, part := range []string{"needs 16", "has 4 in 2", "add 12"} {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("error %q does not tell %q", err, part)
+		}
+	}
+	if strings.Contains(err.Error(), "free") {
+		t.Errorf("error %q tells of free slots, which would not do either", err)
+	}
+}
+
+func TestSlotsOfOtherJobsAreTold(t *testing.T) {
+	err := &NotEnoughSlotsError{JobID: "a", Needed: 3, Total: 4, Available: 1, TaskManagers: 2}
+	for _, part := range []string{"needs 3", "has 4 in 2", "other jobs hold", "free are 1"} {
 		if !strings.Contains(err.Error(), part) {
 			t.Errorf("error %q does not tell %q", err, part)
 		}

@@ -49,6 +49,10 @@ func Run(ctx context.Context, c *rest.Client, o Options) (jobID string, err erro
 	report(fmt.Sprintf("job %s is submitted, %.1f s", jobID, time.Since(start).Seconds()))
 	start = time.Now()
 	if _, err := c.WaitRunning(ctx, jobID, rest.WaitOptions{}); err != nil {
+		if ctx.Err() != nil {
+			err = fmt.Errorf("job %s is submitted and goes on starting, but whether all its tasks come to run was not waited for: %w",
+				jobID, context.Cause(ctx))
+		}
 		return jobID, err
 	}
 	report(fmt.Sprintf("all tasks are running, %.1f s", time.Since(start).Seconds()))

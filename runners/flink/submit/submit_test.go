@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -56,8 +57,8 @@ func TestJobThatIsSubmittedAtTheEndOfTheContextIsNamed(t *testing.T) {
 		answer(t, w, map[string]string{"jobid": job})
 	})
 	id, err := submit.Run(ctx, client, submit.Options{Jar: jar})
-	if id != job || err == nil {
-		t.Errorf("job %q, error %v; want %s, which runs, and an error", id, err, job)
+	if id != job || !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), job+" is submitted and goes on starting") {
+		t.Errorf("job %q, error %v; want %s, which runs, and an error that says so", id, err, job)
 	}
 }
 
