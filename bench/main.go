@@ -170,6 +170,8 @@ func measure(ctx context.Context, o options, stdout, stderr io.Writer) error {
 			continue
 		}
 		tables, err := p.run(ctx, l, o)
+		r.tables = append(r.tables, tables...) // those of a part that failed have what it had measured
+		r.submission = l.submissions()
 		if ctx.Err() != nil {
 			faults = append(faults, fmt.Errorf("%s: interrupted", p.name))
 			break
@@ -178,8 +180,6 @@ func measure(ctx context.Context, o options, stdout, stderr io.Writer) error {
 			faults = append(faults, fmt.Errorf("%s: %w", p.name, err))
 			l.say("%s: %v", p.name, err)
 		}
-		r.tables = append(r.tables, tables...)
-		r.submission = l.submissions()
 		if o.out == "" {
 			continue
 		}
