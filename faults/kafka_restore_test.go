@@ -68,3 +68,20 @@ func (r *run) refusal(t *testing.T) (said string) {
 	})
 	return said
 }
+
+// laneFailure returns the line of a failure of the job that is a lane's refusal, if there is one.
+func (r *run) laneFailure(t *testing.T) string {
+	t.Helper()
+	failures, err := r.lab.cluster.REST().Failures(t.Context(), r.jobID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range failures {
+		for line := range strings.Lines(f.String()) {
+			if strings.Contains(line, "write to Kafka: lane ") && strings.Contains(line, ": block ") {
+				return strings.TrimSpace(line)
+			}
+		}
+	}
+	return ""
+}

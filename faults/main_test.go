@@ -25,13 +25,6 @@ const (
 )
 
 func TestMain(m *testing.M) {
-	if program := os.Getenv(emitVariable); program != "" {
-		if err := emitWithFewBuffers(program, os.Args[1:]); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		return
-	}
 	code := m.Run()
 	closeLab()
 	os.Exit(code)
