@@ -1,11 +1,14 @@
 package flink
 
 import (
+	"archive/zip"
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -42,9 +45,9 @@ func installedFlink(t *testing.T) string {
 	return dir
 }
 
-func TestPlacementAgreesWithFlink(t *testing.T) {
-	const golden = "keygroup/testdata/keygroups.txt"
-	dir := installedFlink(t)
+// builtBaseJar returns the path of the base jar.
+func builtBaseJar(t *testing.T) string {
+	t.Helper()
 	base, err := baseJarPath()
 	if err != nil {
 		t.Fatal(err)
@@ -57,6 +60,44 @@ func TestPlacementAgreesWithFlink(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	return base
+}
+
+func TestBaseJarIsForJava11(t *testing.T) {
+	jar, err := zip.OpenReader(builtBaseJar(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer jar.Close()
+	classes := 0
+	for _, f := range jar.File {
+		if !strings.HasSuffix(f.Name, ".class") || strings.HasPrefix(f.Name, "META-INF/versions/") { // for newer Java
+			continue
+		}
+		r, err := f.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var head [8]byte
+		if _, err := io.ReadFull(r, head[:]); err != nil {
+			t.Fatalf("%s: %v", f.Name, err)
+		}
+		r.Close()
+		const java11 = 55
+		if version := binary.BigEndian.Uint16(head[6:]); version > java11 {
+			t.Errorf("%s is of class file version %d: Java 11 refuses it", f.Name, version)
+		}
+		classes++
+	}
+	if classes == 0 {
+		t.Error("there is no class in the base jar")
+	}
+}
+
+func TestPlacementAgreesWithFlink(t *testing.T) {
+	const golden = "keygroup/testdata/keygroups.txt"
+	dir := installedFlink(t)
+	base := builtBaseJar(t)
 	want, err := os.ReadFile(golden)
 	if err != nil {
 		t.Fatal(err)

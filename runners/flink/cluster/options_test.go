@@ -3,6 +3,8 @@
 package cluster
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -21,16 +23,37 @@ func TestOptionsHaveDefaults(t *testing.T) {
 func TestOptionsReportAllFaults(t *testing.T) {
 	_, err := Options{
 		TaskManagers: -1, Slots: -2, CheckpointInterval: time.Millisecond, StateBackend: "disk", TaskManagerMemory: 100,
-		JobManagerHeap: 10, CheckpointDir: "relative", ReadyTimeout: -1,
+		JobManagerHeap: 10, CheckpointDir: "relative", ReadyTimeout: -1, Application: &Application{},
 	}.withDefaults()
 	if err == nil {
 		t.Fatal("no error")
 	}
 	for _, part := range []string{
-		"-1 TaskManagers", "-2 slots", "1ms", `"disk"`, "100 MiB", "10 MiB", "relative is neither", "-1ns",
+		"-1 TaskManagers", "-2 slots", "1ms", `"disk"`, "100 MiB", "10 MiB", "relative is neither", "-1ns", "no jar",
 	} {
 		if !strings.Contains(err.Error(), part) {
 			t.Errorf("error %q does not tell %q", err, part)
+		}
+	}
+}
+
+func TestApplicationsJarIsPutBesideLib(t *testing.T) {
+	l := layout{t.TempDir()}
+	for _, content := range []string{"a jar", "the jar of a later start"} {
+		jar := filepath.Join(t.TempDir(), "etl.jar")
+		if err := os.WriteFile(jar, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.place(jar); err != nil {
+			t.Fatal(err)
+		}
+		// Flink looks beside $FLINK_LIB_DIR, and wants one jar there.
+		found, err := filepath.Glob(filepath.Join(l.lib(), "..", "usrlib", "*.jar"))
+		if err != nil || len(found) != 1 {
+			t.Fatalf("jars %q, error %v", found, err)
+		}
+		if got, err := os.ReadFile(found[0]); err != nil || string(got) != content {
+			t.Errorf("the jar holds %q, error %v; want %q", got, err, content)
 		}
 	}
 }
