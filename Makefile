@@ -60,7 +60,7 @@ test-flink: ## runs the tests on real servers: Flink, Kafka, Elasticsearch, vers
 
 .PHONY: chaos
 chaos: ## kills, outages and savepoints on a real Flink, N rounds each (default 10); hours
-	ETL_FLINK_TESTS=1 ETL_CHAOS_ROUNDS=$(or $(N),10) go test -count=1 -v -timeout 12h -run 'TestKill|TestStop|Outage' ./faults
+	ETL_FLINK_TESTS=1 ETL_CHAOS_ROUNDS=$(or $(N),10) go test -count=1 -v -timeout 12h -run 'Kill|Stop|Outage|Savepoint' ./faults
 
 .PHONY: bench-flink
 bench-flink: ## measures the job on a local Flink and writes docs/flink-figures.md; wants a quiet machine

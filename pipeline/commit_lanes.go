@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"maps"
@@ -137,7 +138,7 @@ func (f *commitLanesFn) commit(ctx context.Context, lanes []int) error {
 		})
 	}
 	if err := g.Wait(); err != nil {
-		return f.job.monitor.failed(fmt.Errorf("OutputKafkaTopic: %w", err))
+		return f.job.monitor.failed(lanesError(err))
 	}
 	for i, lane := range lanes {
 		w := f.lanes[lane]
@@ -149,6 +150,15 @@ func (f *commitLanesFn) commit(ctx context.Context, lanes []int) error {
 		delete(f.lanes, lane)
 	}
 	return nil
+}
+
+// lanesError names the property of the remedy that the error speaks of.
+func lanesError(err error) error {
+	var order *transact.OrderError
+	if errors.As(err, &order) {
+		return fmt.Errorf("OutputKafkaTopic: %w (the marker policy is OutputKafkaMarkerPolicy)", err)
+	}
+	return fmt.Errorf("OutputKafkaTopic: %w", err)
 }
 
 // records reads the records of a block, which stay valid.
