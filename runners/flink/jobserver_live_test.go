@@ -4,7 +4,6 @@ package flink
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"net/url"
 	"os"
@@ -131,27 +130,26 @@ func TestCommandSubmitsToBeamsJobServer(t *testing.T) {
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- command.Wait() }()
-
-	s.send(t, 1000)
-	s.awaitDelivered(t, func() error {
-		select {
-		case err := <-ended:
-			ended <- err
-			return fmt.Errorf("the command ended: %v\n%s", err, said.String())
-		default:
-			return nil
-		}
+	var ended error
+	done := make(chan struct{})
+	go func() {
+		ended = command.Wait()
+		close(done)
+	}()
+	t.Cleanup(func() {
+		<-done // at the latest when the test's context ends
+		t.Logf("the command said\n%s", said.String())
 	})
+
 	job := onlyJob(t, c.REST())
+	s.deliverThroughKill(t, c, job)
 	if err := command.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	if err := <-ended; err != nil {
-		t.Errorf("the terminated command: %v", err)
+	<-done
+	if ended != nil {
+		t.Errorf("the terminated command: %v", ended)
 	}
-	t.Logf("the command said\n%s", said.String())
 	if !strings.Contains(said.String(), "cancel --flink-rest=host:port --job=sample") {
 		t.Error("the command does not say how the job is cancelled in Flink")
 	}

@@ -89,11 +89,17 @@ func logged(t *testing.T, c *cluster.Cluster, text string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for line := range strings.Lines(string(content)) {
+		if _, java, ok := strings.Cut(line, " JVM: "); ok {
+			t.Logf("the JVM is %s", strings.TrimSpace(java))
+		}
+	}
 	if !strings.Contains(string(content), text) {
 		t.Errorf("%q is not in the TaskManager's log", text)
 	}
 }
 
+// TestJobRunsOnOtherReleasesAndStateBackends uses the Java of $JAVA_HOME, so that it shows the same for other versions of it.
 func TestJobRunsOnOtherReleasesAndStateBackends(t *testing.T) {
 	needVersions(t)
 	jar := buildSampleJar(t)
