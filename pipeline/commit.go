@@ -1,12 +1,15 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"reflect"
 	"sync"
+	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/log"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/streaming-etl/streaming-etl/io/s3io"
@@ -30,6 +33,8 @@ type commitFn struct {
 	ctx     context.Context
 	mu      sync.Mutex
 	done    []committed
+	// pause overrides commitPause.
+	pause time.Duration
 }
 
 // committed is one token and what its commit came to.
@@ -73,7 +78,7 @@ func (f *commitFn) ProcessElement(_ context.Context, t s3io.Token) error {
 		return err
 	}
 	f.group.Go(func() error {
-		outcome, err := to.store.Commit(f.ctx, t)
+		outcome, err := f.commit(f.ctx, to.store, t)
 		if err != nil {
 			return err
 		}
@@ -84,6 +89,30 @@ func (f *commitFn) ProcessElement(_ context.Context, t s3io.Token) error {
 		return nil
 	})
 	return nil
+}
+
+// On a cluster a commit that fails is a restart of the job, and each restart
+// without a commit takes one more of the buffers between which the runner
+// rotates stable input, of which there are only so many (CheckpointBuffers).
+// So S3 is waited for, commitPause at a time, for commitPatience.
+const (
+	commitPatience = 15 * time.Minute
+	commitPause    = 5 * time.Second
+)
+
+func (f *commitFn) commit(ctx context.Context, store *s3io.Store, t s3io.Token) (s3io.Outcome, error) {
+	for began := time.Now(); ; {
+		outcome, err := store.Commit(ctx, t)
+		if err == nil || f.Config.Local || !s3io.Passing(err) || time.Since(began) >= commitPatience {
+			return outcome, err
+		}
+		log.Warn(ctx, fmt.Sprintf("OutputBucket: %v; waiting", err))
+		select {
+		case <-ctx.Done():
+			return outcome, err
+		case <-time.After(cmp.Or(f.pause, commitPause)):
+		}
+	}
 }
 
 // FinishBundle waits for the bundle's commits: what is not committed fails

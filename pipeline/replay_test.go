@@ -158,7 +158,7 @@ func assembleNow(t *testing.T, c Config, blocks []keyedBlock) ([]s3io.Token, err
 func commitBundle(ctx context.Context, c Config, tokens ...s3io.Token) (Progress, error) {
 	monitor, detach := Attach(c)
 	defer detach()
-	f := &commitFn{Config: c}
+	f := &commitFn{Config: c, pause: time.Millisecond}
 	if err := f.Setup(ctx); err != nil {
 		return Progress{}, err
 	}
@@ -319,6 +319,29 @@ func TestACommitAfterAnAbortFailsLoudly(t *testing.T) {
 	}
 	if out := <-other; out.err == nil || !strings.Contains(out.err.Error(), gone.Key) {
 		t.Errorf("another process says %q, %v, want an error that names %s", out.text, out.err, gone.Key)
+	}
+}
+
+// A failed commit is a restart, and after as many as the runner has buffers
+// its order is lost.
+func TestOnAClusterACommitWaitsForS3(t *testing.T) {
+	w := newWorld(t, 1)
+	c := configure(t, w.flags()...)
+	c.S3.MaxAttempts = 1
+	tokens, err := assembleNow(t, c, tripBlocks(t, c, sampleTrips(t, 50)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var asked atomic.Int64
+	w.s3.Inject(func(rw http.ResponseWriter, r *http.Request, next http.Handler) {
+		if s3fake.Operation(r) == "CompleteMultipartUpload" && asked.Add(1) < 20 {
+			s3fake.Refuse(rw, r, http.StatusServiceUnavailable, "SlowDown")
+			return
+		}
+		next.ServeHTTP(rw, r)
+	})
+	if p, err := commitBundle(t.Context(), c, tokens...); err != nil || p.Files != int64(len(tokens)) {
+		t.Errorf("%d of %d files, %v", p.Files, len(tokens), err)
 	}
 }
 

@@ -149,6 +149,26 @@ func (s *Store) hint(op, bucket, key string, err error) string {
 	return ""
 }
 
+// Passing reports whether an error is one that may pass by itself: S3 cannot be
+// reached, does not answer in time, is overloaded or fails within. The end of
+// the caller's own context is none.
+func Passing(err error) bool {
+	var e *Error
+	if !errors.As(err, &e) || errors.Is(err, context.Canceled) {
+		return false
+	}
+	response := errorResponse(e.Err)
+	if response == nil {
+		var timeout net.Error
+		return isNetwork(e.Err) || errors.As(e.Err, &timeout) && timeout.Timeout() || errors.Is(e.Err, context.DeadlineExceeded)
+	}
+	switch response.StatusCode {
+	case http.StatusRequestTimeout, http.StatusTooManyRequests:
+		return true
+	}
+	return response.StatusCode >= http.StatusInternalServerError
+}
+
 func isNetwork(err error) bool {
 	var op *net.OpError
 	var dns *net.DNSError
