@@ -21,7 +21,7 @@
 //
 //   - Flink 1.19 and 1.20, though the runner in the jar is Beam's for 1.19;
 //   - session clusters (the jar is submitted by REST) and application clusters (the jar is in usrlib, the properties are
-//     program arguments or in their file);
+//     program arguments);
 //   - the state backends hashmap and rocksdb; both are in Flink's distribution;
 //   - Java 17 and Java 11.
 //
