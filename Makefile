@@ -58,6 +58,12 @@ test-flink: ## runs the tests on real servers: Flink, Kafka, Elasticsearch, vers
 	go run ./stack/cmd install
 	ETL_STACK=require ETL_FLINK_TESTS=1 go test -p 1 -count=1 -timeout 60m ./stack/... ./runners/flink/... ./io/kafkaio/... ./faults
 
+.PHONY: test-versions
+test-versions: ## runs the jar on Flink 1.19 and 1.20, RocksDB, an application cluster, Beam's job server
+	go run ./runners/flink/cluster/install
+	go run ./runners/flink/cluster/install -release 1.20.5
+	ETL_FLINK_VERSIONS=1 go test -count=1 -timeout 30m -run 'TestJobRunsOn|TestCommandSubmitsToBeams' ./runners/flink
+
 .PHONY: chaos
 chaos: ## kills, outages and savepoints on a real Flink, N rounds each (default 10); hours
 	ETL_FLINK_TESTS=1 ETL_CHAOS_ROUNDS=$(or $(N),10) go test -count=1 -v -timeout 12h -run 'Kill|Stop|Outage|Savepoint' ./faults
