@@ -25,9 +25,10 @@ lint: ## checks formatting, vet and staticcheck
 	go run $(STATICCHECK) ./... ./testdata
 
 .PHONY: bench
-bench: ## runs the benchmarks of decode, block, Parquet and the whole path outside Beam
+bench: ## runs the benchmarks of the parts: decode, block, Parquet, the whole path outside Beam, sources, sinks
 	go test -run '^$$' -bench 'Decode|Block|Parquet|Path' -benchtime 2s -cpu 1 \
 		./transforms/decode ./transforms/block ./transforms/file ./transforms/route
+	go test -run '^$$' -bench 'Write|Unpack|Fetch' -benchtime 2s -cpu 1 ./io/elasticsearchio ./io/kafkaio ./io/kinesisio
 
 .PHONY: fuzz
 fuzz: ## runs each fuzz target for FUZZTIME (default 20s)
