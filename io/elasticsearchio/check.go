@@ -15,6 +15,8 @@ import (
 
 	"github.com/elastic/go-elasticsearch/v8/esapi"
 	"github.com/go-faster/jx"
+
+	"github.com/streaming-etl/streaming-etl/io/internal/pause"
 )
 
 const (
@@ -169,7 +171,7 @@ func (l *link) retry(ctx context.Context, op string, attempts int, least time.Du
 		if s := l.signer; s != nil && fault.Status == http.StatusForbidden {
 			s.expire()
 		}
-		if sleep(ctx, backoff(attempt, least, DefaultRetryBackoffMax)) != nil {
+		if pause.Sleep(ctx, pause.Backoff(attempt, least, DefaultRetryBackoffMax)) != nil {
 			return fault
 		}
 	}

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/gzip"
+
+	"github.com/streaming-etl/streaming-etl/io/internal/pause"
 )
 
 // maxAnswer is the most that is read of an answer. One to a bulk of 1000
@@ -86,14 +88,14 @@ func (l *lane) deliver(r *request) {
 				}
 			}
 		}
-		wait := backoff(attempts, l.client.opts.RetryBackoff, l.client.opts.RetryBackoffMax)
+		wait := pause.Backoff(attempts, l.client.opts.RetryBackoff, l.client.opts.RetryBackoffMax)
 		if time.Since(stuck)+wait > l.client.opts.RetryDeadline {
 			fault.Attempts, fault.Elapsed = attempts, time.Since(stuck)
 			r.fail(fault)
 			return
 		}
 		l.client.counts.retries.Add(int64(len(r.items)))
-		if sleep(l.client.ctx, wait) != nil {
+		if pause.Sleep(l.client.ctx, wait) != nil {
 			r.fail(ErrClosed)
 			return
 		}

@@ -8,6 +8,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/streaming-etl/streaming-etl/io/internal/pause"
 )
 
 const (
@@ -53,7 +55,7 @@ func (o Options) Check(ctx context.Context) error {
 		if err = last; err == nil {
 			return nil
 		}
-		if !passing(err) || time.Since(begin) > checkRetry || sleep(ctx, checkPause) != nil {
+		if !passing(err) || time.Since(begin) > checkRetry || pause.Sleep(ctx, checkPause) != nil {
 			return err
 		}
 	}

@@ -9,6 +9,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/streaming-etl/streaming-etl/io/internal/pause"
 )
 
 // OffsetCommitter copies positions to a consumer group, where tools look for
@@ -64,7 +66,7 @@ func (c *OffsetCommitter) Commit(ctx context.Context, positions []byte) error {
 		if over || !passing(err) || ctx.Err() != nil {
 			return err
 		}
-		if sleep(ctx, wait) != nil {
+		if pause.Sleep(ctx, wait) != nil {
 			return err
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/streaming-etl/streaming-etl/io/internal/pause"
 )
 
 // missingGrace is how long a topic must be missing before it is taken for
@@ -47,7 +49,7 @@ func (r *Reader) discover(ctx context.Context) error {
 			wait = min(wait, backoff(w.troubled, r.opts.RetryBackoff, r.opts.RetryBackoffMax))
 		}
 		// There is a least time between looks, however many ask for them.
-		if err := sleep(ctx, min(wait, r.opts.RetryBackoff)); err != nil {
+		if err := pause.Sleep(ctx, min(wait, r.opts.RetryBackoff)); err != nil {
 			return err
 		}
 		select {

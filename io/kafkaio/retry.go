@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/streaming-etl/streaming-etl/io/internal/pause"
 	"github.com/streaming-etl/streaming-etl/io/kafkaio/security"
 )
 
@@ -63,23 +64,8 @@ func (r *Reader) retry(ctx context.Context, once func() error) error {
 			return err
 		}
 		r.counts.retries.Add(1)
-		if err := sleep(ctx, wait); err != nil {
+		if err := pause.Sleep(ctx, wait); err != nil {
 			return err
 		}
-	}
-}
-
-// sleep waits for d or for the end of ctx, whose error it then returns.
-func sleep(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return ctx.Err()
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+
+	"github.com/streaming-etl/streaming-etl/io/internal/pause"
 )
 
 // consumerPoll is the time between two looks at a consumer that is being made.
@@ -63,7 +65,7 @@ func (r *Reader) consumerARN(ctx context.Context) (string, error) {
 			return r.consumer.arn, nil
 		}
 		// It is being made, or being deregistered and then made anew.
-		if err := sleep(ctx, consumerPoll); err != nil {
+		if err := pause.Sleep(ctx, consumerPoll); err != nil {
 			return "", err
 		}
 	}

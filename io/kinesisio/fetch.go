@@ -9,6 +9,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+
+	"github.com/streaming-etl/streaming-etl/io/internal/pause"
 )
 
 const (
@@ -91,7 +93,7 @@ func (r *Reader) startAt(ctx context.Context, at position) (start, error) {
 	}
 	// Also for shards that were made later: for them it is their beginning.
 	from := time.UnixMilli(r.positions.from)
-	return start{kind: types.ShardIteratorTypeAtTimestamp, from: &from}, sleep(ctx, time.Until(from))
+	return start{kind: types.ShardIteratorTypeAtTimestamp, from: &from}, pause.Sleep(ctx, time.Until(from))
 }
 
 // tooEarly says that by the service's clock the time to begin with is still to come.
@@ -117,7 +119,7 @@ func (r *Reader) iterator(ctx context.Context, shard string, at position) (strin
 			return err
 		})
 		if begin.tooEarly(err) {
-			if err := sleep(ctx, r.opts.PollInterval); err != nil {
+			if err := pause.Sleep(ctx, r.opts.PollInterval); err != nil {
 				return "", err
 			}
 			continue

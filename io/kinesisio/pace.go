@@ -3,6 +3,8 @@ package kinesisio
 import (
 	"context"
 	"time"
+
+	"github.com/streaming-etl/streaming-etl/io/internal/pause"
 )
 
 // What a shard gives in a second, to all its readers together.
@@ -46,7 +48,7 @@ func newPacer(o *Options, readers int) pacer {
 
 // wait waits until the next call may begin.
 func (p *pacer) wait(ctx context.Context) error {
-	err := sleep(ctx, time.Until(p.next))
+	err := pause.Sleep(ctx, time.Until(p.next))
 	p.began = time.Now()
 	p.next = p.began.Add(p.interval)
 	return err

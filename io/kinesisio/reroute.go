@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+
+	"github.com/streaming-etl/streaming-etl/io/internal/pause"
 )
 
 // maxContradictions bounds how often in a row the list of shards may be the
@@ -37,14 +39,14 @@ func (p *Producer) list() error {
 		}
 		var old *types.ExpiredNextTokenException
 		c := classify(p.ctx, err)
-		wait := backoff(attempt, p.where.RetryBackoff, p.where.RetryBackoffMax)
+		wait := pause.Backoff(attempt, p.where.RetryBackoff, p.where.RetryBackoffMax)
 		switch {
 		case c == canceled:
 			return p.ctx.Err()
 		case c != throttled && c != transient && !errors.As(err, &old), time.Since(first)+wait > p.where.RetryDeadline:
 			return p.where.errorOf(p.client, "ListShards", "", attempt, err)
 		}
-		if err := sleep(p.ctx, wait); err != nil {
+		if err := pause.Sleep(p.ctx, wait); err != nil {
 			return err
 		}
 	}

@@ -8,6 +8,8 @@ import (
 
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"github.com/streaming-etl/streaming-etl/io/internal/pause"
 )
 
 // send makes calls until the producer ends.
@@ -158,7 +160,7 @@ func (p *Producer) callOnce(c *putCall) error {
 		return p.refuse(c.entries[0], err)
 	}
 	p.failures++
-	p.pause = time.Now().Add(backoff(p.failures, p.where.RetryBackoff, p.where.RetryBackoffMax))
+	p.pause = time.Now().Add(pause.Backoff(p.failures, p.where.RetryBackoff, p.where.RetryBackoffMax))
 	for i := len(c.entries) - 1; i >= 0; i-- {
 		if err := p.again(c.entries[i], class, err); err != nil {
 			return err
@@ -217,7 +219,7 @@ func (p *Producer) settle(c *putCall) error {
 		}
 	}
 	wait := func(refusals int) time.Duration {
-		return backoff(refusals, p.where.RetryBackoff, p.where.RetryBackoffMax)
+		return pause.Backoff(refusals, p.where.RetryBackoff, p.where.RetryBackoffMax)
 	}
 	for _, o := range c.outlets {
 		if o.taken+o.refused > 0 {

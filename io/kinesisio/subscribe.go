@@ -16,6 +16,8 @@ import (
 	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 	"github.com/aws/smithy-go/transport/http/protocol/awsjson"
+
+	"github.com/streaming-etl/streaming-etl/io/internal/pause"
 )
 
 // silence is how long a subscription may be without an event: the service
@@ -56,7 +58,7 @@ func (r *Reader) subscribe(ctx context.Context, s *shard) error {
 			return r.lost(ctx, s, r.opts.errorOf(r.client, "SubscribeToShard", s.id, failures, err))
 		}
 		r.counts.retries.Add(1)
-		if err := sleep(ctx, backoff(failures, r.opts.RetryBackoff, r.opts.RetryBackoffMax)); err != nil {
+		if err := pause.Sleep(ctx, pause.Backoff(failures, r.opts.RetryBackoff, r.opts.RetryBackoffMax)); err != nil {
 			return err
 		}
 	}

@@ -12,6 +12,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/streaming-etl/streaming-etl/io/internal/pause"
 )
 
 // checkTimeout bounds Check, checkRequests one request in it.
@@ -146,7 +148,7 @@ func (a *admin) coordinator(ctx context.Context, id string) error {
 func (a *admin) patiently(ctx context.Context, once func() error) error {
 	for attempt := 1; ; attempt++ {
 		err := once()
-		if err == nil || !kerr.IsRetriable(err) || sleep(ctx, backoff(attempt, a.opts.RetryBackoff, time.Second)) != nil {
+		if err == nil || !kerr.IsRetriable(err) || pause.Sleep(ctx, pause.Backoff(attempt, a.opts.RetryBackoff, time.Second)) != nil {
 			return err
 		}
 	}

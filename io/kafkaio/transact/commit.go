@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/streaming-etl/streaming-etl/io/internal/pause"
 )
 
 // Outcome counts what a Commit did.
@@ -146,7 +148,7 @@ func (c *Committer) commit(ctx context.Context, number int, blocks []Block) (out
 			l.gone = err
 			return out, err
 		}
-		wait := backoff(attempt, c.opts.RetryBackoff, c.opts.RetryBackoffMax)
+		wait := pause.Backoff(attempt, c.opts.RetryBackoff, c.opts.RetryBackoffMax)
 		spent := time.Since(first)
 		if kind == missing && spent+wait > min(missingDeadline, c.opts.RetryDeadline) {
 			return out, fault{err}
@@ -155,7 +157,7 @@ func (c *Committer) commit(ctx context.Context, number int, blocks []Block) (out
 			return out, fmt.Errorf("tried %d times in %s: %w", attempt, spent.Round(time.Millisecond), err)
 		}
 		out.Retries++
-		if sleep(ctx, wait) != nil {
+		if pause.Sleep(ctx, wait) != nil {
 			return out, context.Cause(ctx)
 		}
 	}

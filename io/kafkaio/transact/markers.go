@@ -8,6 +8,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/streaming-etl/streaming-etl/io/internal/pause"
 )
 
 // Bounds of reading a lane's last marker.
@@ -100,7 +102,7 @@ func (m *markers) stableEnd(ctx context.Context, lane int) (int64, error) {
 		if stable >= end {
 			return stable, nil
 		}
-		if err := sleep(ctx, stableWait+backoff(attempt, stableWait, stableWaitMax)); err != nil {
+		if err := pause.Sleep(ctx, stableWait+pause.Backoff(attempt, stableWait, stableWaitMax)); err != nil {
 			return 0, fmt.Errorf("a transaction is open from offset %d on: %w", stable, err)
 		}
 	}

@@ -1,4 +1,5 @@
-package elasticsearchio
+// Package pause is how clients wait between two attempts.
+package pause
 
 import (
 	"context"
@@ -6,10 +7,10 @@ import (
 	"time"
 )
 
-// backoff returns how long to wait after the given failed attempt (1 for the
+// Backoff returns how long to wait after the given failed attempt (1 for the
 // first): a random part of a bound that doubles from least to most. With the
 // whole of the wait left to chance, callers that failed together spread best.
-func backoff(attempt int, least, most time.Duration) time.Duration {
+func Backoff(attempt int, least, most time.Duration) time.Duration {
 	bound := most
 	if attempt < 32 {
 		bound = min(most, least<<(attempt-1))
@@ -17,8 +18,8 @@ func backoff(attempt int, least, most time.Duration) time.Duration {
 	return rand.N(max(bound, 0) + 1)
 }
 
-// sleep waits for d or for the end of ctx, whose error it then returns.
-func sleep(ctx context.Context, d time.Duration) error {
+// Sleep waits for d or for the end of ctx, whose error it then returns.
+func Sleep(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return ctx.Err()
 	}
