@@ -38,6 +38,7 @@ type Config struct {
 	Readers int
 	// ReadMaxBytes is how much a slot reads in a firing.
 	ReadMaxBytes int
+	Deduplicate  Deduplicate
 	Kinesis      kinesisio.Options
 	// Kafka is the source instead of Kinesis where Route.Source says so.
 	Kafka kafkaio.Options
@@ -113,6 +114,7 @@ func FromProperties(p *property.Set, embedded bool) (Config, error) {
 		Compression:  p.Get("ParquetCompression"),
 		TargetBytes:  p.Size("OutputFileTargetSizeMb"),
 		RollInterval: p.Duration("OutputFileRollIntervalMs"),
+		Deduplicate:  Deduplicate{Field: p.Get("InputDeduplicateBy"), Window: p.Duration("InputDeduplicateWindowMs")},
 	}
 	if c.Parallelism == 0 {
 		c.Parallelism = runtime.GOMAXPROCS(0)

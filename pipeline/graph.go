@@ -43,6 +43,7 @@ const (
 	CounterDead      = "s3/dead_letters_committed"
 	CounterFiles     = "s3/files_committed"
 
+	counterDoubles       = "source/doubles"
 	counterKafka         = "kafka/records_committed"
 	counterKafkaWritten  = "kafka/records_written"
 	counterElasticsearch = "elasticsearch/records_written"
@@ -53,7 +54,7 @@ const (
 
 // Counters are the names of all counters that Counted needs.
 func Counters() []string {
-	return []string{CounterRead, CounterDelivered, CounterDead, CounterFiles,
+	return []string{CounterRead, counterDoubles, CounterDelivered, CounterDead, CounterFiles,
 		counterKafka, counterKafkaWritten, counterElasticsearch, counterKinesis, counterKafkaDead, counterDeadWritten}
 }
 
@@ -61,7 +62,7 @@ func Counters() []string {
 // nothing yet are not among Progress.Sinks.
 func Counted(by map[string]int64) Progress {
 	p := Progress{
-		Read: by[CounterRead], Files: by[CounterFiles],
+		Read: by[CounterRead], Doubles: by[counterDoubles], Files: by[CounterFiles],
 		DeadLetters: by[CounterDead] + by[counterKafkaDead] + by[counterDeadWritten],
 		Sinks:       map[string]int64{},
 	}

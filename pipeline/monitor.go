@@ -58,6 +58,8 @@ type Progress struct {
 	Files, FileBytes int64
 	// Repeated counts commits that turned out to be done already.
 	Repeated int64
+	// Doubles counts records that were dropped as doubles; they are not among Read.
+	Doubles int64
 }
 
 // PartitionCount is what one partition got.
@@ -255,6 +257,16 @@ func (m *Monitor) read(records, bytes int64) {
 	defer m.mu.Unlock()
 	m.progress.Read += records
 	m.progress.ReadBytes += bytes
+}
+
+// dropped notes doubles that the reader did not pass on.
+func (m *Monitor) dropped(records int64) {
+	if m == nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.progress.Doubles += records
 }
 
 // taken notes records that the router has taken.

@@ -26,6 +26,8 @@ type process struct {
 	attempt int64
 	// order numbers and sorts the blocks of lanes on the local runner.
 	order laneOrder
+	// seen has the values that slots have seen (*seenValues), by slot.
+	seen sync.Map
 
 	mu sync.Mutex
 	// shared holds what the steps share, by kind and name; closers end it.

@@ -27,25 +27,36 @@ const idleInterval = 100 * time.Millisecond
 type readFn struct {
 	Config    Config
 	Positions state.Value[[]byte]
-	Tick      timers.ProcessingTime
+	// Seen, Seen0 and Seen1 make a seenState.
+	Seen         state.Value[[]byte]
+	Seen0, Seen1 state.Bag[[]byte]
+	Tick         timers.ProcessingTime
 
 	job     *process
 	metrics readMetrics
+	// lags is what was told of how far slots are behind.
+	lags map[int]*toldLags
 	// err is why a firing of this bundle failed; FinishBundle returns it.
 	err error
 }
 
 type readMetrics struct {
-	records, bytes beam.Counter
+	records, bytes, doubles beam.Counter
 }
 
 func newReadFn(c Config) *readFn {
-	return &readFn{Config: c, Positions: state.MakeValueState[[]byte]("positions"), Tick: timers.InProcessingTime("tick")}
+	return &readFn{
+		Config: c, Positions: state.MakeValueState[[]byte]("positions"), Tick: timers.InProcessingTime("tick"),
+		Seen: state.MakeValueState[[]byte]("seen"), Seen0: state.MakeBagState[[]byte]("seen0"), Seen1: state.MakeBagState[[]byte]("seen1"),
+	}
 }
 
 func (f *readFn) Setup() {
 	f.job = processFor(f.Config.JobID)
-	f.metrics = readMetrics{records: beam.NewCounter("source", "records"), bytes: beam.NewCounter("source", "bytes")}
+	f.lags = map[int]*toldLags{}
+	f.metrics = readMetrics{
+		records: beam.NewCounter("source", "records"), bytes: beam.NewCounter("source", "bytes"), doubles: beam.NewCounter("source", "doubles"),
+	}
 }
 
 // ProcessElement takes a slot when it has no state yet: after a restore the
@@ -98,7 +109,7 @@ func (f *readFn) OnTimer(ctx context.Context, sp state.Provider, tp timers.Provi
 	if f.err != nil {
 		return // the bundle has failed
 	}
-	f.err = f.fire(ctx, sp, tp, emit, func(positions []byte) {
+	f.err = f.fire(ctx, sp, tp, key, emit, func(positions []byte) {
 		if f.Config.commitsOffsets() {
 			offsets(key, positions)
 		}
@@ -111,7 +122,7 @@ func (f *readFn) FinishBundle(_ context.Context, _ func(batch.Batch), _ func(int
 	return f.job.monitor.failed(f.err)
 }
 
-func (f *readFn) fire(ctx context.Context, sp state.Provider, tp timers.Provider, emit func(batch.Batch), moved func(positions []byte)) error {
+func (f *readFn) fire(ctx context.Context, sp state.Provider, tp timers.Provider, key int64, emit func(batch.Batch), moved func(positions []byte)) error {
 	old, known, err := f.Positions.Read(sp)
 	if err != nil {
 		return fmt.Errorf("read slot state: %w", err)
@@ -134,6 +145,7 @@ func (f *readFn) fire(ctx context.Context, sp state.Provider, tp timers.Provider
 		return nil
 	}
 	defer f.job.monitor.fired()
+	f.tellLags(ctx, s.Slot.Index)
 	limit := f.job.monitor.allowance(f.Config.ReadMaxBytes)
 	if limit == 0 {
 		f.Tick.Set(tp, time.Now().Add(idleInterval))
@@ -143,8 +155,20 @@ func (f *readFn) fire(ctx context.Context, sp state.Provider, tp timers.Provider
 	if err != nil {
 		return fmt.Errorf("%s: %w", f.Config.sourceProperty(), err)
 	}
+	if d := f.Config.Deduplicate; d.Field != "" {
+		seen := seenState{f.Seen, [2]state.Bag[[]byte]{f.Seen0, f.Seen1}}
+		dropped, err := seen.drop(sp, f.job, key, d, fired.Batches)
+		if err != nil {
+			return err
+		}
+		f.metrics.doubles.Inc(ctx, dropped)
+		f.job.monitor.dropped(dropped)
+	}
 	var records, bytes int64
 	for _, b := range fired.Batches {
+		if b.Len() == 0 {
+			continue // all of it were doubles
+		}
 		records += int64(b.Len())
 		bytes += int64(len(b.Data))
 		emit(b)

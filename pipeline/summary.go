@@ -38,6 +38,9 @@ func (s Summary) Print(w io.Writer) error {
 	for _, name := range slices.Sorted(maps.Keys(p.Sinks)) {
 		rows = append(rows, [2]string{"  " + name, Number(p.Sinks[name]) + " records"})
 	}
+	if p.Doubles > 0 {
+		rows = append(rows, [2]string{"doubles", Number(p.Doubles) + " records dropped"})
+	}
 	rows = append(rows, [][2]string{
 		{"dead letters", deadText(p.DeadLetters, s.Reasons)},
 		{"files", fmt.Sprintf("%s, %s", Number(p.Files), Bytes(p.FileBytes))},

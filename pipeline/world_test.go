@@ -131,7 +131,7 @@ func testConfig(flags []string) (Config, error) {
 }
 
 // runUntil runs the job until feed has sent its records and the job has read as
-// many as feed says, then stops it as a signal would.
+// many as feed says, doubles included, then stops it as a signal would.
 func runUntil(t testing.TB, c Config, feed func(context.Context) (int, error)) (Summary, error) {
 	t.Helper()
 	guard, cancel := context.WithTimeout(t.Context(), patience)
@@ -154,7 +154,7 @@ func runUntil(t testing.TB, c Config, feed func(context.Context) (int, error)) (
 	sum, err := RunDirect(ctx, c, DirectOptions{Out: t.TempDir(), Progress: func(p Progress) {
 		mu.Lock()
 		defer mu.Unlock()
-		if sentAll && p.Read >= int64(sent) {
+		if sentAll && p.Read+p.Doubles >= int64(sent) {
 			stop()
 		}
 	}})

@@ -99,6 +99,23 @@ func (b *Batch) Append(payload []byte, seq, sub uint32, arrival int64) {
 	b.Records = append(b.Records, Record{End: uint32(len(b.Data)), Seq: seq, Sub: sub, Arrival: arrival})
 }
 
+// Without returns a batch of its own memory without the records of the given
+// indexes, which ascend.
+func (b Batch) Without(records []int) Batch {
+	out := b
+	out.Data, out.Records = make([]byte, 0, len(b.Data)), make([]Record, 0, len(b.Records)-len(records))
+	for i, r := range b.Records {
+		if len(records) > 0 && records[0] == i {
+			records = records[1:]
+			continue
+		}
+		out.Data = append(out.Data, b.bytes(i)...)
+		r.End = uint32(len(out.Data))
+		out.Records = append(out.Records, r)
+	}
+	return out
+}
+
 // version is the first byte of an encoded batch. Batches live in savepoints
 // only where a runner buffers a stage's input.
 const version = 2

@@ -3,6 +3,7 @@ package batch
 import (
 	"errors"
 	"reflect"
+	"slices"
 	"testing"
 )
 
@@ -147,4 +148,33 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("got %+v, want %+v", again, b)
 		}
 	})
+}
+
+func TestWithoutSomeRecords(t *testing.T) {
+	for _, b := range []Batch{sample(), offsets()} {
+		whole := Encode(b)
+		for _, drop := range [][]int{{}, {0}, {1}, {2}, {0, 2}, {0, 1, 2}} {
+			got := b.Without(drop)
+			n := 0
+			for i := range b.Records {
+				if slices.Contains(drop, i) {
+					continue
+				}
+				if string(got.Payload(n)) != string(b.Payload(i)) || string(got.RawMeta(n)) != string(b.RawMeta(i)) || got.Seq(n) != b.Seq(i) ||
+					got.Records[n].Sub != b.Records[i].Sub || got.Records[n].Arrival != b.Records[i].Arrival {
+					t.Errorf("without %d: record %d differs from %d", drop, n, i)
+				}
+				n++
+			}
+			if got.Len() != n {
+				t.Errorf("without %d: %d records, want %d", drop, got.Len(), n)
+			}
+			if _, err := Decode(Encode(got)); err != nil {
+				t.Errorf("without %d: %v", drop, err)
+			}
+		}
+		if !reflect.DeepEqual(Encode(b), whole) {
+			t.Error("the batch itself has changed")
+		}
+	}
 }

@@ -37,7 +37,7 @@ func TestReadsEverythingFromTheBeginning(t *testing.T) {
 			got.once(next)
 			for i, r := range readers {
 				for _, l := range r.Lags() {
-					if int(l.Partition)%count != i || l.Lag != 0 {
+					if n, err := strconv.Atoi(l.Shard); err != nil || n%count != i || l.Behind != 0 {
 						t.Errorf("slot %d has %+v", i, l)
 					}
 				}

@@ -1,6 +1,11 @@
 package kafkaio
 
-import "sync/atomic"
+import (
+	"strconv"
+	"sync/atomic"
+
+	"github.com/streaming-etl/streaming-etl/io/slots"
+)
 
 // counters are updated by the fetchers.
 type counters struct {
@@ -28,15 +33,6 @@ type Stats struct {
 	// as it was in the broker's last answer, or to where they are to stop.
 	CaughtUp bool
 	// Lag is the largest of the partitions' lags.
-	Lag int64
-}
-
-// PartitionLag is how far one partition is behind.
-type PartitionLag struct {
-	Topic     string
-	Partition int32
-	// Lag is how many offsets lie between what was delivered and the end, as
-	// the broker told it last; control records and gaps count too.
 	Lag int64
 }
 
@@ -80,13 +76,15 @@ func (r *Reader) lag(p *partition) int64 {
 	return max(0, end-at.next)
 }
 
-// Lags returns the lag of each partition, in the order of topics and numbers.
-func (r *Reader) Lags() []PartitionLag {
+// Lags returns the lag of each partition, in the order of topics and numbers:
+// how many offsets lie between what was delivered and the end, as the broker
+// told it last; control records and gaps count too.
+func (r *Reader) Lags() []slots.Lag {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	out := make([]PartitionLag, len(r.turns))
+	out := make([]slots.Lag, len(r.turns))
 	for i, p := range r.turns {
-		out[i] = PartitionLag{Topic: p.key.topic, Partition: p.key.number, Lag: r.lag(p)}
+		out[i] = slots.Lag{Source: p.key.topic, Shard: strconv.Itoa(int(p.key.number)), Behind: r.lag(p)}
 	}
 	return out
 }

@@ -3,6 +3,8 @@ package kinesisio
 import (
 	"sync/atomic"
 	"time"
+
+	"github.com/streaming-etl/streaming-etl/io/slots"
 )
 
 // counters are updated by the fetchers.
@@ -82,15 +84,15 @@ func (s *Stats) add(o Stats) {
 	s.Lag = max(s.Lag, o.Lag)
 }
 
-// Behind returns the lag of each shard that is being read, in the order of
-// their ids.
-func (r *Reader) Behind() []ShardLag {
+// Lags returns how many milliseconds each shard that is being read is behind
+// its tip (MillisBehindLatest of its last answer), in the order of their ids.
+func (r *Reader) Lags() []slots.Lag {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var out []ShardLag
+	var out []slots.Lag
 	for _, t := range r.turns {
 		if t.polled && !t.delivered.finished {
-			out = append(out, ShardLag{Stream: r.source, Shard: t.id, Lag: t.lag})
+			out = append(out, slots.Lag{Source: r.source, Shard: t.id, Behind: t.lag.Milliseconds()})
 		}
 	}
 	return out

@@ -22,20 +22,11 @@ const maxStreams = 1000
 // at any time and from any goroutine.
 type Monitor interface {
 	slots.Finisher
+	slots.Lagger
 	// Stats returns the present counts, of all streams together.
 	Stats() Stats
-	// Lag is the largest of Behind.
+	// Lag is the largest of Lags.
 	Lag() time.Duration
-	// Behind returns how far each shard that is being read is behind its tip.
-	Behind() []ShardLag
-}
-
-// ShardLag is a shard's distance from its tip in time (MillisBehindLatest), by
-// its last answer.
-type ShardLag struct {
-	// Stream is the stream's name, Shard the shard's id.
-	Stream, Shard string
-	Lag           time.Duration
 }
 
 // Streams returns the options of each stream that Stream names.
@@ -203,11 +194,11 @@ func (s *streams) Stats() Stats {
 // Lag returns the largest lag of a shard.
 func (s *streams) Lag() time.Duration { return s.Stats().Lag }
 
-// Behind returns the lag of each shard.
-func (s *streams) Behind() []ShardLag {
-	var out []ShardLag
+// Lags returns the lag of each shard.
+func (s *streams) Lags() []slots.Lag {
+	var out []slots.Lag
 	for _, r := range s.readers {
-		out = append(out, r.Behind()...)
+		out = append(out, r.Lags()...)
 	}
 	return out
 }

@@ -80,10 +80,10 @@ func TestSeveralStreamsAreOneSource(t *testing.T) {
 		t.Errorf("stats %+v", s)
 	}
 	trips.eventually("all shards tell how far behind they are", func() bool {
-		behind := append(readers[0].(Monitor).Behind(), readers[1].(Monitor).Behind()...)
+		behind := append(readers[0].(Monitor).Lags(), readers[1].(Monitor).Lags()...)
 		names := map[string]bool{}
 		for _, b := range behind {
-			names[b.Stream] = true
+			names[b.Source] = true
 		}
 		return len(behind) == 5 && names["trips"] && names["rides"] && readers[0].(Monitor).Lag() == 0
 	})

@@ -52,6 +52,21 @@ type Finisher interface {
 	Done() bool
 }
 
+// Lagger is what a Reader can be besides, if it knows how far it is behind.
+type Lagger interface {
+	// Lags returns the lag of each shard or partition that is being read. It
+	// may be called while another method runs.
+	Lags() []Lag
+}
+
+// Lag is how far a reader is behind the tip of one shard or partition.
+type Lag struct {
+	// Source names the stream or topic, Shard the shard or partition.
+	Source, Shard string
+	// Behind is in milliseconds (Kinesis) or in offsets (Kafka).
+	Behind int64
+}
+
 // Source opens readers. Positions are what Drain returned, nil for a slot that was never read.
 type Source interface {
 	Open(ctx context.Context, slot Slot, positions []byte) (Reader, error)
@@ -119,6 +134,8 @@ type entry struct {
 	positions []byte
 	fired     time.Time
 	closed    bool
+	// behind is the largest of the reader's lags when they were asked for last. Pool.mu guards it.
+	behind int64
 }
 
 // NewPool returns a pool without readers.
@@ -168,6 +185,28 @@ func (p *Pool) Fire(ctx context.Context, src Source, s State, limit int) (Firing
 	return Firing{Batches: batches, State: s, More: more}, nil
 }
 
+// Lags returns how far the slot's reader is behind, nothing if it is not open
+// in this process or does not know; and the largest lag of all readers here,
+// as their slots' last Lags had it.
+func (p *Pool) Lags(slot int) (lags []Lag, furthest int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if e := p.open[slot]; e != nil && e.mu.TryLock() {
+		if l, ok := e.reader.(Lagger); ok {
+			lags = l.Lags()
+		}
+		e.mu.Unlock()
+		e.behind = 0
+		for _, l := range lags {
+			e.behind = max(e.behind, l.Behind)
+		}
+	}
+	for _, e := range p.open {
+		furthest = max(furthest, e.behind)
+	}
+	return lags, furthest
+}
+
 // Done says that the readers of all slots are open here, that each is a
 // Finisher, and that all are done. What their last firings returned may still
 // be on its way.
@@ -203,7 +242,7 @@ func (p *Pool) entry(index int) *entry {
 		}
 		if e.reader != nil && p.now().Sub(e.fired) > idleClose {
 			go e.reader.Close()
-			e.reader = nil
+			e.reader, e.behind = nil, 0
 		}
 		e.mu.Unlock()
 	}

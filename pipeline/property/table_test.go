@@ -95,6 +95,7 @@ func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 		"OutputKinesisStream": "", "OutputStreamRegion": "", "OutputStreamEndpoint": "", "OutputKinesisPartitionKey": "{trip_id}",
 		"OutputKinesisExplicitHashKey": "", "OutputKinesisAggregation": "false", "OutputRoleArn": "", "OutputKinesisPositionField": "",
 		"InputRoleArn": "", "InputStreamConsumer": "", "InputKeyOrder": "false", "InputIdlePollIntervalMs": "1000",
+		"InputDeduplicateBy": "", "InputDeduplicateWindowMs": "900000",
 	}
 	s, err := Load(Sources{})
 	if err != nil {

@@ -1,0 +1,95 @@
+package pipeline
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+)
+
+// What a writer sends again is dropped, over resharding too where a key stays
+// with its reader; what has no value to look at is not.
+func TestDoublesInAStreamAreDropped(t *testing.T) {
+	lines := sampleTrips(t, 6_000)
+	records := tripRecords(lines)
+	for _, readers := range []int{1, 3} {
+		t.Run(fmt.Sprintf("%d readers", readers), func(t *testing.T) {
+			w := newWorld(t, 4)
+			c := configure(t, w.flags(fmt.Sprintf("--InputReaders=%d", readers), "--InputDeduplicateBy=trip_id",
+				"--InputKeyOrder=true", "--InputDiscoveryIntervalMs=100")...)
+			nameless := record{"any", []byte(`{"type":"trip"}`)}
+			from := time.Now()
+			for i, part := range [][]record{records[:4_000], records[2_000:], records[:3_000], {nameless, nameless}} {
+				if _, err := w.put(t.Context(), part); err != nil {
+					t.Fatal(err)
+				}
+				if i == 1 {
+					if err := w.merge(t.Context(), 1); err != nil { // over a border of slots
+						t.Fatal(err)
+					}
+				}
+			}
+			sum, err := runUntil(t, c, already(4_000+4_000+3_000+2))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if p := sum.Progress; p.Doubles != 5_000 || p.Read != 6_002 || p.DeadLetters != 2 {
+				t.Errorf("%+v, want 5,000 doubles, 6,002 read and 2 dead letters", p)
+			}
+			w.delivered(t, expect(t, lines), "", from, time.Now())
+		})
+	}
+}
+
+// A value is known for as long as the window says, by arrival.
+func TestAValueIsForgottenAfterTheWindow(t *testing.T) {
+	lines := sampleTrips(t, 4)
+	var clock clock
+	w := newWorld(t, 1, clock.option())
+	for i, step := range []struct {
+		ago  time.Duration
+		trip int
+	}{
+		{100 * time.Minute, 0},
+		{95 * time.Minute, 0}, // known
+		{88 * time.Minute, 1}, // a generation has begun
+		{80 * time.Minute, 0}, // known
+		{75 * time.Minute, 2}, // another one: the first is forgotten
+		{74 * time.Minute, 2}, // known
+		{60 * time.Minute, 0}, // not known
+	} {
+		clock.set(-step.ago)
+		if _, err := w.put(t.Context(), tripRecords(lines[step.trip:step.trip+1])); err != nil {
+			t.Fatalf("step %d: %v", i, err)
+		}
+	}
+	c := configure(t, w.flags("--InputReaders=1", "--InputDeduplicateBy=trip_id", "--InputDeduplicateWindowMs=600000")...)
+	c.Kinesis.MaxRecordsPerCall = 1
+	c.ReadMaxBytes = 1 // a generation begins between two firings
+	sum, err := runUntil(t, c, already(7))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := sum.Progress; p.Doubles != 3 || p.Read != 4 {
+		t.Errorf("%+v, want 3 doubles and 4 others", p)
+	}
+}
+
+func TestSavedSightingsAreReadOrRefused(t *testing.T) {
+	s := seenValues{tag: 7, newer: 1, since: 1514768400000}
+	header := s.header()
+	var got seenValues
+	if err := got.read(header); err != nil || !bytes.Equal(got.header(), header) {
+		t.Errorf("%x became %x: %v", header, got.header(), err)
+	}
+	newer := slices.Clone(header)
+	newer[0]++
+	third := slices.Clone(header)
+	third[9] = 2
+	for _, bad := range [][]byte{{}, header[:len(header)-1], append(slices.Clone(header), 0), newer, third} {
+		if err := new(seenValues).read(bad); err == nil {
+			t.Errorf("%x is taken", bad)
+		}
+	}
+}
