@@ -25,14 +25,20 @@ import (
 	"github.com/streaming-etl/streaming-etl/stack"
 )
 
-// awayRestarts are the restarts of the job while its sink is away. The first is from the last checkpoint that may be
-// committed; from the second on there are several that are not.
-const awayRestarts = 3
+// A sink is away until so many checkpoints in a row have blocks of their own, each followed by a restart, or until it is
+// plain that they never will.
+const (
+	awayCheckpoints = 3
+	awayRestarts    = 12
+	// awayGrowth is how many bytes of state tell that a checkpoint has blocks which the one before it has not. The rest
+	// of the state is smaller.
+	awayGrowth = 64 << 10
+)
 
 // TestSinkAwayOverRestarts has checkpoints complete of which nothing can be committed, each followed by a restart. With
 // as many buffers for stable input as Beam has by default, the blocks of two checkpoints then lie in one buffer, and
 // those of the checkpoint between them come after both: the lanes' numbers find it. With the job's own number nothing is
-// lost, doubled or out of order. Nothing here is left to chance.
+// lost, doubled or out of order. A checkpoint without blocks between them would hide it, so they are looked at.
 func TestSinkAwayOverRestarts(t *testing.T) {
 	l := theLab(t)
 	away := *l
@@ -95,20 +101,37 @@ func (r *run) sinkAway(t *testing.T) {
 	}
 	t.Cleanup(resume) // before the job is canceled; twice does no harm
 	r.damage()
-	for range awayRestarts {
-		// A step that waits to commit takes part in no other checkpoint, so there is one at most after each restart.
-		s := r.status(t)
+	var grown []int64
+	sizes := map[int64]int64{} // by checkpoint
+	s, restarts := r.status(t), 0
+	for row := 0; row < awayCheckpoints; restarts++ {
+		if restarts == awayRestarts {
+			t.Fatalf("checkpoints grew by %d bytes over %d restarts, want %d in a row that grow by %d",
+				grown, restarts, awayCheckpoints, awayGrowth)
+		}
+		if last := s.Checkpoints.Last; last != nil {
+			sizes[last.ID] = last.Size
+		}
 		for _, worker := range r.lab.cluster.WorkerPIDs() {
 			_ = syscall.Kill(worker, syscall.SIGKILL) // it may have gone with another one
 		}
-		r.restarted(t, s.Restarts)
+		// A step that waits to commit takes part in no other checkpoint: there is one at most after each restart. What
+		// the cluster says of checkpoints may be seconds old, but all of it is of one time.
+		before := s.Checkpoints.Restored
 		r.await(t, "a checkpoint after the restart", func() bool {
-			return r.status(t).Checkpoints.Completed > s.Checkpoints.Completed
+			s = r.status(t)
+			c := s.Checkpoints
+			return c.Restored > before && c.From != nil && c.Last != nil && c.Last.ID > c.From.ID
 		})
+		base, known := sizes[s.Checkpoints.From.ID] // not if one completed before the kill and after the look
+		growth := s.Checkpoints.Last.Size - base
+		if row++; !known || growth < awayGrowth {
+			row = 0
+		}
+		grown = append(grown, growth)
 	}
-	s := r.status(t)
-	t.Logf("%d restarts, %d checkpoints completed, when the sink has been away for %s",
-		s.Restarts, s.Checkpoints.Completed, seconds(time.Since(r.damaged)))
+	t.Logf("%d restarts, checkpoints grew by %d bytes, when the sink has been away for %s",
+		restarts, grown, seconds(time.Since(r.damaged)))
 	resume()
 	if err := broker.AwaitReady(t.Context()); err != nil {
 		t.Fatal(err)

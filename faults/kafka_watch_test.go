@@ -32,12 +32,13 @@ type topicWatch struct {
 }
 
 // An origin is what trips are read from. Those of a stream have no headers, timestamps of their arrival, and no order
-// by key.
+// by key where they were not sent by key.
 type origin int
 
 const (
 	fromTopic origin = iota
 	fromStream
+	fromKeyedStream
 )
 
 // A span are trips by number.
@@ -208,7 +209,7 @@ func (v *topicVerdict) check(typ string, r *stack.KafkaRecord) {
 	switch {
 	case known && last.partition != r.Partition:
 		v.fault("%s: trip %d of key %s is in another partition than trip %d", at, id, key, last.number)
-	case known && last.number > id && !repeated && v.origin == fromTopic:
+	case known && last.number > id && !repeated && v.origin != fromStream:
 		v.disordered++
 		v.fault("%s: trip %d of key %s comes after trip %d", at, id, key, last.number)
 	}
@@ -217,7 +218,7 @@ func (v *topicVerdict) check(typ string, r *stack.KafkaRecord) {
 
 // checkOrigin compares what a record has of the one that it was made of.
 func (v *topicVerdict) checkOrigin(at string, id int64, r *stack.KafkaRecord) {
-	if v.origin == fromStream {
+	if v.origin != fromTopic {
 		if len(r.Headers) > 0 {
 			v.fault("%s: trip %d has headers %q", at, id, r.Headers)
 		}

@@ -85,7 +85,7 @@ func TestStreamToAllSinksWithKills(t *testing.T) {
 	r.topics.origin = fromStream
 	r.toIndices(t, poison{})
 	r.sinks = append(r.sinks, "--OutputKinesisStream="+copiesName, "--OutputStreamEndpoint="+fake.URL(), "--OutputKinesisPartitionKey="+keyTemplate)
-	copies := startStreamWatch(t, r)
+	copies := startStreamWatch(t, r, "")
 	r.outlets = append(r.outlets, copies)
 	r.cancelAtEnd(t)
 	r.submit(t, l.jar, taskManagers*slotsEach, "")
