@@ -28,7 +28,8 @@ lint: ## checks formatting, vet and staticcheck
 bench: ## runs the benchmarks of the parts: decode, block, Parquet, the whole path outside Beam, sources, sinks
 	go test -run '^$$' -bench 'Decode|Block|Parquet|Path' -benchtime 2s -cpu 1 \
 		./transforms/decode ./transforms/block ./transforms/file ./transforms/route
-	go test -run '^$$' -bench 'Write|Unpack|Fetch' -benchtime 2s -cpu 1 ./io/elasticsearchio ./io/kafkaio ./io/kinesisio
+	go test -run '^$$' -bench 'Write|Unpack|Fetch|Read|ggregate|Put$$' -benchtime 2s -cpu 1 ./io/elasticsearchio ./io/kafkaio ./io/kinesisio
+	go test -run '^$$' -bench AtLimits -benchtime 1x ./io/kinesisio
 
 .PHONY: fuzz
 fuzz: ## runs each fuzz target for FUZZTIME (default 20s)

@@ -26,7 +26,8 @@ func TestDoublesOfAStreamAreDropped(t *testing.T) {
 	writer.fromStream(fake.URL())
 	writer.feed = startFeed(t, newStreamSender(t, l.trips, fake.URL()), number(t, rateVariable, defaultKafkaRate))
 	writer.sinks = append(writer.sinks, "--OutputKinesisStream="+copiesName, "--OutputStreamEndpoint="+fake.URL(),
-		"--OutputKinesisPartitionKey="+keyTemplate, "--OutputKinesisPositionField="+positionField)
+		"--OutputKinesisPartitionKey="+keyTemplate, "--OutputKinesisPositionField="+positionField,
+		"--DeadLetterBucket=s3://"+bucketName+"/refused/"+t.Name()+"/", "--OutputBucketEndpoint="+l.s3.Endpoint())
 	copies := startStreamWatch(t, writer, positionField)
 	writer.outlets = append(writer.outlets, copies)
 	writer.cancelAtEnd(t)

@@ -33,6 +33,7 @@ func (c *Config) writeKinesis(p *property.Set) {
 		Producer: kinesisio.ProducerOptions{
 			Stream: p.Get("OutputKinesisStream"), Region: p.Get("OutputStreamRegion"), Endpoint: p.Get("OutputStreamEndpoint"),
 			Aggregate: p.Bool("OutputKinesisAggregation"), RoleARN: p.Get("OutputRoleArn"),
+			MaxRecordBytes: int(p.Size("OutputKinesisMaxRecordMb")),
 		},
 		PartitionKey: p.Get("OutputKinesisPartitionKey"), ExplicitHashKey: p.Get("OutputKinesisExplicitHashKey"),
 		PositionField: p.Get("OutputKinesisPositionField"),

@@ -59,6 +59,10 @@ func kinesisSink() []Property {
 			Doc: "Adds a field of this name to each event, with its position in the source: the same whenever the event is written again, so that readers can tell doubles. The schema must not have such a field.",
 		},
 		{
+			Name: "OutputKinesisMaxRecordMb", Group: groupKinesisSink, Kind: Megabytes, Default: "1", Min: 1, Max: 10,
+			Doc: "The largest record that the stream is set up to take, partition key included; an event above it is a dead letter.",
+		},
+		{
 			Name: "OutputKinesisAggregation", Group: groupKinesisSink, Kind: Bool, Default: "false",
 			Doc: "Packs many events into a record, as the Kinesis Producer Library does: the way past 1,000 events a second and shard. Readers must take them apart, as the client libraries and this application do.",
 		},

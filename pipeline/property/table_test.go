@@ -93,7 +93,7 @@ func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 		"ElasticsearchBulkFlushInterval": "1000", "ElasticsearchConcurrency": "4", "ElasticsearchDeadLetterIndex": "dead-letters",
 
 		"OutputKinesisStream": "", "OutputStreamRegion": "", "OutputStreamEndpoint": "", "OutputKinesisPartitionKey": "{trip_id}",
-		"OutputKinesisExplicitHashKey": "", "OutputKinesisAggregation": "false", "OutputRoleArn": "", "OutputKinesisPositionField": "",
+		"OutputKinesisExplicitHashKey": "", "OutputKinesisAggregation": "false", "OutputRoleArn": "", "OutputKinesisPositionField": "", "OutputKinesisMaxRecordMb": "1",
 		"InputRoleArn": "", "InputStreamConsumer": "", "InputKeyOrder": "false", "InputIdlePollIntervalMs": "1000",
 		"InputDeduplicateBy": "", "InputDeduplicateWindowMs": "900000",
 	}
