@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"maps"
@@ -82,8 +81,7 @@ func runFlink(ctx context.Context, p *property.Set, stdout, stderr io.Writer) in
 		}
 	}
 	if local && !pipeline.NamesNoServers(p) {
-		fmt.Fprintln(stderr, "error: --flink-rest is missing: the local Flink runs the sample only, with embedded servers")
-		return exitUsage
+		return misuse(stderr, "--flink-rest is missing: the local Flink runs the sample only, with embedded servers")
 	}
 	if local {
 		if _, err := cluster.Installed(""); err != nil {
@@ -151,8 +149,7 @@ func submitFlink(ctx context.Context, p *property.Set, jarPath string, stdout, s
 // runJobServer submits the job to a Beam job server.
 func runJobServer(ctx context.Context, p *property.Set, stdout, stderr io.Writer) int {
 	if p.Get("flink-rest") != "" {
-		fmt.Fprintln(stderr, "error: --flink-rest and --endpoint are two ways to submit: give one")
-		return exitUsage
+		return misuse(stderr, "--flink-rest and --endpoint are two ways to submit: give one")
 	}
 	initBeam()
 	job, err := pipeline.FlinkJob(ctx, p, flink.Cluster{})
@@ -262,8 +259,7 @@ func jobJar(ctx context.Context, named string, stderr io.Writer) (string, error)
 
 // jar is the subcommand that builds the job's jar.
 func jar(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	f := flag.NewFlagSet("jar", flag.ContinueOnError)
-	f.SetOutput(stderr)
+	f, asJSON := newFlags("jar")
 	out := f.String("out", "etl.jar", "the file to write")
 	arch := f.String("arch", runtime.GOARCH, "the cluster's processors: amd64, arm64 or both, separated by a comma")
 	if code, ok := parse(f, args, stderr); !ok {
@@ -273,28 +269,12 @@ func jar(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		return fail(stderr, err)
 	}
-	fmt.Fprintf(stdout, "%s, sha256 %s\n", *out, sum)
-	return exitOK
+	return tell(stdout, stderr, *asJSON, map[string]string{"jar": *out, "sha256": sum}, *out+", sha256 "+sum)
 }
 
-// parse reads the flags of a subcommand; ok is false when the command is to end with code.
-func parse(f *flag.FlagSet, args []string, stderr io.Writer) (code int, ok bool) {
-	switch err := f.Parse(args); {
-	case errors.Is(err, flag.ErrHelp):
-		return exitOK, false
-	case err != nil:
-		return exitUsage, false
-	case f.NArg() > 0:
-		fmt.Fprintf(stderr, "%s takes no argument %q\n", f.Name(), f.Arg(0))
-		return exitUsage, false
-	}
-	return exitOK, true
-}
-
-// control is a subcommand on a job that runs: savepoint, stop, cancel or status.
+// control is a subcommand on a job that runs: savepoint, stop or cancel.
 func control(ctx context.Context, name string, args []string, stdout, stderr io.Writer) int {
-	f := flag.NewFlagSet(name, flag.ContinueOnError)
-	f.SetOutput(stderr)
+	f, asJSON := newFlags(name)
 	address := f.String("flink-rest", "", "the address of the cluster's REST endpoint, host:port or a URL")
 	job := f.String("job", "", "the job's id or name; not needed where one job runs")
 	target := ""
@@ -305,8 +285,7 @@ func control(ctx context.Context, name string, args []string, stdout, stderr io.
 		return code
 	}
 	if *address == "" {
-		fmt.Fprintln(stderr, "--flink-rest is missing: the address of the cluster's REST endpoint")
-		return exitUsage
+		return misuse(stderr, "--flink-rest is missing: the address of the cluster's REST endpoint")
 	}
 	client, err := rest.New(*address, restSetting)
 	if err != nil {
@@ -331,27 +310,11 @@ func control(ctx context.Context, name string, args []string, stdout, stderr io.
 				return fail(stderr, err)
 			}
 		}
-		fmt.Fprintln(stdout, path)
+		return tell(stdout, stderr, *asJSON, map[string]string{"job": id, "savepoint": path}, path)
 	case "cancel":
 		return cancelJob(client, id, stderr)
-	case "status":
-		s, err := submit.Look(ctx, client, id, pipeline.Counters()...)
-		if err != nil {
-			return fail(stderr, err)
-		}
-		fmt.Fprintln(stdout, statusText(s))
 	}
 	return exitOK
-}
-
-func fail(stderr io.Writer, err error) int {
-	var invalid *property.Invalid
-	if errors.As(err, &invalid) {
-		fmt.Fprintln(stderr, err)
-		return exitUsage
-	}
-	fmt.Fprintln(stderr, "error:", err)
-	return exitFailure
 }
 
 func statusText(s submit.Status) string {

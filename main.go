@@ -20,7 +20,6 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
@@ -29,13 +28,6 @@ import (
 	"github.com/streaming-etl/streaming-etl/replay"
 	"github.com/streaming-etl/streaming-etl/runners/direct"
 	"github.com/streaming-etl/streaming-etl/runners/flink"
-)
-
-// Exit codes.
-const (
-	exitOK      = 0
-	exitFailure = 1
-	exitUsage   = 2
 )
 
 func main() {
@@ -57,6 +49,9 @@ func command(ctx context.Context, args, env []string, stdout, stderr io.Writer) 
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
 		name, args = args[0], args[1:]
 	}
+	if wantsJSON(args) {
+		stderr = &jsonLines{w: stderr}
+	}
 	switch name {
 	case "", "run":
 		return run(ctx, args, env, stdout, stderr)
@@ -66,13 +61,14 @@ func command(ctx context.Context, args, env []string, stdout, stderr io.Writer) 
 		return replay.Main(ctx, args, stdout, stderr)
 	case "jar":
 		return jar(ctx, args, stdout, stderr)
-	case "savepoint", "stop", "cancel", "status":
+	case "status":
+		return status(ctx, args, stdout, stderr)
+	case "savepoint", "stop", "cancel":
 		return control(ctx, name, args, stdout, stderr)
 	case "help":
 		return help(stdout, stderr)
 	}
-	fmt.Fprintf(stderr, "%s is not a command; there are run (the default), check, replay, jar, savepoint, stop, cancel, status and help\n", name)
-	return exitUsage
+	return misuse(stderr, "%s is not a command; there are %s", name, commandNames())
 }
 
 // options are the command's own flags.
@@ -85,6 +81,10 @@ func options() []property.Property {
 		{
 			Name: "out", Group: groupCommand, Kind: property.Path, Default: "out",
 			Doc: "The folder for the report and, where no source and sink are named, for the files.",
+		},
+		{
+			Name: jsonFlag, Group: groupCommand, Kind: property.Bool, Default: "false",
+			Doc: "Writes errors, and what is told on the way, as JSON for programs: an object a line.",
 		},
 	}, flinkOptions()...)
 }
@@ -185,48 +185,4 @@ func programSum() (string, error) {
 		return "", err
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
-}
-
-// progressLine shows how far the job is: in place on a terminal, elsewhere
-// as a line every few seconds.
-type progressLine struct {
-	w        io.Writer
-	terminal bool
-	start    time.Time
-	shown    time.Time
-	open     bool
-}
-
-const quietInterval = time.Second
-
-func newProgressLine(w io.Writer) *progressLine {
-	terminal := false
-	if f, ok := w.(*os.File); ok {
-		if info, err := f.Stat(); err == nil {
-			terminal = info.Mode()&os.ModeCharDevice != 0
-		}
-	}
-	return &progressLine{w: w, terminal: terminal, start: time.Now()}
-}
-
-func (l *progressLine) show(p pipeline.Progress) {
-	now := time.Now()
-	if !l.terminal && !l.shown.IsZero() && now.Sub(l.shown) < quietInterval {
-		return
-	}
-	l.shown = now
-	text := fmt.Sprintf("%6.1f s  read %s  delivered %s  dead letters %s  files %s", now.Sub(l.start).Seconds(),
-		pipeline.Number(p.Read), pipeline.Number(p.Delivered), pipeline.Number(p.DeadLetters), pipeline.Number(p.Files))
-	if l.terminal {
-		fmt.Fprintf(l.w, "\r\033[K%s", text)
-		l.open = true
-		return
-	}
-	fmt.Fprintln(l.w, text)
-}
-
-func (l *progressLine) end() {
-	if l.open {
-		fmt.Fprintln(l.w)
-	}
 }

@@ -3,6 +3,7 @@ package rest
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -15,6 +16,18 @@ type Checkpoints struct {
 	From *Checkpoint
 	// LastFailure is why a checkpoint failed last. The first ones after a start fail while tasks are being started.
 	LastFailure string
+}
+
+// CheckpointInterval returns how far apart the checkpoints of a job are, 0 if it takes none.
+func (c *Client) CheckpointInterval(ctx context.Context, id string) (time.Duration, error) {
+	var answer struct{ Interval int64 } // milliseconds
+	if err := c.do(ctx, get("jobs", id, "checkpoints", "config"), &answer); err != nil {
+		return 0, fmt.Errorf("ask for the checkpoint interval of job %s: %w", id, err)
+	}
+	if answer.Interval == math.MaxInt64 {
+		return 0, nil // so Flink tells of a job without periodic checkpoints
+	}
+	return time.Duration(answer.Interval) * time.Millisecond, nil
 }
 
 // A Checkpoint is a completed checkpoint or savepoint.

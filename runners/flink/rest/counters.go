@@ -24,20 +24,39 @@ const maxQuery = 3000
 // In Flink metrics' names all of ".", ":", "," and space are "_", as is the sign between namespace and name. So counters
 // whose names differ in these alone are added up.
 func (c *Client) Counters(ctx context.Context, jobID string, names ...string) (map[string]int64, error) {
+	return c.aggregated(ctx, jobID, "sum", func(a, b int64) int64 { return a + b }, names)
+}
+
+// Maxima returns the highest value of Beam gauges of a job among all steps and subtasks, by name. What is said of
+// Counters holds for their names and their age. A subtask whose value is an older one of a gauge that another subtask
+// sets now has it in the maximum until the next restart.
+func (c *Client) Maxima(ctx context.Context, jobID string, names ...string) (map[string]int64, error) {
+	return c.aggregated(ctx, jobID, "max", func(a, b int64) int64 { return max(a, b) }, names)
+}
+
+// aggregated returns the values of metrics, aggregated by Flink over the subtasks of a vertex and by join over vertices.
+func (c *Client) aggregated(ctx context.Context, jobID, aggregate string, join func(a, b int64) int64, names []string) (map[string]int64, error) {
 	j, err := c.Job(ctx, jobID)
 	if err != nil {
 		return nil, err
 	}
-	sums := make(map[string]int64)
+	all := make(map[string]int64)
 	for _, v := range j.Vertices {
-		if err := c.addCounters(ctx, jobID, v.ID, names, sums); err != nil {
+		err := c.metrics(ctx, jobID, v.ID, aggregate, names, func(name string, value int64) {
+			if before, ok := all[name]; ok {
+				value = join(before, value)
+			}
+			all[name] = value
+		})
+		if err != nil {
 			return nil, fmt.Errorf("ask for metrics of %s: %w", v.Name, err)
 		}
 	}
-	return sums, nil
+	return all, nil
 }
 
-func (c *Client) addCounters(ctx context.Context, jobID, vertexID string, names []string, sums map[string]int64) error {
+// metrics calls add with each metric of a vertex that is one of the names.
+func (c *Client) metrics(ctx context.Context, jobID, vertexID, aggregate string, names []string, add func(string, int64)) error {
 	path := []string{"jobs", jobID, "vertices", vertexID, "subtasks", "metrics"}
 	var metrics []struct{ ID string }
 	if err := c.do(ctx, get(path...), &metrics); err != nil {
@@ -51,10 +70,10 @@ func (c *Client) addCounters(ctx context.Context, jobID, vertexID string, names 
 			ids = append(ids, m.ID)
 		}
 	}
-	for _, query := range metricQueries(ids) {
+	for _, query := range metricQueries(aggregate, ids) {
 		var values []struct {
-			ID  string
-			Sum float64 // exact up to 2^53
+			ID       string
+			Sum, Max float64 // exact up to 2^53; the one that was asked for, the other is 0
 		}
 		r := get(path...)
 		r.query = query
@@ -62,7 +81,7 @@ func (c *Client) addCounters(ctx context.Context, jobID, vertexID string, names 
 			return err
 		}
 		for _, v := range values {
-			sums[counters[v.ID]] += int64(v.Sum)
+			add(counters[v.ID], int64(v.Sum+v.Max))
 		}
 	}
 	return nil
@@ -91,13 +110,13 @@ var metricReplacer = strings.NewReplacer(" ", "_", ".", "_", ":", "_", ",", "_")
 // metricName replaces what Flink replaces in metrics' names.
 func metricName(s string) string { return metricReplacer.Replace(s) }
 
-// metricQueries returns as few queries for the sums of metrics as fit into requests.
-func metricQueries(ids []string) []string {
+// metricQueries returns as few queries for metrics as fit into requests.
+func metricQueries(aggregate string, ids []string) []string {
 	var queries []string
 	var b strings.Builder
 	flush := func() {
 		if b.Len() > 0 {
-			queries = append(queries, "agg=sum&get="+b.String())
+			queries = append(queries, "agg="+aggregate+"&get="+b.String())
 			b.Reset()
 		}
 	}

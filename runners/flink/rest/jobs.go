@@ -32,6 +32,7 @@ type Job struct {
 	ID       string
 	Name     string
 	State    State
+	Since    time.Time // when the job came into this state; zero where Flink does not tell
 	Start    time.Time
 	End      time.Time // zero while the job is not over
 	Duration time.Duration
@@ -45,6 +46,7 @@ type Vertex struct {
 	Parallelism int
 	Status      string         // that of its tasks on the whole
 	Tasks       map[string]int // number of tasks by state, such as RUNNING or SCHEDULED
+	Start       time.Time      // of its tasks' present attempt
 	// Records and bytes are exchanged with other vertices, since the tasks were last started.
 	ReadRecords, WriteRecords int64
 	ReadBytes, WriteBytes     int64
@@ -73,8 +75,8 @@ func (j Job) Slots() int {
 	return n
 }
 
-// waitsForSlots reports whether there is a task that has no slot yet.
-func (j Job) waitsForSlots() bool {
+// WaitsForSlots reports whether there is a task that has no slot yet.
+func (j Job) WaitsForSlots() bool {
 	for _, v := range j.Vertices {
 		if v.Tasks["SCHEDULED"] > 0 {
 			return true
@@ -92,10 +94,13 @@ func (c *Client) Job(ctx context.Context, id string) (Job, error) {
 		StartTime int64 `json:"start-time"`
 		EndTime   int64 `json:"end-time"`
 		Duration  int64
-		Vertices  []struct {
+		// Timestamps has when the job came into each state, 0 for never.
+		Timestamps map[State]int64
+		Vertices   []struct {
 			ID, Name    string
 			Parallelism int
 			Status      string
+			StartTime   int64 `json:"start-time"`
 			Tasks       map[string]int
 			Metrics     struct {
 				ReadBytes    int64 `json:"read-bytes"`
@@ -109,13 +114,13 @@ func (c *Client) Job(ctx context.Context, id string) (Job, error) {
 		return Job{}, fmt.Errorf("ask for job %s: %w", id, err)
 	}
 	j := Job{
-		ID: answer.JID, Name: answer.Name, State: answer.State,
+		ID: answer.JID, Name: answer.Name, State: answer.State, Since: millis(answer.Timestamps[answer.State]),
 		Start: millis(answer.StartTime), End: millis(answer.EndTime),
 		Duration: time.Duration(answer.Duration) * time.Millisecond,
 	}
 	for _, v := range answer.Vertices {
 		j.Vertices = append(j.Vertices, Vertex{
-			ID: v.ID, Name: v.Name, Parallelism: v.Parallelism, Status: v.Status, Tasks: v.Tasks,
+			ID: v.ID, Name: v.Name, Parallelism: v.Parallelism, Status: v.Status, Tasks: v.Tasks, Start: millis(v.StartTime),
 			ReadRecords: v.Metrics.ReadRecords, WriteRecords: v.Metrics.WriteRecords,
 			ReadBytes: v.Metrics.ReadBytes, WriteBytes: v.Metrics.WriteBytes,
 		})

@@ -257,7 +257,8 @@ func TestJob(t *testing.T) {
 		if j.State != want.state || j.AllRunning() != want.running || j.Slots() != want.slots {
 			t.Errorf("state %s, all running %t, %d slots; want %+v", j.State, j.AllRunning(), j.Slots(), want)
 		}
-		if j.Name != "demo" || len(j.Vertices) != 5 || j.Start.IsZero() || j.End.IsZero() == j.State.Ended() {
+		if j.Name != "demo" || len(j.Vertices) != 5 || j.Start.IsZero() || j.End.IsZero() == j.State.Ended() ||
+			j.Since.IsZero() || j.Vertices[0].Start.IsZero() {
 			t.Errorf("job %+v", j)
 		}
 	}
@@ -405,6 +406,33 @@ func TestCounters(t *testing.T) {
 	}
 }
 
+func TestMaximaAreNotSummedOverVertices(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		switch {
+		case req.URL.Path == "/jobs/a":
+			_, _ = io.WriteString(w, `{"jid":"a","state":"RUNNING","vertices":[{"id":"v1"},{"id":"v2"}]}`)
+		case req.URL.RawQuery == "":
+			_, _ = io.WriteString(w, `[{"id":"[1]Read.source_millis_behind_latest_max"}]`)
+		case req.URL.Query().Get("agg") != "max":
+			t.Errorf("asked for %s", req.URL.RawQuery)
+		default:
+			_, _ = io.WriteString(w, map[bool]string{
+				true:  `[{"id":"[1]Read.source_millis_behind_latest_max","max":4200.0}]`,
+				false: `[{"id":"[1]Read.source_millis_behind_latest_max","max":900.0}]`,
+			}[strings.Contains(req.URL.Path, "v1")])
+		}
+	}))
+	defer server.Close()
+	c, err := New(server.URL, "--flink-rest")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := c.Maxima(t.Context(), "a", "source/*")
+	if want := map[string]int64{"source/millis_behind_latest_max": 4200}; err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("maxima %v, error %v; want %v", got, err, want)
+	}
+}
+
 func TestCounterOfAMetric(t *testing.T) {
 	for _, test := range []struct {
 		id    string
@@ -431,7 +459,7 @@ func TestMetricQueriesFitIntoARequestLine(t *testing.T) {
 		ids = append(ids, id)
 	}
 	n := 0
-	for _, q := range metricQueries(ids) {
+	for _, q := range metricQueries("sum", ids) {
 		if len(q) > maxQuery+20 {
 			t.Errorf("a query of %d bytes", len(q))
 		}

@@ -113,7 +113,7 @@ func (c *Client) checkSlots(ctx context.Context, j Job, since time.Time, patienc
 	if patience < 0 || j.AllRunning() {
 		return time.Time{}, nil
 	}
-	waits := j.waitsForSlots()
+	waits := j.WaitsForSlots()
 	if !waits && (j.State == Restarting || j.State == Failing) {
 		failures, err := c.Failures(ctx, j.ID)
 		if err != nil {

@@ -176,6 +176,10 @@ func Find(ctx context.Context, c *rest.Client, idOrName string) (string, error) 
 	if err != nil {
 		return "", err
 	}
+	return choose(c, jobs, idOrName)
+}
+
+func choose(c *rest.Client, jobs []rest.Job, idOrName string) (string, error) {
 	var found []rest.Job
 	for _, j := range jobs {
 		if j.ID == idOrName {

@@ -1,0 +1,30 @@
+package main
+
+import "strings"
+
+// aCommand is one of the program's subcommands, for lists of them.
+type aCommand struct{ name, doc string }
+
+// commands lists the subcommands in the order of their use.
+func commands() []aCommand {
+	return []aCommand{
+		{"run", "runs the job; the default"},
+		{"check", "tells what the job would do, or all that is wrong with the properties"},
+		{"replay", "puts historic events into a stream"},
+		{"jar", "builds the job as one jar for any Flink cluster"},
+		{"status", "shows how a job on a cluster is"},
+		{"savepoint", "takes a savepoint of a job"},
+		{"stop", "stops a job with a savepoint"},
+		{"cancel", "cancels a job"},
+		{"help", "lists all properties"},
+	}
+}
+
+// commandNames lists the subcommands for messages.
+func commandNames() string {
+	var names []string
+	for _, c := range commands() {
+		names = append(names, c.name)
+	}
+	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
+}
