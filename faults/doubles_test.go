@@ -46,6 +46,7 @@ func TestDoublesOfAStreamAreDropped(t *testing.T) {
 		time.Sleep(within(random, spread))
 		copies.underWay(t, writer, func() { // both jobs have a worker there
 			before := reader.status(t).Restarts
+			reader.damage()
 			writer.killTaskManager(t, random)
 			reader.restarted(t, before)
 		})
