@@ -9,6 +9,7 @@ import (
 	"math/big"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -48,6 +49,17 @@ func TestReshardingStormWithKills(t *testing.T) {
 	r.cancelAtEnd(t)
 	r.submit(t, l.jar, taskManagers*slotsEach, "")
 	r.steady(t)
+	r.await(t, "the lag of each shard among the metrics", func() bool {
+		told, err := l.cluster.REST().Counters(t.Context(), r.jobID, "source/*")
+		n := 0
+		for name := range told {
+			if strings.HasPrefix(name, "source/millis_behind_latest_"+streamName+"_shardId-") {
+				n++
+			}
+		}
+		_, furthest := told["source/millis_behind_latest_max"]
+		return err == nil && furthest && n == stormShards
+	})
 	for range rounds(t) {
 		s := startStorm(t, fake.URL(), rand.New(rand.NewPCG(random.Uint64(), random.Uint64())))
 		time.Sleep(within(random, spread))
