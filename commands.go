@@ -13,6 +13,7 @@ func commands() []aCommand {
 		{"replay", "puts historic events into a stream"},
 		{"jar", "builds the job as one jar for any Flink cluster"},
 		{"status", "shows how a job on a cluster is"},
+		{"deadletters", "lists, counts and shows dead letters, and sends their events again"},
 		{"savepoint", "takes a savepoint of a job"},
 		{"stop", "stops a job with a savepoint"},
 		{"cancel", "cancels a job"},

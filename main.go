@@ -61,6 +61,8 @@ func command(ctx context.Context, args, env []string, stdout, stderr io.Writer) 
 		return replay.Main(ctx, args, stdout, stderr)
 	case "jar":
 		return jar(ctx, args, stdout, stderr)
+	case "deadletters":
+		return letters(ctx, args, env, stdout, stderr)
 	case "status":
 		return status(ctx, args, stdout, stderr)
 	case "savepoint", "stop", "cancel":

@@ -101,6 +101,9 @@ func (s *Store) fail(op, bucket, key string, err error) error {
 // those of the bucket, on the bucket.
 var actions = map[string]string{
 	"HeadBucket":              "s3:ListBucket",
+	"ListObjectsV2":           "s3:ListBucket",
+	"GetObject":               "s3:GetObject",
+	"PutObject":               "s3:PutObject",
 	"ListMultipartUploads":    "s3:ListBucketMultipartUploads",
 	"CreateMultipartUpload":   "s3:PutObject",
 	"UploadPart":              "s3:PutObject",

@@ -166,11 +166,11 @@ func TestAShortLetterHasAsMuchPayloadAsFits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := len(got.Payload); len(out) > 2000+len("before ") || n < 500 || !bytes.HasPrefix(l.Payload, got.Payload) || !strings.Contains(got.Detail, "of 10000 bytes") {
+	if n := len(got.Payload); len(out) > 2000+len("before ") || n < 500 || !bytes.HasPrefix(l.Payload, got.Payload) || !strings.Contains(got.Detail, "of 10000 bytes") || !got.Cut() {
 		t.Errorf("%d bytes with a payload of %d, detail %q", len(out), n, got.Detail)
 	}
 	l.Payload = l.Payload[:10]
-	if out := l.AppendShort(nil, 2000); string(out)+"\n" != string(l.AppendJSON(nil)) {
+	if out := l.AppendShort(nil, 2000); string(out)+"\n" != string(l.AppendJSON(nil)) || l.Cut() {
 		t.Errorf("a letter that fits became %s", out)
 	}
 }

@@ -1,0 +1,374 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+	"unicode/utf8"
+
+	"github.com/streaming-etl/streaming-etl/pipeline"
+	"github.com/streaming-etl/streaming-etl/pipeline/deadletters"
+	"github.com/streaming-etl/streaming-etl/pipeline/property"
+)
+
+// letterOptions are the flags of deadletters, beside the job's properties.
+func letterOptions() []property.Property {
+	text := func(name, doc string) property.Property {
+		return property.Property{Name: name, Group: groupCommand, Kind: property.String, Doc: doc}
+	}
+	flag := func(name, doc string) property.Property {
+		return property.Property{Name: name, Group: groupCommand, Kind: property.Bool, Default: "false", Doc: doc}
+	}
+	moment := func(name, doc string) property.Property {
+		return property.Property{Name: name, Group: groupCommand, Kind: property.Time, Doc: doc}
+	}
+	return []property.Property{
+		text("reason", "Chooses letters of these reasons, with commas between."),
+		text("source", "Chooses letters of events from these streams or topics, with commas between."),
+		text("output", "Chooses letters of these sinks, with commas between: s3, kafka, elasticsearch, kinesis."),
+		text("id", "Chooses letters by id, with commas between; the first characters of an id do."),
+		moment("since", "Chooses letters of events that the source took then or later."),
+		moment("until", "Chooses letters of events that the source took before."),
+		{
+			Name: "limit", Group: groupCommand, Kind: property.Int, Default: "20", Min: 1, Max: 10_000,
+			Doc: "How many letters list shows.",
+		},
+		text("after", "Where list goes on: what it said at the end of the page before."),
+		flag("all", "Has resend take all letters, where nothing else chooses them."),
+		flag("dry-run", "Has resend tell what it would send, and send nothing."),
+		flag("in-doubt", "Has resend send also what an earlier call had begun to send and not confirmed, so that it may be in the source already."),
+		text("key", "A field of the events whose value is the key of what resend sends: the record's in Kafka, the one that decides the shard in Kinesis."),
+		{Name: jsonFlag, Group: groupCommand, Kind: property.Bool, Default: "false", Doc: "Writes one JSON object."},
+	}
+}
+
+const lettersUsage = `deadletters reads the dead letters of the job with these properties.
+
+  deadletters list   [--reason=…] [--source=…] [--since=…] …   the letters, by the time of their events, in pages
+  deadletters count  [--reason=…] …                            how many there are, by what is wrong
+  deadletters show   ID …                                      letters with their events
+  deadletters resend --reason=… | --id=… | --all               puts their events into the job's source again, each once
+
+`
+
+// letters is the subcommand on dead letters.
+func letters(ctx context.Context, args []string, env []string, stdout, stderr io.Writer) int {
+	verb := ""
+	var ids []string
+	for len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		if verb == "" {
+			verb = args[0]
+		} else {
+			ids = append(ids, args[0])
+		}
+		args = args[1:]
+	}
+	p, err := property.Load(property.Sources{File: property.DefaultFile, Env: env, Args: args, Options: letterOptions()})
+	switch {
+	case errors.Is(err, property.ErrHelp):
+		fmt.Fprint(stdout, lettersUsage)
+		if err := property.Help(stdout, letterOptions()...); err != nil {
+			return fail(stderr, err)
+		}
+		return exitOK
+	case verb != "list" && verb != "count" && verb != "show" && verb != "resend":
+		return misuse(stderr, "deadletters takes list, count, show or resend, not %q", verb)
+	case (verb == "show") != (len(ids) > 0):
+		return misuse(stderr, "deadletters show takes ids of letters, and the others none")
+	}
+	c, err := pipeline.FromProperties(p, false)
+	if err != nil {
+		return fail(stderr, err)
+	}
+	l := &letterCommand{p: p, stdout: stdout, stderr: stderr, json: p.Bool(jsonFlag), filter: letterFilter(p)}
+	if err := l.filter.Validate(); err != nil {
+		return misuse(stderr, "%v", err)
+	}
+	if verb == "resend" && l.filter.IsZero() && !p.Bool("all") {
+		return misuse(stderr, "resend sends what is chosen by --reason, --source, --output, --id, --since or --until, or --all")
+	}
+	o, err := c.DeadLetters()
+	if err != nil {
+		return fail(stderr, err)
+	}
+	if l.box, err = deadletters.Open(ctx, o); err != nil {
+		return fail(stderr, err)
+	}
+	defer l.box.Close()
+	switch verb {
+	case "list":
+		err = l.list(ctx)
+	case "count":
+		err = l.count(ctx)
+	case "show":
+		err = l.show(ctx, ids)
+	case "resend":
+		err = l.resend(ctx)
+	}
+	if err != nil {
+		return fail(stderr, err)
+	}
+	return exitOK
+}
+
+func letterFilter(p *property.Set) deadletters.Filter {
+	list := func(name string) []string {
+		return strings.FieldsFunc(p.Get(name), func(r rune) bool { return r == ',' || r == ' ' })
+	}
+	return deadletters.Filter{
+		Reasons: list("reason"), Sources: list("source"), Outputs: list("output"), IDs: list("id"),
+		Since: p.Time("since"), Until: p.Time("until"),
+	}
+}
+
+type letterCommand struct {
+	p              *property.Set
+	box            *deadletters.Box
+	filter         deadletters.Filter
+	json           bool
+	stdout, stderr io.Writer
+}
+
+// letterJSON is a letter for programs.
+type letterJSON struct {
+	ID       string    `json:"id"`
+	Where    string    `json:"where"`
+	Reason   string    `json:"reason"`
+	Field    string    `json:"field"`
+	Detail   string    `json:"detail"`
+	Output   string    `json:"output"`
+	Source   string    `json:"source"`
+	Shard    string    `json:"shard"`
+	Sequence string    `json:"sequence_number"`
+	Sub      uint32    `json:"sub_sequence_number"`
+	Arrival  time.Time `json:"arrival_time"`
+	// Payload is the event as text, or PayloadBase64 where it is none.
+	Payload       string `json:"payload"`
+	PayloadBase64 []byte `json:"payload_base64,omitempty"`
+}
+
+func newLetterJSON(e *deadletters.Entry) letterJSON {
+	l := letterJSON{
+		ID: e.ID, Where: e.Where, Reason: e.Reason, Field: e.Field, Detail: e.Detail, Output: e.Output,
+		Source: e.Source, Shard: e.Shard, Sequence: e.Seq, Sub: e.Sub, Arrival: time.UnixMilli(e.Arrival).UTC(),
+	}
+	if utf8.Valid(e.Payload) {
+		l.Payload = string(e.Payload)
+	} else {
+		l.PayloadBase64 = e.Payload
+	}
+	return l
+}
+
+func lettersJSON(list []deadletters.Entry) []letterJSON {
+	out := make([]letterJSON, len(list))
+	for i := range list {
+		out[i] = newLetterJSON(&list[i])
+	}
+	return out
+}
+
+// damaged tells of letters that cannot be read.
+func (l *letterCommand) damaged(list []error) {
+	for _, err := range list {
+		fmt.Fprintln(l.stderr, "cannot be read: "+err.Error())
+	}
+}
+
+func (l *letterCommand) list(ctx context.Context) error {
+	page, err := l.box.List(ctx, l.filter, l.p.Get("after"), l.p.Int("limit"))
+	if err != nil {
+		return err
+	}
+	l.damaged(page.Damaged)
+	if l.json {
+		return writeJSON(l.stdout, struct {
+			Letters []letterJSON `json:"letters"`
+			Next    string       `json:"next"`
+		}{lettersJSON(page.Letters), page.Next})
+	}
+	t := tabwriter.NewWriter(l.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "id\ttime of the event\treason\tfield\tsink\tsource\tdetail")
+	for i := range page.Letters {
+		e := &page.Letters[i]
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", e.ID, time.UnixMilli(e.Arrival).UTC().Format(time.RFC3339), e.Reason,
+			orDash(e.Field), orDash(e.Output), e.Source, oneLine(e.Detail))
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	if page.Next != "" {
+		fmt.Fprintln(l.stdout, "there are more: --after="+quoted(page.Next))
+	}
+	return nil
+}
+
+// quoted is text as a shell takes it.
+func quoted(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
+
+func orDash(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return text
+}
+
+// detailWidth is how much of a detail a line shows, in characters.
+const detailWidth = 60
+
+func oneLine(text string) string {
+	r := []rune(strings.Join(strings.Fields(text), " "))
+	if len(r) > detailWidth {
+		return string(r[:detailWidth-1]) + "…"
+	}
+	return string(r)
+}
+
+func (l *letterCommand) count(ctx context.Context) error {
+	groups, damaged, err := l.box.Count(ctx, l.filter)
+	if err != nil {
+		return err
+	}
+	l.damaged(damaged)
+	var total int64
+	for _, g := range groups {
+		total += g.Count
+	}
+	if l.json {
+		if groups == nil {
+			groups = []deadletters.Group{}
+		}
+		return writeJSON(l.stdout, struct {
+			Total  int64               `json:"total"`
+			Groups []deadletters.Group `json:"groups"`
+		}{total, groups})
+	}
+	t := tabwriter.NewWriter(l.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "letters\treason\tfield\tsink\tsource\tfirst event\tlast event\tone of them")
+	for _, g := range groups {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", pipeline.Number(g.Count), g.Reason, orDash(g.Field), orDash(g.Output), g.Source,
+			g.First.Format(time.RFC3339), g.Last.Format(time.RFC3339), g.Sample)
+	}
+	fmt.Fprintf(t, "%s\tin %s\n", pipeline.Number(total), l.box.Place())
+	return t.Flush()
+}
+
+func (l *letterCommand) show(ctx context.Context, ids []string) error {
+	var all []letterJSON
+	for _, id := range ids {
+		found, err := l.box.Find(ctx, id)
+		if err != nil {
+			return err
+		}
+		all = append(all, lettersJSON(found)...)
+	}
+	if l.json {
+		return writeJSON(l.stdout, map[string]any{"letters": all})
+	}
+	for i, e := range all {
+		if i > 0 {
+			fmt.Fprintln(l.stdout)
+		}
+		t := tabwriter.NewWriter(l.stdout, 0, 0, 2, ' ', 0)
+		for _, line := range [][2]string{
+			{"id", e.ID}, {"reason", e.Reason}, {"field", orDash(e.Field)}, {"detail", e.Detail}, {"sink", orDash(e.Output)},
+			{"source", e.Source + ", " + e.Shard + ", " + e.Sequence + " (" + fmt.Sprint(e.Sub) + ")"},
+			{"time", e.Arrival.Format(time.RFC3339Nano)}, {"lies in", e.Where},
+		} {
+			fmt.Fprintf(t, "%s\t%s\n", line[0], line[1])
+		}
+		if err := t.Flush(); err != nil {
+			return err
+		}
+		fmt.Fprintln(l.stdout, eventText(e))
+	}
+	return nil
+}
+
+// eventText is the event, indented if it is JSON.
+func eventText(e letterJSON) string {
+	if e.PayloadBase64 != nil {
+		text, err := json.Marshal(e.PayloadBase64)
+		if err != nil {
+			return err.Error()
+		}
+		return "event, in base64, since it is no text: " + string(text)
+	}
+	if e.Payload == "" {
+		return "the event is empty"
+	}
+	var value json.RawMessage
+	if json.Unmarshal([]byte(e.Payload), &value) == nil {
+		if text, err := json.MarshalIndent(value, "", "  "); err == nil {
+			return string(text)
+		}
+	}
+	return e.Payload
+}
+
+// resentJSON is what resend has done, for programs.
+type resentJSON struct {
+	Chosen     int      `json:"chosen"`
+	Sent       int      `json:"sent"`
+	SentBefore int      `json:"sent_before"`
+	InDoubt    []string `json:"in_doubt"`
+	Cut        []string `json:"cut"`
+	Ledger     string   `json:"ledger"`
+	DryRun     bool     `json:"dry_run"`
+}
+
+func (l *letterCommand) resend(ctx context.Context) error {
+	o := deadletters.ResendOptions{Filter: l.filter, InDoubt: l.p.Bool("in-doubt"), Key: l.p.Get("key"), DryRun: l.p.Bool("dry-run")}
+	if isTerminal(l.stderr) {
+		o.Progress = func(sent, of int) { fmt.Fprintf(l.stderr, "\r\x1b[K%s of %s sent", pipeline.Number(int64(sent)), pipeline.Number(int64(of))) }
+	}
+	r, err := l.box.Resend(ctx, o)
+	if o.Progress != nil && r.Sent > 0 {
+		fmt.Fprintln(l.stderr)
+	}
+	if err != nil && r.Sent == 0 {
+		return err
+	}
+	l.damaged(r.Damaged)
+	out := resentJSON{r.Chosen, r.Sent, r.Before, append([]string{}, r.InDoubt...), append([]string{}, r.Cut...), r.Ledger, o.DryRun}
+	if l.json {
+		if err := errors.Join(err, writeJSON(l.stdout, out)); err != nil {
+			return err
+		}
+	} else {
+		l.tell(out)
+	}
+	if left := len(r.InDoubt) + len(r.Cut); err == nil && left > 0 && !o.DryRun {
+		return fmt.Errorf("%d of the chosen events were not sent", left)
+	}
+	return err
+}
+
+// shownIDs is how many ids are written out.
+const shownIDs = 20
+
+func (l *letterCommand) tell(r resentJSON) {
+	done := "sent"
+	if r.DryRun {
+		done = "would be sent"
+	}
+	fmt.Fprintf(l.stdout, "%s events chosen: %s %s, %s were sent before (as %s has it)\n", pipeline.Number(int64(r.Chosen)),
+		pipeline.Number(int64(r.Sent)), done, pipeline.Number(int64(r.SentBefore)), r.Ledger)
+	ids := func(list []string, why string) {
+		if len(list) == 0 {
+			return
+		}
+		more := ""
+		if len(list) > shownIDs {
+			more = " …"
+		}
+		fmt.Fprintf(l.stdout, "%s %s: %s%s\n", pipeline.Number(int64(len(list))), why, strings.Join(list[:min(shownIDs, len(list))], " "), more)
+	}
+	ids(r.InDoubt, "are in doubt, since a call that had begun to send them did not end well: look for them in the source, then take --in-doubt")
+	ids(r.Cut, "cannot be sent, since their letters do not have all of the event")
+}
