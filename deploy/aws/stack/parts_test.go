@@ -1,0 +1,196 @@
+package stack
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// properties returns the job's properties in a template.
+func (t template) properties(tt *testing.T) map[string]string {
+	tt.Helper()
+	app := t.only(tt, "AWS::KinesisAnalyticsV2::Application")
+	group := app.Properties["ApplicationConfiguration"].(map[string]any)["EnvironmentProperties"].(map[string]any)["PropertyGroups"].([]any)[0]
+	all := map[string]string{}
+	for name, value := range group.(map[string]any)["PropertyMap"].(map[string]any) {
+		all[name] = words(value)
+	}
+	return all
+}
+
+func TestTheJobIsToldWhatTheStackMade(t *testing.T) {
+	tests := map[string]map[string]string{
+		"template.json": {
+			"InputKinesisStream": "${Stream}", "OutputBucket": "${Bucket83908E77}", "OutputPrefix": "streaming-etl-output/",
+			"Region": "${AWS::Region}", "JobName": "${AWS::StackName}", "InputReaders": "16", "CheckpointTimeout": "300000", "WorkerMemoryLimitMb": "400",
+		},
+		"template-full.json": {
+			"OutputKafkaBootstrapServers": "${Brokers.BootstrapServers}", "OutputKafkaLanes": "16", "KafkaSecurityProtocol": "SASL_SSL",
+			"KafkaSaslMechanism": "AWS_MSK_IAM", "OutputElasticsearchEndpoint": "https://${Search.DomainEndpoint}", "ElasticsearchAuth": "SIGV4",
+		},
+	}
+	for name, want := range tests {
+		t.Run(name, func(t *testing.T) {
+			got := synth(t, templates[name]).properties(t)
+			for property, value := range want {
+				if got[property] != value {
+					t.Errorf("%s is %q, want %q", property, got[property], value)
+				}
+			}
+			for property, value := range got {
+				if !isProperty(property) {
+					t.Errorf("the job has no property %s (%s)", property, value)
+				}
+			}
+		})
+	}
+}
+
+func TestGivenPropertiesAreKept(t *testing.T) {
+	got := synth(t, map[string]string{"OutputPrefix": "in/", "InputReaders": "4", "JobName": "trips"}).properties(t)
+	if got["OutputPrefix"] != "in/" || got["InputReaders"] != "4" || got["JobName"] != "trips" {
+		t.Errorf("the properties are %v", got)
+	}
+}
+
+func TestTheReplayCommandHasFlagsOfTheProgram(t *testing.T) {
+	command := words(synth(t, nil).Outputs["ReplayCommand"].Value)
+	if !strings.HasPrefix(command, "streaming-etl replay --region=${AWS::Region} --stream=${Stream} --source=s3://aws-bigdata-blog/artifacts/") {
+		t.Errorf("the command is %s", command)
+	}
+	source, err := os.ReadFile("../../../replay/flags.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, flag := range regexp.MustCompile(`--([a-z-]+)=`).FindAllStringSubmatch(command, -1) {
+		if !strings.Contains(string(source), `"`+flag[1]+`"`) {
+			t.Errorf("the program has no flag --%s", flag[1])
+		}
+	}
+}
+
+func TestTheReplayHostStartsWithTheProgram(t *testing.T) {
+	host := synth(t, nil).only(t, "AWS::EC2::Instance")
+	start := words(host.Properties["UserData"])
+	for _, want := range []string{"aws s3 cp --no-progress 's3://${JarBucket}/${ProgramKey}' /usr/local/bin/streaming-etl", "chmod 755 /usr/local/bin/streaming-etl"} {
+		if !strings.Contains(start, want) {
+			t.Errorf("the host's start does not have %q:\n%s", want, start)
+		}
+	}
+}
+
+func TestAlarmsAreAboutWhatTheStackHas(t *testing.T) {
+	tests := map[string]struct {
+		context map[string]string
+		want    []string
+	}{
+		"stream and bucket":                   {nil, []string{"DeadLetters", "Lag", "LagGrows", "NoCheckpoint", "Restarts"}},
+		"topics that an expression chooses":   {variants["from MSK in a peered VPC"], []string{"NoCheckpoint", "Restarts"}},
+		"topics of MSK, a bucket of its own":  {variants["from MSK of the stack"], []string{"DeadLetters", "Lag", "LagGrows", "NoCheckpoint", "Restarts"}},
+		"streams by fan-out, a bucket of its": {variants["fan-out into a stream and a domain that are there"], []string{"DeadLetters", "Lag", "LagGrows", "NoCheckpoint", "Restarts"}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			var got []string
+			for _, a := range synth(t, test.context).ofType("AWS::CloudWatch::Alarm") {
+				got = append(got, strings.TrimPrefix(words(a.Properties["AlarmName"]), "${AWS::StackName}-"))
+			}
+			slices.Sort(got)
+			if !slices.Equal(got, test.want) {
+				t.Errorf("the alarms are %v, want %v", got, test.want)
+			}
+		})
+	}
+}
+
+// Flink's CheckpointCoordinator writes this line at INFO for each checkpoint;
+// the alarm is silent if the words are others.
+func TestTheAlarmCountsFlinksOwnLine(t *testing.T) {
+	for _, f := range synth(t, nil).ofType("AWS::Logs::MetricFilter") {
+		transformation := f.Properties["MetricTransformations"].([]any)[0].(map[string]any)
+		if transformation["MetricName"] == "CompletedCheckpoints" {
+			pattern := strings.Trim(words(f.Properties["FilterPattern"]), `"`)
+			if line := "Completed checkpoint 7 for job 0 (1 bytes, checkpointDuration=1 ms, finalizationTime=0 ms)."; !strings.Contains(line, pattern) {
+				t.Errorf("%q is not in %q", pattern, line)
+			}
+			return
+		}
+	}
+	t.Error("completed checkpoints are not counted")
+}
+
+func TestLagOfSeveralStreamsIsThatOfTheFurthest(t *testing.T) {
+	alarm := synth(t, variants["fan-out into a stream and a domain that are there"]).Resources
+	text := ""
+	for id, r := range alarm {
+		if strings.HasPrefix(id, "LagAlarm") {
+			text = fmt.Sprint(r.Properties["Metrics"])
+		}
+	}
+	for _, want := range []string{"MAX([m1,m2]) / 60000", "SubscribeToShardEvent.MillisBehindLatest", "Value:fares", "Value:trips"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the alarm's metrics have no %q: %s", want, text)
+		}
+	}
+}
+
+func TestTheNetworkReachesWhatTheJobCalls(t *testing.T) {
+	made := synth(t, variants["endpoints instead of NAT"])
+	var services []string
+	for _, e := range made.ofType("AWS::EC2::VPCEndpoint") {
+		name := words(e.Properties["ServiceName"])
+		services = append(services, name[strings.LastIndex(name, ".")+1:])
+	}
+	slices.Sort(services)
+	want := []string{"ec2messages", "kinesis-streams", "logs", "monitoring", "s3", "ssm", "ssmmessages", "sts"}
+	if !slices.Equal(services, want) {
+		t.Errorf("there are endpoints for %v, want %v", services, want)
+	}
+	if nat := made.ofType("AWS::EC2::NatGateway"); len(nat) != 0 {
+		t.Errorf("there is a NAT gateway beside endpoints: %v", nat)
+	}
+}
+
+func TestAPeeringHasARouteForEachTable(t *testing.T) {
+	made := synth(t, variants["from MSK in a peered VPC"])
+	var tables []string
+	for _, r := range made.ofType("AWS::EC2::Route") {
+		if words(r.Properties["VpcPeeringConnectionId"]) != "${Peering}" || r.Properties["DestinationCidrBlock"] != "10.9.0.0/16" {
+			t.Errorf("a route is %v", r.Properties)
+		}
+		tables = append(tables, words(r.Properties["RouteTableId"]))
+	}
+	slices.Sort(tables)
+	if !slices.Equal(tables, []string{"rtb-1", "rtb-2"}) {
+		t.Errorf("there are routes in %v", tables)
+	}
+	egress := fmt.Sprint(made.only(t, "AWS::EC2::SecurityGroup").Properties["SecurityGroupEgress"])
+	if !strings.Contains(egress, "CidrIp:10.9.0.0/16") || !strings.Contains(egress, "FromPort:9098") {
+		t.Errorf("the job does not reach the brokers of the other VPC: %s", egress)
+	}
+}
+
+func TestTheDomainTakesTheJobOnly(t *testing.T) {
+	got := synth(t, templates["template-full.json"]).bySid()["JobWrites"]
+	if principal := got.principal.(map[string]any); words(principal["AWS"]) != "${JobRole014917C6.Arn}" {
+		t.Errorf("the domain takes %v", got.principal)
+	}
+}
+
+func TestALocalJarIsUploadedAndRead(t *testing.T) {
+	jar := t.TempDir() + "/etl.jar"
+	if err := os.WriteFile(jar, []byte("jar"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	made := synth(t, map[string]string{"jar": jar, "replayHost": "false"})
+	if _, ok := made.Parameters["JarBucket"]; ok {
+		t.Error("a parameter asks for the bucket of a jar that is uploaded")
+	}
+	read := made.bySid()["ReadJar"].resources
+	if len(read) != 1 || !strings.Contains(read[0], "cdk-hnb659fds-assets-") || !strings.HasSuffix(read[0], ".jar") {
+		t.Errorf("the job may read %v", read)
+	}
+}

@@ -1,0 +1,289 @@
+package stack
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/aws/constructs-go/constructs/v10"
+)
+
+// What a setting of several choices can be.
+const (
+	None      = "none"
+	New       = "new"
+	Existing  = "existing"
+	NAT       = "nat"
+	Endpoints = "endpoints"
+)
+
+// Settings say which parts there are. The zero value is not of use: take
+// Default.
+type Settings struct {
+	// Properties are the job's own, by name. What they name is taken as it is
+	// and not made; without a source the stack makes a stream, without a sink a
+	// bucket.
+	Properties map[string]string
+	// Jar is the path of the job's jar on this machine, which the CDK uploads.
+	// Empty: the parameters JarBucket, JarKey and JarVersion name it.
+	Jar string
+	// Bucket is New for a bucket of the stack's own. Default: New where the
+	// properties name no output, None otherwise.
+	Bucket string
+	// ReplayHost makes an instance that can replay events into the stream.
+	ReplayHost bool
+
+	// Network is None, New for a VPC of the stack's own, or Existing.
+	Network string
+	// Egress is how a new VPC's private subnets reach the services: NAT, for
+	// everything outside, or Endpoints, for the services that the job uses.
+	Egress string
+	// VpcID, SubnetIDs (private ones, in different zones), Zones (of those
+	// subnets) and RouteTableIDs (theirs, for peering) name an existing network.
+	VpcID                           string
+	SubnetIDs, Zones, RouteTableIDs []string
+	// PeerVpcID and PeerCIDR make a peering to another VPC and routes to it,
+	// where brokers or a search domain are. PeerAccount and PeerRegion are its
+	// owner and region; empty: the stack's.
+	PeerVpcID, PeerCIDR, PeerAccount, PeerRegion string
+
+	// Kafka is None, or New for an MSK cluster with IAM.
+	Kafka string
+	// InputClusterArn and OutputClusterArn are existing MSK clusters that the
+	// properties read from and write to with AWS_MSK_IAM.
+	InputClusterArn, OutputClusterArn string
+	// Search is None, or New for an OpenSearch domain.
+	Search string
+	// SearchArn is an existing domain or collection; empty: found in the
+	// endpoint's name.
+	SearchArn string
+	// BucketKeyArn is the KMS key of an existing bucket, if it has one.
+	BucketKeyArn string
+	// ReplayBucket and ReplayPrefix are where the events for the replay are,
+	// ReplayRegion the bucket's region.
+	ReplayBucket, ReplayPrefix, ReplayRegion string
+}
+
+// Default returns the settings of the original application: a stream, a bucket,
+// no network of the job's own, and a replay host that reads the public taxi
+// trips of 2018.
+func Default() Settings {
+	return Settings{
+		Properties: map[string]string{}, ReplayHost: true,
+		Network: None, Egress: NAT, Kafka: None, Search: None,
+		ReplayBucket: "aws-bigdata-blog", ReplayRegion: "us-east-1",
+		ReplayPrefix: "artifacts/kinesis-analytics-taxi-consumer/taxi-trips-partitioned.json.lz4/dropoff_year=2018/",
+	}
+}
+
+// FromContext reads the settings from the CDK's context. A key is a setting's
+// name with a small first letter (network, vpcId, …), the name of one of the
+// job's properties, or properties, the path of a file with them in the
+// service's format. Lists are separated by commas. All mistakes are in the
+// error.
+func FromContext(node constructs.Node) (Settings, error) {
+	given := map[string]string{}
+	var faults []error
+	all, _ := node.GetAllContext(nil).(map[string]any)
+	for name, value := range all {
+		if strings.ContainsAny(name, ":/") { // the CDK's own
+			continue
+		}
+		switch v := value.(type) {
+		case string:
+			given[name] = v
+		case bool, float64:
+			given[name] = fmt.Sprint(v)
+		default:
+			faults = append(faults, fmt.Errorf("context %s: is neither text nor a number nor true or false", name))
+		}
+	}
+	s, err := fromMap(given)
+	return s, errors.Join(append(faults, err)...)
+}
+
+// fromMap reads the settings from context values as texts.
+func fromMap(given map[string]string) (Settings, error) {
+	s := Default()
+	var faults []error
+	texts := map[string]*string{
+		"jar": &s.Jar, "network": &s.Network, "egress": &s.Egress, "vpcId": &s.VpcID,
+		"peerVpcId": &s.PeerVpcID, "peerCidr": &s.PeerCIDR, "peerAccount": &s.PeerAccount, "peerRegion": &s.PeerRegion,
+		"bucket": &s.Bucket, "kafka": &s.Kafka, "inputClusterArn": &s.InputClusterArn, "outputClusterArn": &s.OutputClusterArn,
+		"search": &s.Search, "searchArn": &s.SearchArn, "bucketKeyArn": &s.BucketKeyArn,
+		"replayBucket": &s.ReplayBucket, "replayPrefix": &s.ReplayPrefix, "replayRegion": &s.ReplayRegion,
+	}
+	lists := map[string]*[]string{"subnetIds": &s.SubnetIDs, "zones": &s.Zones, "routeTableIds": &s.RouteTableIDs}
+	if path, ok := given["properties"]; ok {
+		read, err := readProperties(path)
+		if err != nil {
+			faults = append(faults, err)
+		}
+		maps.Copy(s.Properties, read)
+	}
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		value := given[name]
+		text, isText := texts[name]
+		list, isList := lists[name]
+		switch {
+		case isText:
+			*text = value
+		case isList:
+			*list = split(value)
+		case name == "properties":
+		case name == "replayHost":
+			if value != "true" && value != "false" {
+				faults = append(faults, fmt.Errorf("context replayHost: %q is neither true nor false", value))
+			}
+			s.ReplayHost = value == "true"
+		case isProperty(name):
+			s.Properties[name] = value
+		default:
+			faults = append(faults, fmt.Errorf("context %s: is neither a setting nor a property of the job", name))
+		}
+	}
+	return s, errors.Join(append(faults, s.Validate())...)
+}
+
+// Validate returns all that is wrong with the settings.
+func (s Settings) Validate() error {
+	var faults []error
+	fault := func(format string, a ...any) { faults = append(faults, fmt.Errorf(format, a...)) }
+	oneOf := func(name, value string, allowed ...string) {
+		if !slices.Contains(allowed, value) {
+			fault("%s: %q is not one of %s", name, value, strings.Join(allowed, ", "))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Properties)) {
+		if err := checkProperty(name, s.Properties[name]); err != nil {
+			faults = append(faults, err)
+		}
+	}
+	oneOf("network", s.Network, None, New, Existing)
+	oneOf("egress", s.Egress, NAT, Endpoints)
+	oneOf("bucket", s.Bucket, "", None, New)
+	oneOf("kafka", s.Kafka, None, New)
+	oneOf("search", s.Search, None, New)
+
+	if s.Network == Existing {
+		if s.VpcID == "" || len(s.SubnetIDs) == 0 {
+			fault("network: an existing one needs vpcId and subnetIds")
+		}
+		if len(s.Zones) != len(s.SubnetIDs) {
+			fault("zones: there must be one for each of subnetIds")
+		}
+		if s.Kafka == New && len(s.SubnetIDs) < 2 {
+			fault("kafka: brokers need two or three subnets in different zones")
+		}
+	} else if s.VpcID != "" || len(s.SubnetIDs)+len(s.Zones)+len(s.RouteTableIDs) > 0 {
+		fault("vpcId, subnetIds, zones and routeTableIds are for network=%s", Existing)
+	}
+	if s.Network == None && (s.Kafka == New || s.Search == New) {
+		fault("kafka and search: they are made in a network: set network=%s or %s", New, Existing)
+	}
+	switch {
+	case (s.PeerVpcID == "") != (s.PeerCIDR == ""):
+		fault("peerVpcId and peerCidr belong together")
+	case s.PeerVpcID == "" && (s.PeerAccount != "" || s.PeerRegion != ""):
+		fault("peerAccount and peerRegion are for a peerVpcId")
+	case s.PeerVpcID != "" && s.Network == None:
+		fault("peerVpcId: a peering needs a network")
+	case s.PeerVpcID != "" && s.Network == Existing && len(s.RouteTableIDs) == 0:
+		fault("peerVpcId: routes to it need the routeTableIds of the existing subnets")
+	}
+	if s.PeerCIDR != "" {
+		if _, err := netip.ParsePrefix(s.PeerCIDR); err != nil {
+			fault("peerCidr: %w", err)
+		}
+	}
+	s.checkSource(fault)
+	s.checkSinks(fault)
+	for name, arn := range map[string]string{"inputClusterArn": s.InputClusterArn, "outputClusterArn": s.OutputClusterArn} {
+		if arn != "" && !clusterARN.MatchString(arn) {
+			fault("%s: %q is not the ARN of an MSK cluster", name, arn)
+		}
+	}
+	return errors.Join(faults...)
+}
+
+var clusterARN = regexp.MustCompile(`^arn:aws[a-z-]*:kafka:[a-z0-9-]+:\d{12}:cluster/[^/]+/[^/]+$`)
+
+func (s Settings) checkSource(fault func(string, ...any)) {
+	brokers, topic := s.Properties["InputKafkaBootstrapServers"], s.Properties["InputKafkaTopic"]
+	switch {
+	case s.Properties["InputKinesisStream"] != "" && topic != "":
+		fault("InputKinesisStream and InputKafkaTopic: a job has one source")
+	case brokers != "" && topic == "":
+		fault("InputKafkaBootstrapServers: InputKafkaTopic is missing")
+	case topic != "" && brokers == "" && s.Kafka != New:
+		fault("InputKafkaTopic: InputKafkaBootstrapServers is missing (or kafka=%s, which makes brokers)", New)
+	case brokers != "" && s.usesIAM("") && s.InputClusterArn == "":
+		fault("InputKafkaBootstrapServers: AWS_MSK_IAM needs inputClusterArn, which the role's permissions name")
+	}
+}
+
+func (s Settings) checkSinks(fault func(string, ...any)) {
+	if s.Bucket == New && s.Properties["OutputBucket"] != "" {
+		fault("OutputBucket: bucket=%s makes its own", New)
+	}
+	brokers, topic := s.Properties["OutputKafkaBootstrapServers"], s.Properties["OutputKafkaTopic"]
+	switch {
+	case brokers != "" && topic == "":
+		fault("OutputKafkaBootstrapServers: OutputKafkaTopic is missing")
+	case topic != "" && brokers == "" && s.Kafka != New:
+		fault("OutputKafkaTopic: OutputKafkaBootstrapServers is missing (or kafka=%s, which makes brokers)", New)
+	case brokers != "" && s.usesIAM("Output") && s.OutputClusterArn == "":
+		fault("OutputKafkaBootstrapServers: AWS_MSK_IAM needs outputClusterArn, which the role's permissions name")
+	}
+	endpoint := s.Properties["OutputElasticsearchEndpoint"]
+	switch {
+	case endpoint != "" && s.Search == New:
+		fault("OutputElasticsearchEndpoint: search=%s makes its own", New)
+	case endpoint != "" && signed(s.Properties) && s.SearchArn == "" && searchDomain(endpoint) == nil:
+		fault("OutputElasticsearchEndpoint: no domain's name can be found in %s: set searchArn", endpoint)
+	}
+}
+
+// usesIAM tells whether a connection to brokers logs in with AWS_MSK_IAM; side
+// is "Output" for the sink's, which inherits the source's.
+func (s Settings) usesIAM(side string) bool {
+	mechanism := s.Properties["KafkaSaslMechanism"]
+	if own := s.Properties[side+"KafkaSaslMechanism"]; own != "" {
+		mechanism = own
+	}
+	return mechanism == "AWS_MSK_IAM"
+}
+
+// makesStream tells whether the stack makes the stream that the job reads.
+func (s Settings) makesStream() bool {
+	return s.Properties["InputKinesisStream"] == "" && s.Properties["InputKafkaTopic"] == "" &&
+		s.Properties["InputGeneratedRecords"] == ""
+}
+
+// makesBucket tells whether the stack makes the bucket that the job writes to.
+func (s Settings) makesBucket() bool {
+	if s.Bucket != "" {
+		return s.Bucket == New
+	}
+	for _, sink := range []string{"OutputBucket", "OutputKafkaTopic", "OutputElasticsearchEndpoint", "OutputKinesisStream", "OutputDiscarding"} {
+		if s.Properties[sink] != "" {
+			return false
+		}
+	}
+	return s.Search != New
+}
+
+// split cuts a list at its commas.
+func split(list string) []string {
+	var parts []string
+	for part := range strings.SplitSeq(list, ",") {
+		if part = strings.TrimSpace(part); part != "" {
+			parts = append(parts, part)
+		}
+	}
+	return parts
+}
