@@ -8,6 +8,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"sync"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/state"
@@ -36,6 +37,7 @@ type commitLanesFn struct {
 	committer *transact.Committer
 	lanes     map[int]*laneWork
 	metrics   laneMetrics
+	readers   readers
 }
 
 // laneWork is what a bundle has for a lane.
@@ -112,7 +114,9 @@ func (f *commitLanesFn) add(n *numbered) error {
 	} else {
 		w.events += rows
 	}
-	w.blocks = append(w.blocks, transact.Block{Job: n.job, Number: n.number, Attempt: n.attempt, Records: records(n.block)})
+	b := transact.Block{Job: n.job, Number: n.number, Attempt: n.attempt}
+	b.Records, b.Release = f.readers.records(n.block)
+	w.blocks = append(w.blocks, b)
 	w.size += len(n.block)
 	return nil
 }
@@ -161,13 +165,55 @@ func lanesError(err error) error {
 	return fmt.Errorf("OutputKafkaTopic: %w", err)
 }
 
-// records reads the records of a block, which stay valid.
-func records(blk []byte) iter.Seq2[transact.Record, error] {
+// readers are those of blocks that were committed: the memory of a block is
+// used again. It is safe for concurrent use.
+type readers struct {
+	mu   sync.Mutex
+	free []*message.Reader
+}
+
+// maxReaders bounds the readers that are kept, each with about a block's raw size.
+const maxReaders = 16
+
+func (p *readers) take() *message.Reader {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	last := len(p.free) - 1
+	if last < 0 {
+		return &message.Reader{}
+	}
+	r := p.free[last]
+	p.free = p.free[:last]
+	return r
+}
+
+func (p *readers) put(r *message.Reader) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.free) < maxReaders {
+		p.free = append(p.free, r)
+	}
+}
+
+// records reads the records of a block, which are valid until release. When
+// they are walked again they are in other memory, since the client may still
+// hold those of before.
+func (p *readers) records(blk []byte) (all iter.Seq2[transact.Record, error], release func()) {
+	var r *message.Reader
+	all = func(yield func(transact.Record, error) bool) {
+		r = p.take()
+		read(blk, r)(yield)
+	}
+	return all, func() { p.put(r) }
+}
+
+// read reads the records of a block, which are valid until the reader opens another one.
+func read(blk []byte, r *message.Reader) iter.Seq2[transact.Record, error] {
 	return func(yield func(transact.Record, error) bool) {
 		var (
-			r       message.Reader
 			m       message.Message
 			headers []transact.Header
+			names   []string // of the last record's headers: most have the same
 		)
 		if err := r.Open(blk); err != nil {
 			yield(transact.Record{}, err)
@@ -183,8 +229,13 @@ func records(blk []byte) iter.Seq2[transact.Record, error] {
 				return
 			}
 			from := len(headers)
-			for _, h := range m.Meta.Headers {
-				headers = append(headers, transact.Header{Key: string(h.Key), Value: h.Value})
+			for i, h := range m.Meta.Headers {
+				if i == len(names) {
+					names = append(names, string(h.Key))
+				} else if names[i] != string(h.Key) {
+					names[i] = string(h.Key)
+				}
+				headers = append(headers, transact.Header{Key: names[i], Value: h.Value})
 			}
 			out := transact.Record{Topic: m.Topic, Key: m.Meta.Key, Value: m.Value, Headers: headers[from:len(headers):len(headers)], Timestamp: m.Meta.Timestamp}
 			if !yield(out, nil) {

@@ -9,6 +9,7 @@ import (
 	"github.com/streaming-etl/streaming-etl/io/kafkaio/transact"
 	"github.com/streaming-etl/streaming-etl/transforms/deadletter"
 	"github.com/streaming-etl/streaming-etl/transforms/event"
+	"github.com/streaming-etl/streaming-etl/transforms/message"
 	"github.com/streaming-etl/streaming-etl/transforms/route"
 	"github.com/streaming-etl/streaming-etl/transforms/template"
 )
@@ -50,7 +51,7 @@ func (t *topic) start(ctx context.Context) {
 }
 
 func (t *topic) put(blk []byte) {
-	for r, err := range records(blk) {
+	for r, err := range read(blk, &message.Reader{}) {
 		if err == nil {
 			err = t.producer.Put(t.ctx, r)
 		}

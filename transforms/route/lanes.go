@@ -31,7 +31,7 @@ type LanesConfig struct {
 const messageOverhead = 96
 
 // EmitLane takes a block of n messages of a lane, which are events or all dead
-// letters; it is the callee's to keep.
+// letters. The block holds until it returns.
 type EmitLane func(lane int, blk []byte, n int, letters bool)
 
 // Lanes collects messages in a block for each lane. It is an Output.
@@ -46,6 +46,9 @@ type Lanes struct {
 	keyText    []byte
 	meta       batch.Meta
 	open       int
+	// block is the last block that was emitted: what a block is compressed into
+	// is larger than what it then takes.
+	block []byte
 }
 
 // NewLanes compiles the configuration.
@@ -196,7 +199,8 @@ func (l *Lanes) finish(lane int) {
 	}
 	n := b.Len()
 	l.open -= b.Size()
-	l.emit(lane, b.Encode(nil), n, false)
+	l.block = b.Encode(l.block[:0])
+	l.emit(lane, l.block, n, false)
 }
 
 // finishLetters passes dead letters on in the first lane: they have no order.
@@ -206,7 +210,8 @@ func (l *Lanes) finishLetters() {
 	}
 	n := l.letters.Len()
 	l.open -= l.letters.Size()
-	l.emit(0, l.letters.Encode(nil), n, true)
+	l.block = l.letters.Encode(l.block[:0])
+	l.emit(0, l.block, n, true)
 }
 
 // Flush emits all unfinished blocks.

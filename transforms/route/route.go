@@ -8,6 +8,7 @@
 package route
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -100,6 +101,7 @@ type Router struct {
 	openBytes  int
 
 	scratch    []byte
+	block      []byte
 	vars       *variables
 	jobStart   int64
 	partitions map[string]*partition
@@ -305,7 +307,9 @@ func (r *Router) finish(p *partition, emit Emit) {
 	}
 	key := p.keys[p.next]
 	p.next = (p.next + 1) % len(p.keys)
-	emit(key, p.rows.Encode(nil))
+	// What a block is compressed into is larger than what it then takes.
+	r.block = p.rows.Encode(r.block[:0])
+	emit(key, bytes.Clone(r.block))
 	r.open -= p.size
 	if p.size > p.largest {
 		r.held += p.size - p.largest

@@ -194,6 +194,11 @@ func (c *Committer) try(ctx context.Context, l *lane, blocks []Block, out *Outco
 			out.Accepted++
 		}
 		out.add(done)
+		for _, b := range blocks[i : i+done.Blocks] {
+			if b.Release != nil {
+				b.Release()
+			}
+		}
 		i += done.Blocks
 	}
 	return len(blocks), nil

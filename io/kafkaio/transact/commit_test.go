@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strings"
 	"sync"
+	"slices"
 	"testing"
 	"time"
 
@@ -85,11 +86,21 @@ func TestCommitEndsATransactionAtItsSize(t *testing.T) {
 	o.TransactionBytes = 400 // two blocks have more
 	prepare(t, o)
 	var blocks []Block
+	var released []int64
 	for n := range int64(7) {
-		blocks = append(blocks, c.block("job", n+1, 0))
+		b := c.block("job", n+1, 0)
+		b.Release = func() { released = append(released, b.Number) }
+		blocks = append(blocks, b)
 	}
 	k := newCommitter(t, o)
 	out := mustCommit(t, k, 0, 7, 0, blocks...)
+	if want := []int64{1, 2, 3, 4, 5, 6, 7}; !slices.Equal(released, want) {
+		t.Errorf("released blocks %d, want %d", released, want)
+	}
+	mustCommit(t, k, 0, 0, 7, blocks...)
+	if len(released) != 7 {
+		t.Errorf("blocks that were skipped are released: %d", released[7:])
+	}
 	if out.Transactions < 3 || out.Transactions > 4 {
 		t.Errorf("%d transactions", out.Transactions)
 	}

@@ -36,6 +36,9 @@ type Block struct {
 	// Records yields the records in order. It is walked again where a
 	// transaction is done anew. An error ends the commit for good.
 	Records iter.Seq2[Record, error]
+	// Release is called once the block is committed, if it is not nil: what
+	// Records yielded is no longer looked at. After an error it is not called.
+	Release func()
 }
 
 // What the format adds at most, from its description (Kafka's protocol guide,
