@@ -325,7 +325,9 @@ type resentJSON struct {
 func (l *letterCommand) resend(ctx context.Context) error {
 	o := deadletters.ResendOptions{Filter: l.filter, InDoubt: l.p.Bool("in-doubt"), Key: l.p.Get("key"), DryRun: l.p.Bool("dry-run")}
 	if isTerminal(l.stderr) {
-		o.Progress = func(sent, of int) { fmt.Fprintf(l.stderr, "\r\x1b[K%s of %s sent", pipeline.Number(int64(sent)), pipeline.Number(int64(of))) }
+		o.Progress = func(sent, of int) {
+			fmt.Fprintf(l.stderr, "\r\x1b[K%s of %s sent", pipeline.Number(int64(sent)), pipeline.Number(int64(of)))
+		}
 	}
 	r, err := l.box.Resend(ctx, o)
 	if o.Progress != nil && r.Sent > 0 {

@@ -56,7 +56,7 @@ func command(ctx context.Context, args, env []string, stdout, stderr io.Writer) 
 	case "", "run":
 		return run(ctx, args, env, stdout, stderr)
 	case "check":
-		return check(args, env, stdout, stderr)
+		return check(ctx, args, env, stdout, stderr)
 	case "replay":
 		return replay.Main(ctx, args, stdout, stderr)
 	case "jar":
@@ -143,25 +143,6 @@ func initBeam() {
 	}
 	beam.Init()
 	direct.Quiet()
-}
-
-func check(args, env []string, stdout, stderr io.Writer) int {
-	p := load(args, env)
-	if p == nil {
-		return help(stdout, stderr)
-	}
-	c, err := pipeline.FromProperties(p, false)
-	if err != nil {
-		return fail(stderr, err)
-	}
-	if err := c.WritePlan(stdout); err != nil {
-		return fail(stderr, err)
-	}
-	fmt.Fprint(stdout, "\nset by\n")
-	if err := p.WriteValues(stdout); err != nil {
-		return fail(stderr, err)
-	}
-	return exitOK
 }
 
 func help(stdout, stderr io.Writer) int {
