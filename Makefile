@@ -4,7 +4,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .PHONY: help
 help: ## lists the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: ## runs the main job on the sample of taxi trips, with embedded servers
@@ -66,9 +66,14 @@ test-versions: ## runs the jar on Flink 1.19 and 1.20, RocksDB, an application c
 	go run ./runners/flink/cluster/install -release 1.20.5
 	ETL_FLINK_VERSIONS=1 go test -count=1 -timeout 30m -run 'TestJobRunsOn|TestCommandSubmitsToBeams' ./runners/flink
 
-.PHONY: chaos
-chaos: ## kills, outages and savepoints on a real Flink, N rounds each (default 10); hours
+.PHONY: test-faults-long
+test-faults-long: ## runs the tests of kills, outages and savepoints on a real Flink, N rounds each (default 10); hours
 	ETL_FLINK_TESTS=1 ETL_CHAOS_ROUNDS=$(or $(N),10) go test -count=1 -v -timeout 12h -run 'Kill|Stop|Outage|Savepoint' ./faults
+
+.PHONY: chaos
+chaos: ## damages everything at once at random, KILLS times (default 10) by SEED, for MINUTES at most, and compares every record
+	go run ./stack/cmd install
+	go run ./chaos -kills $(or $(KILLS),10) -seed $(or $(SEED),0) -minutes $(or $(MINUTES),0)
 
 .PHONY: bench-flink
 bench-flink: ## measures the job on a local Flink and writes docs/flink-figures.md; wants a quiet machine

@@ -45,6 +45,9 @@ type KafkaOptions struct {
 	MaxMessageBytes int
 	// Security adds listeners for SSL, SASL_PLAINTEXT and SASL_SSL. The one without security stays.
 	Security *KafkaSecurity
+	// Fronts adds a listener FRONT without security, of which each broker tells clients that it is here, host:port by
+	// broker: at a proxy, which passes on to Addresses("FRONT").
+	Fronts []string
 	// Settings are further ones of server.properties, for all brokers. They precede those that are made here.
 	Settings map[string]string
 	// HeapMB is the size of each broker's heap in MiB, by default 384.
@@ -69,6 +72,9 @@ func (o KafkaOptions) withDefaults() (KafkaOptions, error) {
 	}
 	if o.Brokers < 0 || o.MaxMessageBytes < 0 || o.HeapMB < 0 {
 		return o, errors.New("an option of Kafka is below 0")
+	}
+	if len(o.Fronts) > 0 && len(o.Fronts) != o.Brokers {
+		return o, fmt.Errorf("there are %d fronts of %d brokers of Kafka", len(o.Fronts), o.Brokers)
 	}
 	return o, nil
 }
@@ -249,7 +255,7 @@ func (k *KafkaCluster) all() []int {
 func (k *KafkaCluster) Bootstrap() []string { return k.Addresses("PLAINTEXT") }
 
 // Addresses are those of all brokers' listeners for a protocol: PLAINTEXT, or with KafkaOptions.Security also SSL,
-// SASL_PLAINTEXT and SASL_SSL. There are none for another one.
+// SASL_PLAINTEXT and SASL_SSL, or with KafkaOptions.Fronts those of FRONT. There are none for another one.
 func (k *KafkaCluster) Addresses(protocol string) []string {
 	var addresses []string
 	for i := range k.brokers {

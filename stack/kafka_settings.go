@@ -13,14 +13,20 @@ import (
 // clusterID is a UUID as Kafka writes it. Each cluster may have the same: they never meet.
 const clusterID = "c3RyZWFtaW5nLWV0bC0wMQ"
 
-// controllers is the listener by which the controllers talk.
-const controllers = "CONTROLLER"
+// controllers is the listener by which the controllers talk, fronted the one that proxies pass on to.
+const (
+	controllers = "CONTROLLER"
+	fronted     = "FRONT"
+)
 
-// listeners are the names of a broker's listeners, each that of its protocol but the controllers'.
+// listeners are the names of a broker's listeners, each that of its protocol but the controllers' and the fronts'.
 func (o KafkaOptions) listeners() []string {
 	listeners := []string{"PLAINTEXT", controllers}
 	if o.Security != nil {
 		listeners = append(listeners, "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+	}
+	if len(o.Fronts) > 0 {
+		listeners = append(listeners, fronted)
 	}
 	return listeners
 }
@@ -85,6 +91,11 @@ func (k *KafkaCluster) addListeners(settings map[string]string, i int) {
 		listener := name + "://" + loopback(k.brokers[i].ports[name])
 		listeners = append(listeners, listener)
 		if name == controllers {
+			protocols = append(protocols, name+":PLAINTEXT")
+			continue
+		}
+		if name == fronted {
+			advertised = append(advertised, name+"://"+k.options.Fronts[i])
 			protocols = append(protocols, name+":PLAINTEXT")
 			continue
 		}

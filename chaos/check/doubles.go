@@ -1,0 +1,79 @@
+package check
+
+import (
+	"time"
+
+	"github.com/streaming-etl/streaming-etl/chaos/history"
+)
+
+// A span are records by number, each of which may be in Kinesis so many times more.
+type span struct {
+	from, to int64
+	times    int
+}
+
+// mayRepeat tells how many times more than once a record may be in the stream that a job writes to. A restart does
+// again what was done since the checkpoint that it goes back to: records that had not all come when that checkpoint
+// began, up to those that were sent when the restart was seen. A broken connection leaves its writer not knowing what has
+// arrived, and it writes again what was under way meanwhile.
+func mayRepeat(events []history.Event, job string) func(number int64) int {
+	spans := repeats(events, job)
+	return func(number int64) (n int) {
+		for _, s := range spans {
+			if number >= s.from && number < s.to {
+				n += s.times
+			}
+		}
+		return n
+	}
+}
+
+func repeats(events []history.Event, job string) []span {
+	w := way{job: job}
+	for _, e := range events {
+		if e.Kind == history.Progress {
+			w.looks = append(w.looks, e)
+		}
+	}
+	var spans []span
+	begun := make(map[int]time.Time)
+	for _, e := range events {
+		switch {
+		case e.Kind == history.Restart && e.Job == job:
+			spans = append(spans, span{w.frontAt(e.Restored.Since), w.sentAt(e.Time), max(1, e.Restored.Times)})
+		case e.Kind == history.Damaged:
+			begun[e.Damage.ID] = e.Time
+		case e.Kind == history.Repaired && e.Damage.Doubles:
+			spans = append(spans, span{w.frontAt(begun[e.Damage.ID]), w.sentAt(e.Time), max(1, int(e.Damage.Cuts))})
+		}
+	}
+	return spans
+}
+
+// A way is how far a job's writing to Kinesis has come, by time.
+type way struct {
+	job   string
+	looks []history.Event
+}
+
+// frontAt returns a number below which all had come at a time.
+func (w *way) frontAt(t time.Time) (front int64) {
+	for _, e := range w.looks {
+		if e.Time.After(t) {
+			break
+		}
+		front = e.Reached[w.job+"/"+Kinesis].Front
+	}
+	return front
+}
+
+// sentAt returns a number that nothing sent by a time has reached.
+func (w *way) sentAt(t time.Time) (sent int64) {
+	for _, e := range w.looks {
+		sent = e.Sent[w.job]
+		if e.Time.After(t) {
+			break
+		}
+	}
+	return sent
+}

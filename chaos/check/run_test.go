@@ -1,0 +1,236 @@
+package check
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/parquet-go/parquet-go"
+
+	"github.com/streaming-etl/streaming-etl/chaos/history"
+	"github.com/streaming-etl/streaming-etl/chaos/record"
+)
+
+// world makes a run's directory in which all is right, with both jobs and all sinks.
+func world(t *testing.T, s *record.Sample) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, ObservedDir), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	h, err := history.Create(filepath.Join(dir, HistoryFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	jobs := []string{Kinesis, Kafka}
+	h.Add(history.Event{Kind: history.Started, Start: &history.Start{Jobs: jobs, Sinks: []string{S3, Elasticsearch, Kafka, Kinesis}, Partitions: 4}})
+	h.Add(history.Event{Kind: history.Ended, Sent: map[string]int64{Kinesis: sent, Kafka: sent}})
+	if err := h.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, job := range jobs {
+		for _, sink := range []string{Source, Elasticsearch, Kafka, Kinesis} {
+			write(t, s, dir, job, sink)
+		}
+		objects(t, s, dir, job, "")
+	}
+	return dir
+}
+
+func write(t *testing.T, s *record.Sample, dir, job, sink string) {
+	t.Helper()
+	w, err := NewWriter(dir, job+"/"+sink)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range int64(sent) {
+		if sink != Source && record.Reason(n) != "" {
+			continue
+		}
+		if err := w.Add(Observation{Partition: "0", Key: record.Key(n), Value: string(s.Line(job, n))}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// objects writes a job's objects, of which a file of Parquet has its rows in a folder.
+func objects(t *testing.T, s *record.Sample, dir, job, folder string) {
+	t.Helper()
+	var rows []goRow
+	var letters []byte
+	for n := range int64(sent) {
+		if reason := record.Reason(n); reason != "" {
+			line, err := json.Marshal(map[string]string{"reason": reason, "payload": string(s.Line(job, n))})
+			if err != nil {
+				t.Fatal(err)
+			}
+			letters = append(append(letters, line...), '\n')
+			continue
+		}
+		r := s.Row(job, n)
+		rows = append(rows, goRow{
+			VendorID: r.VendorID, Pickup: int64(r.Pickup), Dropoff: int64(r.Dropoff), PassengerCount: r.PassengerCount,
+			TripDistance: r.TripDistance, RatecodeID: r.RatecodeID, StoreAndFwdFlag: r.StoreAndFwdFlag, PickupLocationID: r.PickupLocationID,
+			DropoffLocationID: r.DropoffLocationID, PaymentType: r.PaymentType, FareAmount: r.FareAmount, Extra: r.Extra, MtaTax: r.MtaTax,
+			TipAmount: r.TipAmount, TollsAmount: r.TollsAmount, ImprovementSurcharge: r.ImprovementSurcharge, TotalAmount: r.TotalAmount,
+			TripID: r.TripID, Type: r.Type, Origin: r.Origin, Key: r.Key, Sequence: r.Sequence, Checksum: r.Checksum,
+		})
+	}
+	at := FileOf(dir, job+"/"+S3)
+	data := filepath.Join(at, "job_start=1", folder, "part-a.parquet")
+	dead := filepath.Join(at, LettersFolder, "job_start=1", "part-b.json")
+	for _, name := range []string{data, dead} {
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := parquet.WriteFile(data, rows); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(dead, letters, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestARunInWhichAllIsRight(t *testing.T) {
+	dir := world(t, sample(t))
+	got, _, err := Run(t.Context(), dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !got.OK || len(got.Verdicts) != 12 {
+		t.Errorf("result %+v", got)
+	}
+	for _, v := range got.Verdicts {
+		if v.Seen != v.Expected || v.Seen == 0 {
+			t.Errorf("%+v", v)
+		}
+	}
+}
+
+func TestARunInWhichAFileIsDoubled(t *testing.T) {
+	s := sample(t)
+	dir := world(t, s)
+	objects(t, s, dir, Kafka, "payment=2")
+	got, _, err := Run(t.Context(), dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.OK {
+		t.Error("nothing is wrong")
+	}
+	for _, v := range got.Verdicts {
+		if want := v.Outlet == "kafka/s3"; want != (v.Doubled == record.Good(sent)) {
+			t.Errorf("%+v", v)
+		}
+	}
+}
+
+func TestAFaultOfTheRunIsAFaultOfTheResult(t *testing.T) {
+	dir := world(t, sample(t))
+	name := filepath.Join(dir, HistoryFile)
+	f, err := os.OpenFile(name, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteString(`{"kind":"fault","text":"the job did not recover"}` + "\n"); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	got, _, err := Run(t.Context(), dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.OK || len(got.Faults) != 1 {
+		t.Errorf("result %+v", got)
+	}
+}
+
+func TestAMissingFileIsAnError(t *testing.T) {
+	dir := world(t, sample(t))
+	if err := os.Remove(FileOf(dir, "kafka/kinesis") + observedExt); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := Run(t.Context(), dir, nil); err == nil {
+		t.Error("no error")
+	}
+}
+
+// TestParquetIsReadAlikeByBoth compares DuckDB, where it is installed, with parquet-go.
+func TestParquetIsReadAlikeByBoth(t *testing.T) {
+	s := sample(t)
+	dir := t.TempDir()
+	objects(t, s, dir, Kafka, "")
+	at := FileOf(dir, "kafka/s3")
+	files, err := parquetFiles(at)
+	if err != nil || len(files) != 1 {
+		t.Fatalf("files %q, %v", files, err)
+	}
+	byGo := make(map[int64]record.Row)
+	if err := readByParquetGo(files[0], func(r *record.Row, _ string) { byGo[r.TripID] = *r }); err != nil {
+		t.Fatal(err)
+	}
+	if len(byGo) != int(record.Good(sent)) || byGo[5] != s.Row(Kafka, 5) {
+		t.Errorf("%d rows, row 5 is %+v", len(byGo), byGo[5])
+	}
+	module, err := duckdbDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(module); err != nil {
+		t.Skip("DuckDB is not in the cache")
+	}
+	n := 0
+	if err := readByDuckDB(t.Context(), module, at, func(r *record.Row, _ string) {
+		n++
+		if byGo[r.TripID] != *r {
+			t.Errorf("row %d is %+v by DuckDB, %+v by parquet-go", r.TripID, *r, byGo[r.TripID])
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if n != len(byGo) {
+		t.Errorf("%d rows by DuckDB, %d by parquet-go", n, len(byGo))
+	}
+}
+
+func TestDoublesAreBoundedByWhatWasUnderWay(t *testing.T) {
+	at := func(s int) time.Time { return time.Date(2026, 1, 1, 0, 0, s, 0, time.UTC) }
+	var events []history.Event
+	for s := range 100 { // 10 records a second, of which the last 20 are on their way
+		events = append(events, history.Event{Time: at(s), Kind: history.Progress, Sent: map[string]int64{Kafka: int64(10 * s)},
+			Reached: map[string]history.Reach{"kafka/kinesis": {Front: int64(max(0, 10*s-20))}}})
+	}
+	events = append(events,
+		history.Event{Time: at(50), Kind: history.Restart, Job: Kafka, Restored: &history.Restored{Since: at(40), Times: 1}},
+		history.Event{Time: at(50), Kind: history.Restart, Job: Kinesis, Restored: &history.Restored{Times: 9}},
+		history.Event{Time: at(70), Kind: history.Damaged, Damage: &history.Damage{ID: 3}},
+		history.Event{Time: at(75), Kind: history.Repaired, Damage: &history.Damage{ID: 3, Doubles: true, Cuts: 4}},
+		history.Event{Time: at(80), Kind: history.Repaired, Damage: &history.Damage{ID: 4}},
+	)
+	may := mayRepeat(events, Kafka)
+	for number, want := range map[int64]int{0: 0, 379: 0, 380: 1, 509: 1, 510: 0, 679: 0, 680: 4, 759: 4, 760: 0} {
+		if got := may(number); got != want {
+			t.Errorf("record %d may be there %d times more, want %d", number, got, want)
+		}
+	}
+}
+
+func TestPartitionsOfTheSourceAreThoseOfTheTime(t *testing.T) {
+	of := partitions([]history.Event{
+		{Kind: history.Partitions, Partitions: &history.Partition{From: 100, Partitions: 5}},
+		{Kind: history.Partitions, Partitions: &history.Partition{From: 200, Partitions: 6}},
+	}, 4)
+	for n := range int64(300) {
+		if got, want := of(n), record.Partition(n, 4+int(n/100)); got != want {
+			t.Fatalf("record %d is in partition %d, want %d", n, got, want)
+		}
+	}
+}

@@ -1,0 +1,205 @@
+package check
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/streaming-etl/streaming-etl/chaos/record"
+)
+
+// maxExamples are told of what is wrong with an outlet.
+const maxExamples = 10
+
+// A Verdict is what is right and wrong with one outlet. Counts are of records.
+type Verdict struct {
+	Outlet string `json:"outlet"`
+	// Expected is how many there are to be, Seen how many different ones there are.
+	Expected int64 `json:"expected"`
+	Seen     int64 `json:"seen"`
+	Lost     int64 `json:"lost"`
+	// Doubled are those too many, Repeated those that are there again as they may.
+	Doubled    int64 `json:"doubled"`
+	Repeated   int64 `json:"repeated"`
+	Disordered int64 `json:"disordered"`
+	// Wrong have another value, key or place than they should.
+	Wrong int64 `json:"wrong"`
+	// Unsent were never sent, or should not be in this outlet.
+	Unsent int64 `json:"unsent"`
+	// Examples tell in words what is wrong.
+	Examples []string `json:"examples,omitempty"`
+}
+
+// OK is whether nothing is wrong.
+func (v *Verdict) OK() bool {
+	return v.Lost+v.Doubled+v.Disordered+v.Wrong+v.Unsent == 0
+}
+
+func (v *Verdict) example(format string, args ...any) {
+	if len(v.Examples) < maxExamples {
+		v.Examples = append(v.Examples, fmt.Sprintf(format, args...))
+	}
+}
+
+// An expectation is what is to be in an outlet.
+type expectation struct {
+	Outlet string
+	Origin string
+	Sent   int64
+	Sample *record.Sample
+	// Ordered says that the records of a key are to be in one partition, in order.
+	Ordered bool
+	// Scope tells within what the order of a key holds; nil is all.
+	Scope func(number int64) int
+	// Raw says that records are there as they were sent, bad ones too.
+	Raw bool
+	// MayRepeat tells how many times more than once a record may be there; nil is none.
+	MayRepeat func(number int64) int
+}
+
+// An Observation is a record as it was read from an outlet.
+type Observation struct {
+	// Partition is where in the outlet it was: a partition, shard or index.
+	Partition string `json:"p"`
+	Key       string `json:"k"`
+	Value     string `json:"v"`
+}
+
+// A tally takes what is in an outlet, in the order of each partition.
+type tally struct {
+	expectation
+	v     Verdict
+	times []uint8 // by number
+	last  map[scope]int64
+	where map[string]string // the partition of a key
+	// inversions are pairs of a key's records that came the wrong way round, the later number first.
+	inversions [][2]int64
+}
+
+type scope struct {
+	key string
+	of  int
+}
+
+func newTally(e expectation) *tally {
+	t := &tally{expectation: e, times: make([]uint8, e.Sent), last: make(map[scope]int64), where: make(map[string]string)}
+	t.v.Outlet, t.v.Expected = e.Outlet, record.Good(e.Sent)
+	if e.Raw {
+		t.v.Expected = e.Sent
+	}
+	return t
+}
+
+// add notes that a record is there, and tells whether it belongs there and comes for the first time.
+func (t *tally) add(number int64, at string) (belongs, first bool) {
+	if number < 0 || number >= t.Sent || !t.Raw && record.Reason(number) != "" {
+		t.v.Unsent++
+		t.v.example("%s: record %d was not sent, or is none to be here", at, number)
+		return false, false
+	}
+	if t.times[number] < 255 {
+		t.times[number]++
+	}
+	if first = t.times[number] == 1; first {
+		t.v.Seen++
+	}
+	return true, first
+}
+
+// take takes a record whose value is a line.
+func (t *tally) take(o *Observation) {
+	number, err := record.Number([]byte(o.Value))
+	if err != nil {
+		t.v.Unsent++
+		t.v.example("%s: %q is no record: %v", o.Partition, o.Value, err)
+		return
+	}
+	belongs, first := t.add(number, o.Partition)
+	if !belongs {
+		return
+	}
+	if want := t.Sample.Line(t.Origin, number); !bytes.Equal([]byte(o.Value), want) {
+		t.v.Wrong++
+		t.v.example("%s: record %d is (its checksum holds: %t)\n%s, was sent as\n%s", o.Partition, number, record.Intact([]byte(o.Value)), o.Value, want)
+	}
+	if !t.Ordered {
+		return
+	}
+	key := record.Key(number)
+	if o.Key != key {
+		t.v.Wrong++
+		t.v.example("%s: record %d has key %q, want %q", o.Partition, number, o.Key, key)
+	}
+	t.order(number, key, o.Partition, first)
+}
+
+// order compares a record's place with that of the one before it of its key.
+func (t *tally) order(number int64, key, partition string, first bool) {
+	if was, known := t.where[key]; !t.Raw && known && was != partition {
+		t.v.Wrong++
+		t.v.example("record %d of key %s is in partition %s, others of it are in %s", number, key, partition, was)
+	}
+	t.where[key] = partition
+	if !first {
+		return // doubles are counted
+	}
+	s := scope{key: key}
+	if t.Scope != nil {
+		s.of = t.Scope(number)
+	}
+	if last, known := t.last[s]; known && last > number {
+		t.inversions = append(t.inversions, [2]int64{last, number})
+		return
+	}
+	t.last[s] = number
+}
+
+// takeRow takes a record by its fields.
+func (t *tally) takeRow(row *record.Row, at string) {
+	belongs, _ := t.add(row.TripID, at)
+	if !belongs {
+		return
+	}
+	if want := t.Sample.Row(t.Origin, row.TripID); *row != want {
+		t.v.Wrong++
+		t.v.example("%s: record %d is\n%+v, was sent as\n%+v", at, row.TripID, *row, want)
+	}
+}
+
+// verdict is what has come of it when all was taken.
+func (t *tally) verdict() *Verdict {
+	for number, n := range t.times {
+		number := int64(number)
+		if n == 0 {
+			if !t.Raw && record.Reason(number) != "" {
+				continue
+			}
+			if t.v.Lost == 0 {
+				t.v.example("record %d is lost, sequence %d of key %s", number, record.Sequence(number), record.Key(number))
+			}
+			t.v.Lost++
+			continue
+		}
+		more, may := int64(n)-1, int64(0)
+		if more > 0 && t.MayRepeat != nil {
+			may = min(more, int64(t.MayRepeat(number)))
+		}
+		t.v.Repeated += may
+		if more > may {
+			t.v.Doubled += more - may
+			t.v.example("record %d is there %d times, and may be %d times", number, n, may+1)
+		}
+	}
+	for _, pair := range t.inversions {
+		// A writer that was halted may write late, or early, what another one writes in its place.
+		if t.mayHaveComeTwice(pair[0]) || t.mayHaveComeTwice(pair[1]) {
+			continue
+		}
+		t.v.Disordered++
+		t.v.example("record %d of key %s comes after record %d", pair[1], record.Key(pair[1]), pair[0])
+	}
+	return &t.v
+}
+
+func (t *tally) mayHaveComeTwice(number int64) bool {
+	return t.times[number] > 1 && t.MayRepeat != nil && t.MayRepeat(number) > 0
+}

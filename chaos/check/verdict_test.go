@@ -1,0 +1,205 @@
+package check
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/streaming-etl/streaming-etl/chaos/record"
+)
+
+func sample(t *testing.T) *record.Sample {
+	t.Helper()
+	s, err := record.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+const sent = 1000
+
+// observed are all good records of an origin, in order.
+func observed(s *record.Sample) []Observation {
+	var all []Observation
+	for n := range int64(sent) {
+		if record.Reason(n) == "" {
+			all = append(all, Observation{Partition: "0", Key: record.Key(n), Value: string(s.Line("kafka", n))})
+		}
+	}
+	return all
+}
+
+// counts are those of a verdict that tell what is wrong.
+type counts struct{ lost, doubled, repeated, disordered, wrong, unsent int64 }
+
+func countsOf(v *Verdict) counts {
+	return counts{v.Lost, v.Doubled, v.Repeated, v.Disordered, v.Wrong, v.Unsent}
+}
+
+func TestVerdictFindsWhatIsWrong(t *testing.T) {
+	s := sample(t)
+	// The records 0 and 16 are neighbours of one hot key.
+	const first, second = 0, 16
+	at := func(all []Observation, number int64) *Observation {
+		for i := range all {
+			if n, err := record.Number([]byte(all[i].Value)); err == nil && n == number {
+				return &all[i]
+			}
+		}
+		return nil
+	}
+	without := func(all []Observation, number int64) []Observation {
+		var left []Observation
+		for _, o := range all {
+			if n, err := record.Number([]byte(o.Value)); err != nil || n != number {
+				left = append(left, o)
+			}
+		}
+		return left
+	}
+	for _, test := range []struct {
+		name   string
+		change func(all []Observation) []Observation
+		may    func(int64) int
+		want   counts
+		say    string
+	}{
+		{name: "nothing", change: func(all []Observation) []Observation { return all }},
+		{name: "lost", change: func(all []Observation) []Observation { return without(all, second) }, want: counts{lost: 1}, say: "record 16 is lost"},
+		{name: "doubled", change: func(all []Observation) []Observation { return append(all, *at(all, first)) }, want: counts{doubled: 1}, say: "record 0 is there 2 times"},
+		{name: "doubled as it may be", change: func(all []Observation) []Observation { return append(all, *at(all, first)) },
+			may: func(int64) int { return 1 }, want: counts{repeated: 1}},
+		{name: "doubled more often than it may be", change: func(all []Observation) []Observation { return append(all, *at(all, first), *at(all, first)) },
+			may: func(int64) int { return 1 }, want: counts{repeated: 1, doubled: 1}, say: "may be 2 times"},
+		{name: "disordered", change: func(all []Observation) []Observation {
+			a, b := at(all, first), at(all, second)
+			*a, *b = *b, *a
+			return all
+		}, want: counts{disordered: 1}, say: "record 0 of key hot-0 comes after record 16"},
+		{name: "disordered by one that came twice, as it may", change: func(all []Observation) []Observation {
+			early := *at(all, second)
+			return append([]Observation{early}, all...)
+		}, may: func(int64) int { return 1 }, want: counts{repeated: 1}},
+		{name: "falsified", change: func(all []Observation) []Observation {
+			o := at(all, first)
+			o.Value = strings.Replace(o.Value, `"total_amount":`, `"total_amount":1`, 1)
+			return all
+		}, want: counts{wrong: 1}, say: "its checksum holds: false"},
+		{name: "another trip with a checksum that holds", change: func(all []Observation) []Observation {
+			at(all, first).Value = string(s.Line("kinesis", first))
+			return all
+		}, want: counts{wrong: 1}, say: "its checksum holds: true"},
+		{name: "never sent", change: func(all []Observation) []Observation {
+			return append(all, Observation{Value: string(s.Line("kafka", sent))})
+		}, want: counts{unsent: 1}, say: "was not sent"},
+		{name: "no record at all", change: func(all []Observation) []Observation { return append(all, Observation{Value: "{}"}) }, want: counts{unsent: 1}, say: "is no record"},
+		{name: "bad, and not a dead letter", change: func(all []Observation) []Observation {
+			return append(all, Observation{Value: string(s.Line("kafka", 128))})
+		}, want: counts{unsent: 1}, say: "none to be here"},
+		{name: "with another key", change: func(all []Observation) []Observation {
+			at(all, first).Key = "hot-1"
+			return all
+		}, want: counts{wrong: 1}, say: `has key "hot-1"`},
+		{name: "in another partition", change: func(all []Observation) []Observation {
+			at(all, 992).Partition = "1" // the key's last
+			return all
+		}, want: counts{wrong: 1}, say: "is in partition 1"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			tally := newTally(expectation{Outlet: "kafka/kafka", Origin: "kafka", Sent: sent, Sample: s, Ordered: true, MayRepeat: test.may})
+			for _, o := range test.change(observed(s)) {
+				tally.take(&o)
+			}
+			v := tally.verdict()
+			if got := countsOf(v); got != test.want {
+				t.Errorf("counts %+v, want %+v: %q", got, test.want, v.Examples)
+			}
+			if said := strings.Join(v.Examples, "\n"); !strings.Contains(said, test.say) {
+				t.Errorf("said %q, want %q", said, test.say)
+			}
+			if v.OK() != (test.want == counts{repeated: test.want.repeated}) {
+				t.Errorf("OK is %t", v.OK())
+			}
+		})
+	}
+}
+
+func TestOrderHoldsWithinAScope(t *testing.T) {
+	s := sample(t)
+	for _, test := range []struct {
+		name  string
+		scope func(int64) int
+		want  int64
+	}{
+		{"in one partition of the source", func(int64) int { return 0 }, 1},
+		{"in two", func(n int64) int { return int(n / 16 % 2) }, 0},
+	} {
+		tally := newTally(expectation{Origin: "kafka", Sent: 17, Sample: s, Ordered: true, Scope: test.scope})
+		for _, n := range []int64{16, 0} {
+			tally.take(&Observation{Partition: "0", Key: record.Key(n), Value: string(s.Line("kafka", n))})
+		}
+		if got := tally.verdict().Disordered; got != test.want {
+			t.Errorf("%s: %d disordered, want %d", test.name, got, test.want)
+		}
+	}
+}
+
+func TestVerdictOnRows(t *testing.T) {
+	s := sample(t)
+	tally := newTally(expectation{Origin: "kafka", Sent: sent, Sample: s})
+	for n := range int64(sent) {
+		row := s.Row("kafka", n)
+		switch {
+		case record.Reason(n) != "" || n == 7:
+			continue
+		case n == 8:
+			row.TipAmount += 0.01
+		case n == 9:
+			row.Checksum = "0000000000000000"
+		case n == 10:
+			tally.takeRow(&row, "file")
+		}
+		tally.takeRow(&row, "file")
+	}
+	never := s.Row("kafka", sent)
+	tally.takeRow(&never, "file")
+	if got, want := countsOf(tally.verdict()), (counts{lost: 1, doubled: 1, wrong: 2, unsent: 1}); got != want {
+		t.Errorf("counts %+v, want %+v", got, want)
+	}
+}
+
+func TestVerdictOnDeadLetters(t *testing.T) {
+	s := sample(t)
+	letter := func(number int64, reason, output string) []byte {
+		line, err := json.Marshal(map[string]string{"reason": reason, "output": output, "payload": string(s.Line("kafka", number))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return line
+	}
+	const first, second, third = 128, 128 + 257, 128 + 2*257 // the bad ones
+	for _, test := range []struct {
+		name  string
+		lines [][]byte
+		want  counts
+	}{
+		{"all there", [][]byte{letter(first, record.Reason(first), ""), letter(second, record.Reason(second), ""), letter(third, record.Reason(third), "")}, counts{}},
+		{"lost", [][]byte{letter(first, record.Reason(first), ""), letter(second, record.Reason(second), "")}, counts{lost: 1}},
+		{"doubled", [][]byte{letter(first, record.Reason(first), ""), letter(second, record.Reason(second), ""), letter(third, record.Reason(third), ""),
+			letter(third, record.Reason(third), "")}, counts{doubled: 1}},
+		{"without a reason", [][]byte{letter(first, "", ""), letter(second, record.Reason(second), ""), letter(third, record.Reason(third), "")}, counts{wrong: 1}},
+		{"of one output", [][]byte{letter(first, record.Reason(first), "kafka"), letter(second, record.Reason(second), ""), letter(third, record.Reason(third), "")}, counts{wrong: 1}},
+		{"of a good record", [][]byte{letter(first, record.Reason(first), ""), letter(second, record.Reason(second), ""), letter(third, record.Reason(third), ""),
+			letter(0, "mapping", "elasticsearch")}, counts{unsent: 1}},
+		{"no letter", [][]byte{letter(first, record.Reason(first), ""), letter(second, record.Reason(second), ""), letter(third, record.Reason(third), ""), []byte("{")}, counts{wrong: 1}},
+	} {
+		l := newLetters(expectation{Origin: "kafka", Sent: 700, Sample: s})
+		for _, line := range test.lines {
+			l.take(line, "file")
+		}
+		if got := countsOf(l.verdict()); got != test.want {
+			t.Errorf("%s: counts %+v, want %+v", test.name, got, test.want)
+		}
+	}
+}
