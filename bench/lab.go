@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -39,6 +40,7 @@ type lab struct {
 	prefixes  int
 	clusters  int
 	env       []string // of a cluster
+	jvm       []string // flags of Flink's JVMs
 }
 
 // openLab builds the jar, unless one is given, and starts the servers.
@@ -87,7 +89,7 @@ func openLab(ctx context.Context, o options, stderr io.Writer) (l *lab, err erro
 		}
 		env = append(env, flink.ProfileVariable+"="+o.profiles)
 	}
-	l.env = env
+	l.env, l.jvm = env, append([]string{}, strings.Fields(o.jvm)...)
 	return l, l.startCluster(ctx)
 }
 
@@ -95,7 +97,7 @@ func openLab(ctx context.Context, o options, stderr io.Writer) (l *lab, err erro
 func (l *lab) startCluster(ctx context.Context) error {
 	l.clusters++
 	c, err := cluster.Start(ctx, cluster.Options{
-		Dir: filepath.Join(l.dir, fmt.Sprintf("flink-%02d", l.clusters)), Env: l.env,
+		Dir: filepath.Join(l.dir, fmt.Sprintf("flink-%02d", l.clusters)), Env: l.env, JVMFlags: l.jvm,
 		Config: map[string]string{"metrics.fetcher.update-interval": metricsInterval},
 	})
 	if err == nil {

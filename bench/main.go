@@ -31,6 +31,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/streaming-etl/streaming-etl/runners/flink/cluster"
 )
 
 func main() {
@@ -56,6 +58,7 @@ type options struct {
 	jar       string
 	out       string
 	profiles  string
+	jvm       string
 }
 
 // figuresFile is where the figures of a complete run go.
@@ -92,6 +95,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	quick := f.Bool("quick", false, fmt.Sprintf("to try it out: %d records a run, half a minute for latency and idling", quickRecords))
 	f.StringVar(&o.jar, "jar", "", "the job's jar (default: it is built)")
 	f.StringVar(&o.out, "out", "", "the file for the figures (default "+figuresFile+" for a complete run, none with -quick or -only)")
+	f.StringVar(&o.jvm, "jvm", cluster.FirstCompiler, "more flags of Flink's JVMs, separated by spaces; none are Java's own defaults")
 	f.StringVar(&o.profiles, "profiles", "", "a folder for CPU profiles of the workers (default none)")
 	if err := f.Parse(args); err != nil {
 		return o, err

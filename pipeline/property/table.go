@@ -102,7 +102,7 @@ func source() []Property {
 				"Children of a shard that a slot itself read to the end are known at once; this is for children of other slots' shards.",
 		},
 		{
-			Name: "InputBufferMb", Group: groupSource, Kind: Megabytes, Default: "64", Min: 1, Max: 4096,
+			Name: "InputBufferMb", Group: groupSource, Kind: Megabytes, Default: "32", Min: 1, Max: 4096,
 			Doc: "How much the background fetchers of one slot read ahead, per slot. " +
 				"More rides out slower steps behind; with less than 10 only one call is under way at a time. The memory is needed times the number of slots of a process.",
 		},

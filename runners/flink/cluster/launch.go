@@ -69,6 +69,7 @@ func (c *Cluster) launch(name string, flags []string, class string, args ...stri
 		[]string{c.java},
 		flags,
 		openPackages(),
+		c.options.JVMFlags,
 		[]string{
 			"-Djava.io.tmpdir=" + c.layout.temp(),
 			"-Dlog.file=" + c.layout.log(name),
@@ -98,7 +99,7 @@ type jvmFlags struct{ jvm, settings []string }
 
 // taskManagerFlags asks Flink's own utility for the flags of a TaskManager, as Flink's start scripts do.
 func (c *Cluster) taskManagerFlags(ctx context.Context) (jvmFlags, error) {
-	cmd := exec.CommandContext(ctx, c.java, "-XX:TieredStopAtLevel=1", "-cp",
+	cmd := exec.CommandContext(ctx, c.java, FirstCompiler, "-cp",
 		filepath.Join(c.options.Flink, "bin", "bash-java-utils.jar")+":"+filepath.Join(c.options.Flink, "lib", "*"),
 		utilitiesClass, "GET_TM_RESOURCE_PARAMS", "--configDir", c.layout.conf())
 	var said strings.Builder

@@ -5,6 +5,7 @@ package cluster
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +18,12 @@ func TestOptionsHaveDefaults(t *testing.T) {
 	}
 	if o.TaskManagers != 1 || o.Slots != 2 || o.StateBackend != HashMap || o.CheckpointInterval != 5*time.Second {
 		t.Errorf("options %+v", o)
+	}
+	if !slices.Equal(o.JVMFlags, []string{FirstCompiler}) {
+		t.Errorf("flags of the JVMs are %q", o.JVMFlags)
+	}
+	if o, err = (Options{JVMFlags: []string{}}).withDefaults(); err != nil || len(o.JVMFlags) > 0 {
+		t.Errorf("no flags became %q, error %v", o.JVMFlags, err)
 	}
 }
 
