@@ -52,7 +52,7 @@ func BenchmarkPath(b *testing.B) {
 }
 
 // month returns the sample's first month, 10,000 trips, n times two, in batches.
-func month(b *testing.B, n int) []batch.Batch {
+func month(b testing.TB, n int) []batch.Batch {
 	b.Helper()
 	names, err := fs.Glob(testdata.Trips(), "*.json.lz4")
 	if err != nil || len(names) == 0 {

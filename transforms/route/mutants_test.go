@@ -1,0 +1,114 @@
+package route_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/streaming-etl/streaming-etl/io/batch"
+	"github.com/streaming-etl/streaming-etl/transforms/block"
+	"github.com/streaming-etl/streaming-etl/transforms/route"
+)
+
+// mutants are the records of TestAMillionMutantsAreEventsOrDeadLetters.
+const mutants = 1_000_000
+
+// mutate makes a record of a trip: damaged, replaced, or left as it is.
+func mutate(r *rand.Rand, dst, trip []byte) []byte {
+	at := func() int { return r.IntN(max(1, len(dst))) }
+	dst = append(dst[:0], trip...)
+	switch r.IntN(16) {
+	case 0: // as it is
+	case 1: // cut short
+		dst = dst[:at()]
+	case 2: // nothing
+		dst = dst[:0]
+	case 3: // anything
+		dst = dst[:at()]
+		for i := range dst {
+			dst[i] = byte(r.Uint32())
+		}
+	case 4: // a piece missing
+		from := at()
+		dst = append(dst[:from], dst[min(len(dst), from+1+r.IntN(20)):]...)
+	case 5: // a piece twice
+		from, to := at(), at()
+		dst = append(dst, dst[min(from, to):max(from, to)]...)
+	case 6: // a field more, which may be there, with anything nested
+		depth := r.IntN(600)
+		dst = append(dst[:len(dst)-1], `,"extra":`+strings.Repeat("[", depth)+strings.Repeat("]", depth)+"}"...)
+	case 7: // a large one
+		if r.IntN(1000) == 0 {
+			dst = append(dst[:len(dst)-1], `,"note":"`+strings.Repeat("x", 1<<20)+`"}`...)
+		}
+	default: // some bytes
+		for range 1 + r.IntN(4) {
+			switch i := at(); r.IntN(4) {
+			case 0:
+				dst[i] = byte(r.Uint32())
+			case 1:
+				dst[i] ^= 1 << r.IntN(8)
+			case 2:
+				const marks = `{}[]",:\-+.eE0123456789tfnu `
+				dst[i] = marks[r.IntN(len(marks))]
+			case 3:
+				dst[i], dst[at()] = dst[at()], dst[i]
+			}
+		}
+	}
+	return dst
+}
+
+// Whatever comes is either an event or a dead letter, and is counted; an event
+// is JSON by another parser too.
+func TestAMillionMutantsAreEventsOrDeadLetters(t *testing.T) {
+	const path = "zone={pickup_location_id:%03d}/month={pickup_datetime:2006-01}"
+	r, err := route.New(route.Config{Path: path, BlockBytes: 64 << 10, OpenBytes: 4 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := map[block.Kind]int{}
+	emit := func(_ string, blk []byte) {
+		kind, err := block.KindOf(blk)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := block.RowsOf(blk)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows[kind] += n
+	}
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 1))
+	trips := month(t, 1)[0]
+	events, dead := 0, 0
+	var record []byte
+	for i := range mutants {
+		record = mutate(random, record, trips.Payload(random.IntN(trips.Len())))
+		b := batch.Batch{Source: "trips", Shard: "0", Base: int64(i)}
+		b.Append(bytes.Clone(record), 0, 0, 1514768400000)
+		counts := r.Add(&b, emit)
+		letters := 0
+		for _, n := range counts.Dead {
+			letters += n
+		}
+		if counts.Events+letters != 1 || counts.Rows != counts.Events {
+			t.Fatalf("record %d became %+v: %q", i, counts, record)
+		}
+		if counts.Events == 1 && !json.Valid(record) {
+			t.Fatalf("record %d is an event and no JSON: %q", i, record)
+		}
+		events, dead = events+counts.Events, dead+letters
+	}
+	r.Flush(emit)
+	if rows[block.Events] != events || rows[block.Lines] != dead || events+dead != mutants {
+		t.Errorf("rows by kind of block: %v; counted were %d events and %d dead letters of %d", rows, events, dead, mutants)
+	}
+	if events < mutants/20 || dead < mutants/20 {
+		t.Errorf("%d events and %d dead letters are too few of either to tell", events, dead)
+	}
+}
