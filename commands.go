@@ -17,6 +17,8 @@ func commands() []aCommand {
 		{"savepoint", "takes a savepoint of a job"},
 		{"stop", "stops a job with a savepoint"},
 		{"cancel", "cancels a job"},
+		{"completion", "writes the completion of bash, zsh or fish"},
+		{"version", "tells version and commit"},
 		{"help", "lists all properties"},
 	}
 }

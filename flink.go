@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"maps"
@@ -257,41 +258,64 @@ func jobJar(ctx context.Context, named string, stderr io.Writer) (string, error)
 	return path, err
 }
 
+// jarOptions are what the flags of jar say.
+type jarOptions struct {
+	out, archs string
+	json       *bool
+}
+
+func jarFlags() (*flag.FlagSet, *jarOptions) {
+	f, asJSON := newFlags("jar")
+	o := &jarOptions{json: asJSON}
+	f.StringVar(&o.out, "out", "etl.jar", "the file to write")
+	f.StringVar(&o.archs, "arch", runtime.GOARCH, "the cluster's processors: amd64, arm64 or both, separated by a comma")
+	return f, o
+}
+
 // jar is the subcommand that builds the job's jar.
 func jar(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	f, asJSON := newFlags("jar")
-	out := f.String("out", "etl.jar", "the file to write")
-	arch := f.String("arch", runtime.GOARCH, "the cluster's processors: amd64, arm64 or both, separated by a comma")
+	f, o := jarFlags()
 	if code, ok := parse(f, args, stderr); !ok {
 		return code
 	}
-	sum, err := flink.BuildJar(ctx, *out, flink.JarOptions{Archs: strings.Split(*arch, ",")})
+	sum, err := flink.BuildJar(ctx, o.out, flink.JarOptions{Archs: strings.Split(o.archs, ",")})
 	if err != nil {
 		return fail(stderr, err)
 	}
-	return tell(stdout, stderr, *asJSON, map[string]string{"jar": *out, "sha256": sum}, *out+", sha256 "+sum)
+	return tell(stdout, stderr, *o.json, map[string]string{"jar": o.out, "sha256": sum}, o.out+", sha256 "+sum)
+}
+
+// controlOptions are what the flags of control say.
+type controlOptions struct {
+	address, job, target string
+	json                 *bool
+}
+
+func controlFlags(name string) (*flag.FlagSet, *controlOptions) {
+	f, asJSON := newFlags(name)
+	o := &controlOptions{json: asJSON}
+	f.StringVar(&o.address, "flink-rest", "", "the address of the cluster's REST endpoint, host:port or a URL")
+	f.StringVar(&o.job, "job", "", "the job's id or name; not needed where one job runs")
+	if name == "savepoint" || name == "stop" {
+		f.StringVar(&o.target, "target", "", "the directory for the savepoint (default: the cluster's)")
+	}
+	return f, o
 }
 
 // control is a subcommand on a job that runs: savepoint, stop or cancel.
 func control(ctx context.Context, name string, args []string, stdout, stderr io.Writer) int {
-	f, asJSON := newFlags(name)
-	address := f.String("flink-rest", "", "the address of the cluster's REST endpoint, host:port or a URL")
-	job := f.String("job", "", "the job's id or name; not needed where one job runs")
-	target := ""
-	if name == "savepoint" || name == "stop" {
-		f.StringVar(&target, "target", "", "the directory for the savepoint (default: the cluster's)")
-	}
+	f, o := controlFlags(name)
 	if code, ok := parse(f, args, stderr); !ok {
 		return code
 	}
-	if *address == "" {
+	if o.address == "" {
 		return misuse(stderr, "--flink-rest is missing: the address of the cluster's REST endpoint")
 	}
-	client, err := rest.New(*address, restSetting)
+	client, err := rest.New(o.address, restSetting)
 	if err != nil {
 		return fail(stderr, err)
 	}
-	id, err := submit.Find(ctx, client, *job)
+	id, err := submit.Find(ctx, client, o.job)
 	if err != nil {
 		return fail(stderr, err)
 	}
@@ -301,7 +325,7 @@ func control(ctx context.Context, name string, args []string, stdout, stderr io.
 		if name == "stop" {
 			take = client.Stop
 		}
-		path, err := take(ctx, id, target)
+		path, err := take(ctx, id, o.target)
 		if err != nil {
 			return fail(stderr, err)
 		}
@@ -310,7 +334,7 @@ func control(ctx context.Context, name string, args []string, stdout, stderr io.
 				return fail(stderr, err)
 			}
 		}
-		return tell(stdout, stderr, *asJSON, map[string]string{"job": id, "savepoint": path}, path)
+		return tell(stdout, stderr, *o.json, map[string]string{"job": id, "savepoint": path}, path)
 	case "cancel":
 		return cancelJob(client, id, stderr)
 	}

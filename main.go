@@ -6,6 +6,8 @@
 //	go run . replay --stream=…     historic events into a stream
 //	go run . jar --out etl.jar     the job as one jar for any Flink cluster
 //	go run . --help                all properties
+//
+// commands.go lists the others.
 package main
 
 import (
@@ -52,6 +54,9 @@ func command(ctx context.Context, args, env []string, stdout, stderr io.Writer) 
 	if wantsJSON(args) {
 		stderr = &jsonLines{w: stderr}
 	}
+	if name == "" && len(args) > 0 && (args[0] == "--version" || args[0] == "-version") {
+		name, args = "version", args[1:]
+	}
 	switch name {
 	case "", "run":
 		return run(ctx, args, env, stdout, stderr)
@@ -67,6 +72,10 @@ func command(ctx context.Context, args, env []string, stdout, stderr io.Writer) 
 		return status(ctx, args, stdout, stderr)
 	case "savepoint", "stop", "cancel":
 		return control(ctx, name, args, stdout, stderr)
+	case "completion":
+		return completion(args, stdout, stderr)
+	case "version":
+		return version(args, stdout, stderr)
 	case "help":
 		return help(stdout, stderr)
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"io"
 	"time"
 
@@ -14,34 +15,48 @@ import (
 // statusInterval is how far apart the looks of a screen are by default.
 const statusInterval = 2 * time.Second
 
+// statusOptions are what the flags of status say.
+type statusOptions struct {
+	address, job string
+	once         bool
+	json         *bool
+	interval     time.Duration
+}
+
+func statusFlags() (*flag.FlagSet, *statusOptions) {
+	f, asJSON := newFlags("status")
+	o := &statusOptions{json: asJSON}
+	f.StringVar(&o.address, "flink-rest", "", "the address of the cluster's REST endpoint, host:port or a URL")
+	f.StringVar(&o.job, "job", "", "the job's id or name; not needed where one job runs")
+	f.BoolVar(&o.once, "once", false, "look once; so it is too where the output is not a terminal")
+	f.DurationVar(&o.interval, "interval", statusInterval, "how far apart the looks of a screen are")
+	return f, o
+}
+
 // status is the subcommand that shows how a job is.
 func status(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	f, asJSON := newFlags("status")
-	address := f.String("flink-rest", "", "the address of the cluster's REST endpoint, host:port or a URL")
-	job := f.String("job", "", "the job's id or name; not needed where one job runs")
-	once := f.Bool("once", false, "look once; so it is too where the output is not a terminal")
-	interval := f.Duration("interval", statusInterval, "how far apart the looks of a screen are")
+	f, o := statusFlags()
 	if code, ok := parse(f, args, stderr); !ok {
 		return code
 	}
-	if *interval <= 0 {
+	if o.interval <= 0 {
 		return misuse(stderr, "--interval is not above 0")
 	}
-	if *address == "" {
+	if o.address == "" {
 		return misuse(stderr, "--flink-rest is missing: the address of the cluster's REST endpoint")
 	}
-	client, err := rest.New(*address, restSetting)
+	client, err := rest.New(o.address, restSetting)
 	if err != nil {
 		return fail(stderr, err)
 	}
-	s := &statusScreen{client: client, job: *job, out: stdout}
+	s := &statusScreen{client: client, job: o.job, out: stdout}
 	switch {
-	case *asJSON:
+	case *o.json:
 		err = s.writeJSON(ctx)
-	case *once || !isTerminal(stdout):
+	case o.once || !isTerminal(stdout):
 		err = s.writeOnce(ctx)
 	default:
-		err = s.follow(ctx, *interval)
+		err = s.follow(ctx, o.interval)
 	}
 	if err != nil {
 		return fail(stderr, err)
