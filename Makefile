@@ -1,5 +1,6 @@
 # Every target is one line of help behind "##".
 .DEFAULT_GOAL := help
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.1.4
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .PHONY: help
@@ -23,6 +24,10 @@ lint: ## checks formatting, vet and staticcheck
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not formatted: $$unformatted"; exit 1; }
 	go vet ./... ./testdata
 	go run $(STATICCHECK) ./... ./testdata
+
+.PHONY: vuln
+vuln: ## asks Go's vulnerability database (vuln.go.dev) about what the program calls
+	go run $(GOVULNCHECK) ./...
 
 .PHONY: bench
 bench: ## runs the benchmarks of the parts: decode, block, Parquet, the whole path outside Beam, sources, sinks
