@@ -115,7 +115,7 @@ func (b *build) lag() awscloudwatch.IMetric {
 		parts[id] = m
 		formula += id
 	}
-	milliseconds := 60_000
+	unit := 60_000 // of a minute: Kinesis tells milliseconds
 	for _, stream := range b.inputStreams() {
 		if consumer := b.consumerName(); consumer != "" {
 			add(metric("AWS/Kinesis", "SubscribeToShardEvent.MillisBehindLatest", maximum, "lag",
@@ -125,7 +125,7 @@ func (b *build) lag() awscloudwatch.IMetric {
 		add(ofStream(stream, "GetRecords.IteratorAgeMilliseconds", maximum, "lag"))
 	}
 	if cluster, topics := b.mskTopics(); cluster != nil {
-		milliseconds = 60 // MSK tells seconds
+		unit = 60 // MSK tells seconds
 		for _, topic := range topics {
 			add(metric("AWS/Kafka", "EstimatedMaxTimeLag", maximum, "lag", jsii.String("Cluster Name"), cluster,
 				jsii.String("Consumer Group"), jsii.String(b.job.either("InputKafkaGroupId", "JobName")), jsii.String("Topic"), jsii.String(topic)))
@@ -134,5 +134,8 @@ func (b *build) lag() awscloudwatch.IMetric {
 	if formula == "" {
 		return nil
 	}
-	return expression("MAX(["+formula+"]) / "+strconv.Itoa(milliseconds), "minutes behind", parts)
+	if len(parts) > 1 {
+		formula = "MAX([" + formula + "])"
+	}
+	return expression(formula+" / "+strconv.Itoa(unit), "minutes behind", parts)
 }

@@ -69,7 +69,7 @@ var wide = map[string]struct{ resources, reason string }{
 	"FindLogGroup": {`arn:\$\{AWS::Partition\}:logs:\$\{AWS::Region\}:\$\{AWS::AccountId\}:log-group:\*`,
 		"the service lists the account's groups to find the one of its log stream"},
 	"SessionManager": {`\*`, "the channels of Session Manager know no resources, and the host does not know its own id yet"},
-	"WriteObjects":   {`arn:\$\{AWS::Partition\}:s3:::[^*]+/\*?[^*]*\*?`, "the objects of one bucket under the job's prefix"},
+	"WriteObjects":   {`arn:\$\{AWS::Partition\}:s3:::[^*]+/[^*]*\*`, "the objects of one bucket under the job's prefix"},
 	"ReadEvents":     {`arn:\$\{AWS::Partition\}:s3:::aws-bigdata-blog/artifacts/[^*]+\*`, "the objects of the replay's folder"},
 	"JobWrites": {`arn:\$\{AWS::Partition\}:es:\$\{AWS::Region\}:\$\{AWS::AccountId\}:domain/\*`,
 		"it lies on the domain, and is about that domain alone"},
