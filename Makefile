@@ -80,6 +80,10 @@ chaos: ## damages everything at once at random, KILLS times (default 10) by SEED
 	go run ./stack/cmd install
 	go run ./chaos -kills $(or $(KILLS),10) -seed $(or $(SEED),0) -minutes $(or $(MINUTES),0)
 
+.PHONY: bench-peers
+bench-peers: ## measures jobs from Kafka in turns with plain Flink in Java and writes docs/benchmarks.md; wants a quiet machine
+	go run ./bench -only kafka -kafka-to files,topic -parallelism 1,2 -repeat 3 -checkpoints 10s -out docs/benchmarks.md -svg docs/benchmarks.svg
+
 .PHONY: bench-flink
 bench-flink: ## measures the job on a local Flink and writes docs/flink-figures.md; wants a quiet machine
 	go run ./bench

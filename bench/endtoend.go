@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,9 +17,6 @@ import (
 // endLook is the time between two looks at a job from Kafka: rarer than elsewhere, since looking is the JobManager's CPU time.
 const endLook = time.Second
 
-// endParallelism is that of all jobs from Kafka, of one TaskManager.
-const endParallelism = 2
-
 // What the jobs from Kafka write to.
 const (
 	toFiles         = "files"
@@ -32,9 +30,11 @@ var endSinks = []string{toFiles, toTopic, toNothing, toElasticsearch}
 
 // An endRun is one job from Kafka to a sink, from the start of its processes to its last commit.
 type endRun struct {
-	program string
-	sink    string
-	records int64
+	program     string
+	sink        string
+	records     int64
+	parallelism int
+	every       time.Duration // the checkpoints, and the files
 
 	took time.Duration // see the table's notes
 	// worker, taskManager and jobManager are CPU times; a peer has but one process, which is taken for a TaskManager's.
@@ -89,8 +89,9 @@ func kafka(ctx context.Context, l *lab, o options) ([]table, error) {
 			if p != nil && p.writes(sink) {
 				measures = append(measures, p.measure)
 			}
-			for _, measure := range measures {
-				r, err := measure(ctx, l, b, topic, endRun{sink: sink, records: records})
+			for i := range o.repeat * len(o.parallelism) * len(measures) { // in turns
+				parallelism := o.parallelism[i/len(measures)%len(o.parallelism)]
+				r, err := measures[i%len(measures)](ctx, l, b, topic, endRun{sink: sink, records: records, parallelism: parallelism, every: o.checkpoints})
 				if err != nil {
 					return endTables(runs, o, missing), fmt.Errorf("%d records from Kafka to %s, %s: %w", records, sink, r.program, err)
 				}
@@ -99,7 +100,7 @@ func kafka(ctx context.Context, l *lab, o options) ([]table, error) {
 			}
 		}
 	}
-	return endTables(runs, o, missing), nil
+	return endTables(runs, o, missing), writePicture(o.svg, slopes(runs))
 }
 
 const (
@@ -115,13 +116,13 @@ func measureOurs(ctx context.Context, l *lab, b *broker, topic string, r endRun)
 	prefix := l.prefix()
 	name := "bench-" + path.Base(prefix)
 	args := []string{
-		"--JobName=" + name, "--Region=" + stack.Region, fmt.Sprintf("--Parallelism=%d", endParallelism), "--CheckpointInterval=5000",
+		"--JobName=" + name, "--Region=" + stack.Region, fmt.Sprintf("--Parallelism=%d", r.parallelism), fmt.Sprintf("--CheckpointInterval=%d", r.every.Milliseconds()),
 		"--InputKafkaBootstrapServers=" + b.addresses(), "--InputKafkaTopic=" + topic, "--InputKafkaInitialPosition=EARLIEST",
 	}
 	var count func() (content, error)
 	switch r.sink {
 	case toFiles:
-		args = append(args, "--OutputBucket="+bucketName, "--OutputBucketEndpoint="+l.s3.Endpoint(), "--OutputPrefix="+prefix, "--OutputFileRollIntervalMs=5000")
+		args = append(args, "--OutputBucket="+bucketName, "--OutputBucketEndpoint="+l.s3.Endpoint(), "--OutputPrefix="+prefix, fmt.Sprintf("--OutputFileRollIntervalMs=%d", r.every.Milliseconds()))
 		defer l.clear(prefix)
 		count = func() (content, error) { return l.content(prefix) }
 	case toTopic:
@@ -224,7 +225,7 @@ func (r endRun) row() []string {
 		}
 		return of()
 	}
-	return []string{r.program, sinkNames[r.sink], pipeline.Number(r.records), secs(r.took),
+	return []string{r.program, sinkNames[r.sink], fmt.Sprint(r.parallelism), pipeline.Number(r.records), secs(r.took),
 		apart(func() string { return secs(r.worker) }), apart(func() string { return secs(r.taskManager) }), apart(func() string { return secs(r.jobManager) }),
 		secs(r.cpu()), secs(r.servers),
 		apart(func() string { return mebibytes(r.workerPeak) }), apart(func() string { return mebibytes(r.tmPeak) }), apart(func() string { return mebibytes(r.jmPeak) }),
@@ -246,53 +247,105 @@ var sinkNames = map[string]string{
 
 // endTables are the slopes between short and long runs, and the runs.
 func endTables(runs []endRun, o options, missing error) []table {
-	slopes := table{
+	cost := table{
 		title: "From Kafka, a record's cost",
 		notes: []string{
 			fmt.Sprintf("The slope between a run of %s and one of %s records (to Elasticsearch a %dth of both), from the table below: what a record costs once all is running, without the start of processes and most of what their compilers do. "+
-				"CPU seconds are per million records. Of what is timed an end may wait for a checkpoint, of which there is one every 5 s, so that records per second are good to some 5 s of the long run's time.",
-				pipeline.Number(o.kafka/sizeRatio), pipeline.Number(o.kafka), elasticsearchShare),
+				"CPU seconds are per million records. Of what is timed an end may wait for a checkpoint, of which there is one every %s, so that records per second are good to so much of the long run's time.",
+				pipeline.Number(o.kafka/sizeRatio), pipeline.Number(o.kafka), elasticsearchShare, o.checkpoints),
+			fmt.Sprintf("Pairs of runs: %d of each. The figures are those of the pair with the middle one of all CPU times together, beside the least and the most of these.", o.repeat),
 			"Together is without servers: the broker, and the S3 server or Elasticsearch, which share the processors.",
 		},
-		head: []string{"program", "from Kafka to", "records/s", "worker CPU s/M", "TaskManager CPU s/M", "JobManager CPU s/M", "together CPU s/M", "servers CPU s/M"},
+		head: []string{"program", "from Kafka to", "parallelism", "records/s", "worker CPU s/M", "TaskManager CPU s/M", "JobManager CPU s/M", "together CPU s/M", "least to most", "servers CPU s/M"},
 	}
-	for i, long := range runs {
-		at := slices.IndexFunc(runs[:i], func(r endRun) bool { return r.program == long.program && r.sink == long.sink })
-		if at >= 0 {
-			slopes.rows = append(slopes.rows, slope(runs[at], long))
-		}
+	for _, s := range slopes(runs) {
+		cost.rows = append(cost.rows, s.row())
 	}
 	all := table{
 		title: "From Kafka, the runs",
 		notes: []string{
-			fmt.Sprintf("The sample's trips again and again, each with an id of its own, in JSON of some %d bytes, from a topic of %d partitions on one broker (lz4); parallelism %d, checkpoints and files every 5 s.", tripBytes, partitions, endParallelism),
-			"This project: each job on a cluster started for it, with one TaskManager of 3 GiB; Parquet with snappy to an S3 server over HTTP. The time is from when all tasks were seen running until the job's counters, which are asked for each second, said that all was committed; " +
+			fmt.Sprintf("The sample's trips again and again, each with an id of its own, in JSON of some %d bytes, from a topic of %d partitions on one broker (lz4); checkpoints and files every %s.", tripBytes, partitions, o.checkpoints),
+			"This project: each job on a cluster started for it, with one TaskManager of 3 GiB, whose JVMs have these flags more: " + cmp.Or(o.jvm, "none") + "; Parquet with snappy to an S3 server over HTTP. The time is from when all tasks were seen running until the job's counters, which are asked for each second, said that all was committed; " +
 				"CPU time and peak memory are of the processes' whole lives. To nowhere records are counted, not decoded.",
 			peerNote(missing),
 			"The records that arrived were counted: in the files' footers, by a consumer of what is committed, in the index. There was no dead letter. Others: how many processors were busy, on average, with what is no part of the measurement.",
 		},
-		head: []string{"program", "from Kafka to", "records", "s", "worker CPU s", "TaskManager CPU s", "JobManager CPU s", "together CPU s", "servers CPU s",
+		head: []string{"program", "from Kafka to", "parallelism", "records", "s", "worker CPU s", "TaskManager CPU s", "JobManager CPU s", "together CPU s", "servers CPU s",
 			"worker peak MiB", "TaskManager peak MiB", "JobManager peak MiB", "together peak MiB", "files", "MB", "others"},
 	}
 	for _, r := range runs {
 		all.rows = append(all.rows, r.row())
 	}
-	return []table{slopes, all}
+	return []table{cost, all}
 }
 
-func slope(short, long endRun) []string {
-	more := float64(long.records-short.records) / 1e6
-	cpu := func(of func(endRun) time.Duration) string {
-		return fmt.Sprintf("%.2f", (of(long)-of(short)).Seconds()/more)
+// A slope is what more records cost, of pairs of a short and a long run.
+type slope struct {
+	endRun // the long run of the pair in the middle
+	short  endRun
+	// least and most are those of all pairs, in CPU seconds per million records.
+	least, most float64
+}
+
+// slopes are those of each program, sink and parallelism, in the order of the runs.
+func slopes(runs []endRun) []slope {
+	type work struct {
+		program, sink string
+		parallelism   int
 	}
-	apart := func(of func(endRun) time.Duration) string { return known(long.program == ours, cpu(of)) }
+	var order []work
+	by := map[work][]endRun{}
+	for _, r := range runs {
+		w := work{r.program, r.sink, r.parallelism}
+		if by[w] == nil {
+			order = append(order, w)
+		}
+		by[w] = append(by[w], r)
+	}
+	var all []slope
+	for _, w := range order {
+		var pairs []slope
+		rs := by[w]
+		for i, short := range rs {
+			// The i-th short run goes with the i-th long one.
+			longs := slices.DeleteFunc(slices.Clone(rs), func(r endRun) bool { return r.records <= rs[0].records })
+			if short.records == rs[0].records && i < len(longs) {
+				pairs = append(pairs, slope{endRun: longs[i], short: short})
+			}
+		}
+		if len(pairs) == 0 {
+			continue
+		}
+		slices.SortFunc(pairs, func(a, b slope) int { return cmp.Compare(a.per(endRun.cpu), b.per(endRun.cpu)) })
+		s := pairs[len(pairs)/2]
+		s.least, s.most = pairs[0].per(endRun.cpu), pairs[len(pairs)-1].per(endRun.cpu)
+		all = append(all, s)
+	}
+	return all
+}
+
+// per returns what a million records cost more.
+func (s slope) per(of func(endRun) time.Duration) float64 {
+	return (of(s.endRun) - of(s.short)).Seconds() / s.millions()
+}
+
+func (s slope) millions() float64 { return float64(s.records-s.short.records) / 1e6 }
+
+// The parts of a run's CPU time.
+func workerCPU(r endRun) time.Duration      { return r.worker }
+func taskManagerCPU(r endRun) time.Duration { return r.taskManager }
+func jobManagerCPU(r endRun) time.Duration  { return r.jobManager }
+func serversCPU(r endRun) time.Duration     { return r.servers }
+
+func (s slope) row() []string {
+	cpu := func(of func(endRun) time.Duration) string { return fmt.Sprintf("%.2f", s.per(of)) }
+	apart := func(of func(endRun) time.Duration) string { return known(s.program == ours, cpu(of)) }
 	rate := "-"
-	if d := long.took - short.took; d > 0 {
-		rate = pipeline.Number(int64(more*1e3/d.Seconds()) * 1000)
+	if d := s.took - s.short.took; d > 0 {
+		rate = pipeline.Number(int64(s.millions()*1e3/d.Seconds()) * 1000)
 	}
-	return []string{long.program, sinkNames[long.sink], rate,
-		apart(func(r endRun) time.Duration { return r.worker }), apart(func(r endRun) time.Duration { return r.taskManager }),
-		apart(func(r endRun) time.Duration { return r.jobManager }), cpu(endRun.cpu), cpu(func(r endRun) time.Duration { return r.servers })}
+	return []string{s.program, sinkNames[s.sink], fmt.Sprint(s.parallelism), rate, apart(workerCPU), apart(taskManagerCPU), apart(jobManagerCPU),
+		cpu(endRun.cpu), fmt.Sprintf("%.2f to %.2f", s.least, s.most), cpu(serversCPU)}
 }
 
 // note tells an error of what is done at the end, which must not hide what was measured.

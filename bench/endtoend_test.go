@@ -1,7 +1,9 @@
 package main
 
 import (
+	"encoding/xml"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -9,18 +11,51 @@ import (
 func TestSlopeIsOfWhatMoreRecordsCost(t *testing.T) {
 	short := endRun{program: ours, sink: toFiles, records: 500_000, took: 8 * time.Second, worker: 3 * time.Second, taskManager: 10 * time.Second, jobManager: 9 * time.Second, servers: time.Second}
 	long := endRun{program: ours, sink: toFiles, records: 2_500_000, took: 18 * time.Second, worker: 9 * time.Second, taskManager: 13 * time.Second, jobManager: 10 * time.Second, servers: 2 * time.Second}
-	want := []string{ours, "Parquet, exactly once", "200,000", "3.00", "1.50", "0.50", "5.00", "0.50"}
-	if got := slope(short, long); !slices.Equal(got, want) {
-		t.Errorf("slope %q, want %q", got, want)
+	want := []string{ours, "Parquet, exactly once", "0", "200,000", "3.00", "1.50", "0.50", "5.00", "5.00 to 5.00", "0.50"}
+	if got := slopes([]endRun{short, long}); len(got) != 1 || !slices.Equal(got[0].row(), want) {
+		t.Errorf("slopes %+v, want %q", got, want)
 	}
 }
 
 func TestSlopeOfAPeerIsOfOneProcess(t *testing.T) {
 	short := endRun{program: peerName, sink: toTopic, records: 1_000_000, took: 9 * time.Second, taskManager: 8 * time.Second}
 	long := endRun{program: peerName, sink: toTopic, records: 2_000_000, took: 8 * time.Second, taskManager: 12 * time.Second}
-	want := []string{peerName, "Kafka, exactly once", "-", "", "", "", "4.00", "0.00"}
-	if got := slope(short, long); !slices.Equal(got, want) {
-		t.Errorf("slope %q, want %q", got, want)
+	want := []string{peerName, "Kafka, exactly once", "0", "-", "", "", "", "4.00", "4.00 to 4.00", "0.00"}
+	if got := slopes([]endRun{short, long}); len(got) != 1 || !slices.Equal(got[0].row(), want) {
+		t.Errorf("slopes %+v, want %q", got, want)
+	}
+}
+
+func TestOfSeveralPairsTheMiddleOneIsShown(t *testing.T) {
+	var runs []endRun
+	for _, cpu := range []time.Duration{1, 2, 3} {
+		runs = append(runs, endRun{program: ours, sink: toFiles, parallelism: 2, records: 1_000_000, took: time.Second, worker: cpu * time.Second})
+		runs = append(runs, endRun{program: peerName, sink: toFiles, parallelism: 2, records: 1_000_000, took: time.Second, taskManager: time.Second})
+	}
+	for _, cpu := range []time.Duration{10, 5, 4} {
+		runs = append(runs, endRun{program: ours, sink: toFiles, parallelism: 2, records: 2_000_000, took: 3 * time.Second, worker: cpu * time.Second})
+		runs = append(runs, endRun{program: peerName, sink: toFiles, parallelism: 2, records: 2_000_000, took: 2 * time.Second, taskManager: 11 * time.Second})
+	}
+	got := slopes(runs)
+	if len(got) != 2 {
+		t.Fatalf("%d slopes of two programs", len(got))
+	}
+	for i, want := range [][]string{
+		{ours, "Parquet, exactly once", "2", "500,000", "3.00", "0.00", "0.00", "3.00", "1.00 to 9.00", "0.00"},
+		{peerName, "Parquet, exactly once", "2", "1,000,000", "", "", "", "10.00", "10.00 to 10.00", "0.00"},
+	} {
+		if !slices.Equal(got[i].row(), want) {
+			t.Errorf("slope %q, want %q", got[i].row(), want)
+		}
+	}
+	svg := picture(got)
+	if err := xml.Unmarshal([]byte(svg), new(any)); err != nil {
+		t.Errorf("the picture is no XML: %v\n%s", err, svg)
+	}
+	for _, part := range []string{">3.0<", ">10.0<", colourPeer} {
+		if !strings.Contains(svg, part) {
+			t.Errorf("the picture has no %q:\n%s", part, svg)
+		}
 	}
 }
 

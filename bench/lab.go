@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,6 +41,7 @@ type lab struct {
 	prefixes  int
 	clusters  int
 	env       []string // of a cluster
+	slots     int
 	jvm       []string // flags of Flink's JVMs
 }
 
@@ -90,6 +92,7 @@ func openLab(ctx context.Context, o options, stderr io.Writer) (l *lab, err erro
 		env = append(env, flink.ProfileVariable+"="+o.profiles)
 	}
 	l.env, l.jvm = env, append([]string{}, strings.Fields(o.jvm)...)
+	l.slots = max(cluster.DefaultSlots, slices.Max(o.parallelism))
 	return l, l.startCluster(ctx)
 }
 
@@ -97,7 +100,7 @@ func openLab(ctx context.Context, o options, stderr io.Writer) (l *lab, err erro
 func (l *lab) startCluster(ctx context.Context) error {
 	l.clusters++
 	c, err := cluster.Start(ctx, cluster.Options{
-		Dir: filepath.Join(l.dir, fmt.Sprintf("flink-%02d", l.clusters)), Env: l.env, JVMFlags: l.jvm,
+		Dir: filepath.Join(l.dir, fmt.Sprintf("flink-%02d", l.clusters)), Env: l.env, JVMFlags: l.jvm, Slots: l.slots,
 		Config: map[string]string{"metrics.fetcher.update-interval": metricsInterval},
 	})
 	if err == nil {

@@ -28,6 +28,7 @@ import (
 	"os/signal"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -59,6 +60,11 @@ type options struct {
 	out       string
 	profiles  string
 	jvm       string
+	// repeat, parallelism and checkpoints are of the runs from Kafka; svg takes a picture of them.
+	repeat      int
+	parallelism []int
+	checkpoints time.Duration
+	svg         string
 }
 
 // figuresFile is where the figures of a complete run go.
@@ -95,6 +101,10 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	quick := f.Bool("quick", false, fmt.Sprintf("to try it out: %d records a run, half a minute for latency and idling", quickRecords))
 	f.StringVar(&o.jar, "jar", "", "the job's jar (default: it is built)")
 	f.StringVar(&o.out, "out", "", "the file for the figures (default "+figuresFile+" for a complete run, none with -quick or -only)")
+	f.IntVar(&o.repeat, "repeat", 1, "how often each run from Kafka is done, in turns with the peer's")
+	parallelism := f.String("parallelism", "2", "the parallelism of runs from Kafka; several are separated by commas")
+	f.DurationVar(&o.checkpoints, "checkpoints", 5*time.Second, "the time between two checkpoints of runs from Kafka")
+	f.StringVar(&o.svg, "svg", "", "the file for a picture of what a record from Kafka costs (default none)")
 	f.StringVar(&o.jvm, "jvm", cluster.FirstCompiler, "more flags of Flink's JVMs, separated by spaces; none are Java's own defaults")
 	f.StringVar(&o.profiles, "profiles", "", "a folder for CPU profiles of the workers (default none)")
 	if err := f.Parse(args); err != nil {
@@ -124,6 +134,16 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	}
 	if o.kafka < sizeRatio*elasticsearchShare {
 		return o, fmt.Errorf("-kafka-records: at least %d", sizeRatio*elasticsearchShare)
+	}
+	for text := range strings.SplitSeq(*parallelism, ",") {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 || n > 16 {
+			return o, fmt.Errorf("-parallelism: %q is not a number from 1 to 16", text)
+		}
+		o.parallelism = append(o.parallelism, n)
+	}
+	if o.repeat < 1 || o.checkpoints < time.Second {
+		return o, errors.New("-repeat: at least 1; -checkpoints: at least 1s")
 	}
 	o.sinks = strings.Split(*sinks, ",")
 	for _, name := range o.sinks {

@@ -54,7 +54,7 @@ func (p *peer) warmUp(ctx context.Context, l *lab, b *broker) error {
 	if err := b.fill(ctx, topic, records); err != nil {
 		return err
 	}
-	_, err := p.measure(ctx, l, b, topic, endRun{sink: toNothing, records: records})
+	_, err := p.measure(ctx, l, b, topic, endRun{sink: toNothing, records: records, parallelism: 1, every: time.Second})
 	return err
 }
 
@@ -85,7 +85,7 @@ func (p *peer) measure(ctx context.Context, l *lab, b *broker, topic string, r e
 	if err != nil {
 		return r, err
 	}
-	cmd := exec.CommandContext(ctx, p.script, topic, output, "--sink", sink, "--checkpoint", "5000", "--parallelism", fmt.Sprint(endParallelism))
+	cmd := exec.CommandContext(ctx, p.script, topic, output, "--sink", sink, "--checkpoint", fmt.Sprint(r.every.Milliseconds()), "--parallelism", fmt.Sprint(r.parallelism))
 	cmd.Env = append(slices.Clip(os.Environ()), "BROKERS="+b.addresses())
 	detach(cmd)
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
