@@ -144,9 +144,9 @@ func (b *build) makePeering() {
 		})
 	}
 	b.output("PeeringConnection", "To be accepted by the owner of the other VPC, who also adds routes to this one.", peering.Ref())
-	b.output("PeeringNamesCommand", "Lets names of the other VPC, such as brokers', resolve to private addresses here.",
+	b.output("PeeringNamesCommand", "To be run by that owner: lets the names of that VPC, such as brokers', resolve to private addresses here.",
 		jsii.String(fmt.Sprintf("aws ec2 modify-vpc-peering-connection-options --vpc-peering-connection-id %s "+
-			"--requester-peering-connection-options AllowDnsResolutionFromRemoteVpc=true", *peering.Ref())))
+			"--accepter-peering-connection-options AllowDnsResolutionFromRemoteVpc=true", *peering.Ref())))
 }
 
 // securityGroup makes a group that lets nothing in and nothing out.

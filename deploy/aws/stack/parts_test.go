@@ -173,6 +173,22 @@ func TestAPeeringHasARouteForEachTable(t *testing.T) {
 	}
 }
 
+// To find out whether the service runs the job at all, it needs nothing to read
+// or write.
+func TestATryOfThePlatformMakesNothingThatHoldsData(t *testing.T) {
+	made := synth(t, variants["a try of the platform alone"])
+	for _, kind := range []string{"AWS::Kinesis::Stream", "AWS::S3::Bucket", "AWS::EC2::Instance", "AWS::EC2::VPC"} {
+		if found := made.ofType(kind); len(found) != 0 {
+			t.Errorf("there is a %s", kind)
+		}
+	}
+	for sid := range made.bySid() {
+		if !slices.Contains([]string{"ReadJar", "FindLogGroup", "FindLogStream", "WriteLog", "AlarmsPublish"}, sid) {
+			t.Errorf("%s is allowed", sid)
+		}
+	}
+}
+
 func TestTheDomainTakesTheJobOnly(t *testing.T) {
 	got := synth(t, templates["template-full.json"]).bySid()["JobWrites"]
 	if principal := got.principal.(map[string]any); words(principal["AWS"]) != "${JobRole014917C6.Arn}" {

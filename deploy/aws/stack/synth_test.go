@@ -58,6 +58,7 @@ var variants = map[string]map[string]string{
 		"InputKinesisStream": "trips", "InputRoleArn": "arn:aws:iam::210987654321:role/read",
 		"OutputKinesisStream": "clean", "OutputRoleArn": "arn:aws:iam::210987654321:role/write", "replayHost": "false",
 	},
+	"a try of the platform alone": {"InputGeneratedRecords": "100000", "OutputDiscarding": "true", "replayHost": "false"},
 	"a collection, a bucket with a key, letters elsewhere": {
 		"OutputElasticsearchEndpoint": "https://abc123.eu-west-1.aoss.amazonaws.com",
 		"OutputBucket":                "lake", "OutputPrefix": "in/", "DeadLetterBucket": "s3://letters/of/trips",
