@@ -132,7 +132,7 @@ func (b *build) makePeering() {
 	s := b.settings
 	props := &awsec2.CfnVPCPeeringConnectionProps{VpcId: b.network.vpc.VpcId(), PeerVpcId: jsii.String(s.PeerVpcID)}
 	if s.PeerAccount != "" {
-		props.PeerOwnerId = jsii.String(s.PeerAccount)
+		props.PeerOwnerId, props.PeerRoleArn = jsii.String(s.PeerAccount), jsii.String(s.PeerRoleArn)
 	}
 	if s.PeerRegion != "" {
 		props.PeerRegion = jsii.String(s.PeerRegion)
@@ -143,7 +143,7 @@ func (b *build) makePeering() {
 			RouteTableId: table, DestinationCidrBlock: jsii.String(s.PeerCIDR), VpcPeeringConnectionId: peering.Ref(),
 		})
 	}
-	b.output("PeeringConnection", "To be accepted by the owner of the other VPC, who also adds routes to this one.", peering.Ref())
+	b.output("PeeringConnection", "The peering, for the owner of the other VPC, who adds the routes back.", peering.Ref())
 	b.output("PeeringNamesCommand", "To be run by that owner: lets the names of that VPC, such as brokers', resolve to private addresses here.",
 		jsii.String(fmt.Sprintf("aws ec2 modify-vpc-peering-connection-options --vpc-peering-connection-id %s "+
 			"--accepter-peering-connection-options AllowDnsResolutionFromRemoteVpc=true", *peering.Ref())))

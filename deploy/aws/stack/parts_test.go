@@ -154,6 +154,18 @@ func TestTheNetworkReachesWhatTheJobCalls(t *testing.T) {
 	}
 }
 
+func TestAPeeringWithAnotherAccountIsAcceptedByItsRole(t *testing.T) {
+	const role = "arn:aws:iam::210987654321:role/accept"
+	peering := synth(t, map[string]string{
+		"network": New, "peerVpcId": "vpc-2", "peerCidr": "10.9.0.0/16", "peerAccount": "210987654321", "peerRegion": "eu-west-2", "peerRoleArn": role,
+	}).only(t, "AWS::EC2::VPCPeeringConnection")
+	for _, fault := range wants(peering, map[string]any{
+		"PeerVpcId": "vpc-2", "PeerOwnerId": "210987654321", "PeerRegion": "eu-west-2", "PeerRoleArn": role,
+	}) {
+		t.Error(fault)
+	}
+}
+
 func TestAPeeringHasARouteForEachTable(t *testing.T) {
 	made := synth(t, variants["from MSK in a peered VPC"])
 	var tables []string

@@ -48,8 +48,9 @@ type Settings struct {
 	SubnetIDs, Zones, RouteTableIDs []string
 	// PeerVpcID and PeerCIDR make a peering to another VPC and routes to it,
 	// where brokers or a search domain are. PeerAccount and PeerRegion are its
-	// owner and region; empty: the stack's.
-	PeerVpcID, PeerCIDR, PeerAccount, PeerRegion string
+	// owner and region; empty: the stack's. PeerRoleArn is a role of another
+	// account by which CloudFormation accepts the peering there.
+	PeerVpcID, PeerCIDR, PeerAccount, PeerRegion, PeerRoleArn string
 
 	// Kafka is None, or New for an MSK cluster with IAM.
 	Kafka string
@@ -112,7 +113,7 @@ func fromMap(given map[string]string) (Settings, error) {
 	var faults []error
 	texts := map[string]*string{
 		"jar": &s.Jar, "network": &s.Network, "egress": &s.Egress, "vpcId": &s.VpcID,
-		"peerVpcId": &s.PeerVpcID, "peerCidr": &s.PeerCIDR, "peerAccount": &s.PeerAccount, "peerRegion": &s.PeerRegion,
+		"peerVpcId": &s.PeerVpcID, "peerCidr": &s.PeerCIDR, "peerAccount": &s.PeerAccount, "peerRegion": &s.PeerRegion, "peerRoleArn": &s.PeerRoleArn,
 		"bucket": &s.Bucket, "kafka": &s.Kafka, "inputClusterArn": &s.InputClusterArn, "outputClusterArn": &s.OutputClusterArn,
 		"search": &s.Search, "searchArn": &s.SearchArn, "bucketKeyArn": &s.BucketKeyArn,
 		"replayBucket": &s.ReplayBucket, "replayPrefix": &s.ReplayPrefix, "replayRegion": &s.ReplayRegion,
@@ -188,8 +189,10 @@ func (s Settings) Validate() error {
 	switch {
 	case (s.PeerVpcID == "") != (s.PeerCIDR == ""):
 		fault("peerVpcId and peerCidr belong together")
-	case s.PeerVpcID == "" && (s.PeerAccount != "" || s.PeerRegion != ""):
-		fault("peerAccount and peerRegion are for a peerVpcId")
+	case s.PeerVpcID == "" && (s.PeerAccount != "" || s.PeerRegion != "" || s.PeerRoleArn != ""):
+		fault("peerAccount, peerRegion and peerRoleArn are for a peerVpcId")
+	case (s.PeerAccount == "") != (s.PeerRoleArn == ""):
+		fault("peerAccount and peerRoleArn belong together: by the role CloudFormation accepts the peering there")
 	case s.PeerVpcID != "" && s.Network == None:
 		fault("peerVpcId: a peering needs a network")
 	case s.PeerVpcID != "" && s.Network == Existing && len(s.RouteTableIDs) == 0:

@@ -18,6 +18,9 @@ func TestMistakesAreToldTogether(t *testing.T) {
 		"parts of an existing network in a new one": {map[string]string{"network": New, "vpcId": "vpc-1"}, []string{"are for network=existing"}},
 		"brokers without a network":                 {map[string]string{"kafka": New}, []string{"set network=new or existing"}},
 		"half a peering":                            {map[string]string{"network": New, "peerVpcId": "vpc-2"}, []string{"peerVpcId and peerCidr belong together"}},
+		"a peering with another account without its role": {map[string]string{
+			"network": New, "peerVpcId": "vpc-2", "peerCidr": "10.9.0.0/16", "peerAccount": "210987654321",
+		}, []string{"peerAccount and peerRoleArn belong together"}},
 		"a peering without routes": {map[string]string{
 			"network": Existing, "vpcId": "vpc-1", "subnetIds": "a", "zones": "z", "peerVpcId": "vpc-2", "peerCidr": "10.9.0.0/33",
 		}, []string{"need the routeTableIds", "peerCidr: "}},
