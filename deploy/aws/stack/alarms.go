@@ -60,17 +60,19 @@ func (b *build) makeAlarms() {
 		expression("DIFF(restarts)", "restarts", map[string]awscloudwatch.IMetric{"restarts": b.ofApp("fullRestarts", maximum, "restarts")}),
 		alarmWhen{threshold: jsii.Number(1), times: 2, of: 15})
 	if w.lag != nil {
+		minutes := numberParameter(b.Stack, "LagAlarmMinutes", "How many minutes the job may be behind its source before there is an alarm.", 10, 1, 1440)
 		b.alarm("Lag", "The job is further behind its source than LagAlarmMinutes.",
-			w.lag, alarmWhen{threshold: b.parameters.lagMinutes.ValueAsNumber(), times: 5, of: 5})
+			w.lag, alarmWhen{threshold: minutes.ValueAsNumber(), times: 5, of: 5})
 		b.alarm("LagGrows", "The job is more than a minute behind its source, and further behind each minute: it needs more parallelism, "+
 			"or a sink holds it back.",
 			expression("IF(lag > 1 AND DIFF(lag) > 0, 1, 0)", "growing", map[string]awscloudwatch.IMetric{"lag": w.lag}),
 			alarmWhen{threshold: jsii.Number(1), times: growing, of: growing})
 	}
 	if b.bucket != nil {
+		bytes := numberParameter(b.Stack, "DeadLetterAlarmBytes", "How many bytes of dead letters within 15 minutes make an alarm.", 100_000, 0, 1e12)
 		b.alarm("DeadLetters", "More bytes of dead letters than DeadLetterAlarmBytes within 15 minutes: events changed, or a sink refuses them.",
 			b.ofBucket(deadLetterRequests, "BytesUploaded", sum, "dead letters").With(&awscloudwatch.MetricOptions{Period: awscdk.Duration_Minutes(jsii.Number(15))}),
-			alarmWhen{above: true, threshold: b.parameters.deadLetterBytes.ValueAsNumber(), times: 1, of: 1})
+			alarmWhen{above: true, threshold: bytes.ValueAsNumber(), times: 1, of: 1})
 	}
 }
 

@@ -5,7 +5,8 @@ import (
 	"github.com/aws/jsii-runtime-go"
 )
 
-// parameters are what is chosen when the template is deployed.
+// parameters are what is chosen when the template is deployed. Those of alarms
+// are made with their alarms.
 type parameters struct {
 	jarBucket, jarKey, jarVersion awscdk.CfnParameter // nil where the jar is an asset
 	programKey                    awscdk.CfnParameter // nil without a replay host
@@ -15,7 +16,7 @@ type parameters struct {
 
 	runtime, parallelism, parallelismPerKpu, autoScaling awscdk.CfnParameter
 
-	logRetentionDays, email, lagMinutes, deadLetterBytes awscdk.CfnParameter
+	logRetentionDays, email awscdk.CfnParameter
 }
 
 func newParameters(scope awscdk.Stack, s Settings) parameters {
@@ -28,12 +29,6 @@ func newParameters(scope awscdk.Stack, s Settings) parameters {
 		return awscdk.NewCfnParameter(scope, jsii.String(id), &awscdk.CfnParameterProps{
 			Type: jsii.String("String"), Description: jsii.String(description), Default: value,
 			AllowedValues: jsii.Strings(allowed...),
-		})
-	}
-	number := func(id, description string, value, least, most float64) awscdk.CfnParameter {
-		return awscdk.NewCfnParameter(scope, jsii.String(id), &awscdk.CfnParameterProps{
-			Type: jsii.String("Number"), Description: jsii.String(description), Default: value,
-			MinValue: jsii.Number(least), MaxValue: jsii.Number(most),
 		})
 	}
 	var p parameters
@@ -57,19 +52,25 @@ func newParameters(scope awscdk.Stack, s Settings) parameters {
 		})
 	}
 	if s.makesStream() {
-		p.shards = number("ShardCount", "How many shards the stream has; 0 makes it on-demand.", 0, 0, 500)
-		p.retentionHours = number("StreamRetentionHours", "How long the stream keeps records: longer than the job may be down.", 24, 24, 8760)
+		p.shards = numberParameter(scope, "ShardCount", "How many shards the stream has; 0 makes it on-demand.", 0, 0, 500)
+		p.retentionHours = numberParameter(scope, "StreamRetentionHours", "How long the stream keeps records: longer than the job may be down.", 24, 24, 8760)
 	}
 	p.runtime = choice("FlinkRuntime", "The release of Flink.", "FLINK-1_20", "FLINK-1_20", "FLINK-1_19")
-	p.parallelism = number("Parallelism", "How many instances of each step run at once, at the start.", 2, 1, 128)
-	p.parallelismPerKpu = number("ParallelismPerKpu", "How many of them share a processing unit (1 vCPU, 4 GB).", 1, 1, 4)
+	p.parallelism = numberParameter(scope, "Parallelism", "How many instances of each step run at once, at the start.", 2, 1, 128)
+	p.parallelismPerKpu = numberParameter(scope, "ParallelismPerKpu", "How many of them share a processing unit (1 vCPU, 4 GB).", 1, 1, 4)
 	p.autoScaling = choice("AutoScaling", "Lets the service change the parallelism with the load of the CPUs.", "false", "true", "false")
 	p.logRetentionDays = awscdk.NewCfnParameter(scope, jsii.String("LogRetentionDays"), &awscdk.CfnParameterProps{
 		Type: jsii.String("Number"), Description: jsii.String("How many days logs are kept."), Default: "14",
 		AllowedValues: jsii.Strings("1", "3", "5", "7", "14", "30", "60", "90", "180", "365"),
 	})
 	p.email = text("AlarmEmail", "Who gets the alarms by e-mail; empty: nobody, but the topic is there.", "")
-	p.lagMinutes = number("LagAlarmMinutes", "How many minutes the job may be behind its source before there is an alarm.", 10, 1, 1440)
-	p.deadLetterBytes = number("DeadLetterAlarmBytes", "How many bytes of dead letters within 15 minutes make an alarm.", 100_000, 0, 1e12)
 	return p
+}
+
+// numberParameter makes a parameter that is a number between two.
+func numberParameter(scope awscdk.Stack, id, description string, value, least, most float64) awscdk.CfnParameter {
+	return awscdk.NewCfnParameter(scope, jsii.String(id), &awscdk.CfnParameterProps{
+		Type: jsii.String("Number"), Description: jsii.String(description), Default: value,
+		MinValue: jsii.Number(least), MaxValue: jsii.Number(most),
+	})
 }

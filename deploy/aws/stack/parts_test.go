@@ -176,7 +176,7 @@ func TestAPeeringHasARouteForEachTable(t *testing.T) {
 		tables = append(tables, words(r.Properties["RouteTableId"]))
 	}
 	slices.Sort(tables)
-	if !slices.Equal(tables, []string{"rtb-1", "rtb-2"}) {
+	if !slices.Equal(tables, []string{"rtb-0123456789abcdef0", "rtb-0123456789abcdef1"}) {
 		t.Errorf("there are routes in %v", tables)
 	}
 	egress := fmt.Sprint(made.only(t, "AWS::EC2::SecurityGroup").Properties["SecurityGroupEgress"])

@@ -43,8 +43,8 @@ var variants = map[string]map[string]string{
 	"endpoints instead of NAT": {"network": New, "egress": Endpoints},
 	"from MSK of the stack":    {"network": New, "kafka": New, "InputKafkaTopic": "trips,fares", "replayHost": "false"},
 	"from MSK in a peered VPC": {
-		"network": Existing, "vpcId": "vpc-1", "subnetIds": "subnet-1,subnet-2", "zones": "eu-west-1a,eu-west-1b",
-		"routeTableIds": "rtb-1,rtb-2", "peerVpcId": "vpc-2", "peerCidr": "10.9.0.0/16", "inputClusterArn": testCluster,
+		"network": Existing, "vpcId": "vpc-0123456789abcdef0", "subnetIds": "subnet-0123456789abcdef0,subnet-0123456789abcdef1", "zones": "eu-west-1a,eu-west-1b",
+		"routeTableIds": "rtb-0123456789abcdef0,rtb-0123456789abcdef1", "peerVpcId": "vpc-0123456789abcdef1", "peerCidr": "10.9.0.0/16", "inputClusterArn": testCluster,
 		"InputKafkaBootstrapServers": "b-1.events.abc.c6.kafka.eu-west-1.amazonaws.com:9098,b-2.events.abc.c6.kafka.eu-west-1.amazonaws.com:9098",
 		"InputKafkaTopic":            "regex:trips-.*", "KafkaSecurityProtocol": "SASL_SSL", "KafkaSaslMechanism": "AWS_MSK_IAM",
 		"OutputBucket": "s3://lake/trips/", "replayHost": "false",
