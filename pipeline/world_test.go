@@ -151,7 +151,8 @@ func runUntil(t testing.TB, c Config, feed func(context.Context) (int, error)) (
 		sent, sentAll = n, true
 		return err
 	})
-	sum, err := RunDirect(ctx, c, DirectOptions{Out: t.TempDir(), Progress: func(p Progress) {
+	out := t.TempDir()
+	sum, err := RunDirect(ctx, c, DirectOptions{Out: out, Progress: func(p Progress) {
 		mu.Lock()
 		defer mu.Unlock()
 		if sentAll && p.Read+p.Doubles >= int64(sent) {
@@ -165,6 +166,7 @@ func runUntil(t testing.TB, c Config, feed func(context.Context) (int, error)) (
 	if ferr := fed.Wait(); ferr != nil && err == nil {
 		t.Errorf("feed: %v", ferr)
 	}
+	noneLeft(t, out)
 	return sum, err
 }
 

@@ -260,19 +260,25 @@ func kafkaReport(t *testing.T, rules map[string]rule, topics ...string) (permiss
 	}
 	t.Cleanup(cluster.Close)
 	login := security.Config{Protocol: security.SASLPlaintext, Mechanism: security.Plain, Username: "etl", Password: secret.Secret{Env: "KAFKA_PASSWORD"}}
+	return kafkaTried(t, cluster.ListenAddrs(), login), cluster.ListenAddrs()[0]
+}
+
+// kafkaTried tries what the job of the test needs.
+func kafkaTried(t *testing.T, brokers []string, login security.Config) permissions.Report {
+	t.Helper()
 	source := permissions.KafkaOptions{
-		Brokers: cluster.ListenAddrs(), Security: login,
+		Brokers: brokers, Security: login,
 		Topics: []permissions.KafkaTopic{{Name: "trips", Operations: []string{"DESCRIBE", "READ"}}},
 		Group:  "etl", GroupOperations: []string{"DESCRIBE", "READ"},
 	}
 	sink := permissions.KafkaOptions{
-		Brokers: cluster.ListenAddrs(), Security: login, TransactionalIDPrefix: "etl",
+		Brokers: brokers, Security: login, TransactionalIDPrefix: "etl",
 		Topics: []permissions.KafkaTopic{
 			{Name: "clean", Operations: []string{"DESCRIBE", "WRITE"}},
 			{Name: "markers", Operations: []string{"DESCRIBE", "READ", "WRITE", "DESCRIBE_CONFIGS"}, Partitions: 8, Settings: map[string]string{"cleanup.policy": "compact"}},
 		},
 	}
-	return permissions.Try(t.Context(), permissions.Kafka("InputKafkaTopic", source), permissions.Kafka("OutputKafkaTopic", sink)), cluster.ListenAddrs()[0]
+	return permissions.Try(t.Context(), permissions.Kafka("InputKafkaTopic", source), permissions.Kafka("OutputKafkaTopic", sink))
 }
 
 func TestWithAllAccessRulesNothingIsMissing(t *testing.T) {
