@@ -28,19 +28,25 @@ const (
 	schemaFile       = "META-INF/fabric8/flinkdeployments.flink.apache.org-v1.yml"
 )
 
+// cacheDir returns the project's directory for what is fetched once: $ETL_CACHE,
+// or streaming-etl in the user's cache directory.
+func cacheDir(t *testing.T) string {
+	t.Helper()
+	if dir := os.Getenv("ETL_CACHE"); dir != "" {
+		return dir
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(dir, "streaming-etl")
+}
+
 // operatorJar returns the operator's jar, fetched by Maven into the cache
 // directory where it is not there yet.
 func operatorJar(t *testing.T) []byte {
 	t.Helper()
-	cache := os.Getenv("ETL_CACHE")
-	if cache == "" {
-		dir, err := os.UserCacheDir()
-		if err != nil {
-			t.Fatal(err)
-		}
-		cache = filepath.Join(dir, "streaming-etl")
-	}
-	dir := filepath.Join(cache, operatorArtifact+"-"+operatorRelease)
+	dir := filepath.Join(cacheDir(t), operatorArtifact+"-"+operatorRelease)
 	path := filepath.Join(dir, operatorArtifact+"-"+operatorRelease+".jar")
 	jar, err := os.ReadFile(path)
 	if err != nil {
