@@ -103,7 +103,7 @@ const documentsAtATime = 5000
 // collectDocuments reads an index, those documents too that a search does not find yet.
 func (l *lab) collectDocuments(ctx context.Context, index string, w *check.Writer) error {
 	var refreshed object
-	if err := l.askElasticsearch(ctx, http.MethodPost, "/"+index+"/_refresh", object{}, &refreshed); err != nil {
+	if err := l.askElasticsearch(ctx, http.MethodPost, "/"+index+"/_refresh", nil, &refreshed); err != nil {
 		return err
 	}
 	var after []any

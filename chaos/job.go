@@ -45,7 +45,6 @@ type job struct {
 	restarts    int
 	last        int64 // the last checkpoint that was seen
 	known       []history.Snapshot
-	reason      string // of the last restart that was told
 }
 
 // args are the job's properties.
@@ -86,7 +85,7 @@ func (j *job) start(ctx context.Context, parallelism int, from string, since tim
 	if from != "" {
 		j.restored(history.Restored{Since: since, Times: 2, Submitted: true, Cause: "started from " + filepath.Base(from)})
 	}
-	id, err := submit.Run(ctx, j.lab.cluster.REST(), submit.Options{Jar: j.lab.jar, Args: j.args(parallelism), SavepointPath: from})
+	id, err := j.submit(ctx, parallelism, from)
 	if id != "" {
 		j.mu.Lock()
 		j.id, j.parallelism, j.restarts, j.last = id, parallelism, 0, 0
@@ -102,6 +101,22 @@ func (j *job) start(ctx context.Context, parallelism int, from string, since tim
 	}
 	j.lab.say("the job from %s runs at parallelism %d", j.origin, parallelism)
 	return nil
+}
+
+// submit submits the job until it is taken: it is refused, by design, when it finds a source or sink out of reach, and
+// another damage may be at work there.
+func (j *job) submit(ctx context.Context, parallelism int, from string) (id string, err error) {
+	for deadline := time.Now().Add(patience); ; {
+		id, err = submit.Run(ctx, j.lab.cluster.REST(), submit.Options{Jar: j.lab.jar, Args: j.args(parallelism), SavepointPath: from})
+		if err == nil || id != "" || ctx.Err() != nil || time.Now().After(deadline) {
+			return id, err
+		}
+		j.lab.say("the job from %s was refused: %v", j.origin, err)
+		j.lab.history.Add(history.Event{Kind: history.Note, Job: j.origin, Text: "submission refused: " + err.Error()})
+		if err := pause(ctx, lookInterval); err != nil {
+			return "", err
+		}
+	}
 }
 
 func (j *job) restored(r history.Restored) {

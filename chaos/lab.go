@@ -53,7 +53,7 @@ const (
 const serversDir = "servers"
 
 // checkpointRoom is the size of the file system for checkpoints, which a damage fills.
-const checkpointRoom = "768m"
+const checkpointRoom = "256m"
 
 // delay is for how long a proxy holds a piece up.
 const delay = 250 * time.Millisecond

@@ -96,7 +96,7 @@ func (n *nemesis) words(d plan.Damage) string {
 	case plan.AddPartition:
 		return "a partition more of the source topic"
 	case plan.FullDisk:
-		return "no room for checkpoints" + long
+		return fmt.Sprintf("no room for checkpoints for %.1f s", (d.For + fullAtLeast).Seconds())
 	}
 	return string(d.Kind)
 }
@@ -337,6 +337,9 @@ func (n *nemesis) addPartition(ctx context.Context) error {
 	return nil
 }
 
+// fullAtLeast has a checkpoint or two find no room.
+const fullAtLeast = 2 * checkpointInterval
+
 // fillDisk leaves no room in the checkpoints' file system.
 func (n *nemesis) fillDisk(ctx context.Context, d plan.Damage) error {
 	if !n.lab.mounted {
@@ -346,6 +349,7 @@ func (n *nemesis) fillDisk(ctx context.Context, d plan.Damage) error {
 	if err := fill(name); !errors.Is(err, syscall.ENOSPC) {
 		return errors.Join(fmt.Errorf("fill the disk: %w", err), os.Remove(name))
 	}
+	d.For += fullAtLeast
 	return n.after(ctx, d, func(context.Context) error { return os.Remove(name) })
 }
 

@@ -64,20 +64,9 @@ func perform(ctx context.Context, o options, stderr io.Writer) error {
 	return l.collect(ctx)
 }
 
-// begin starts feeds and jobs, and waits until records come through.
+// begin starts jobs and feeds, and waits until records come through.
 func (s *session) begin(ctx, watching context.Context, rate int, wait *sync.WaitGroup) error {
 	l := s.lab
-	topics, err := newTopicSender(l)
-	if err != nil {
-		return err
-	}
-	s.feeds[fromKafka] = startFeed(watching, fromKafka, topics, rate)
-	s.feeds[fromKinesis] = startFeed(watching, fromKinesis, &streamSender{l}, rate)
-	wait.Go(func() {
-		for _, f := range s.feeds {
-			<-f.done
-		}
-	})
 	for _, origin := range origins() {
 		outlets, err := watch(watching, l, origin, wait)
 		if err != nil {
@@ -87,15 +76,24 @@ func (s *session) begin(ctx, watching context.Context, rate int, wait *sync.Wait
 		j := &job{origin: origin, lab: l}
 		s.jobs = append(s.jobs, j)
 		follow(watching, wait, lookInterval, func() error { j.look(watching); return nil })
-	}
-	s.nemesis = &nemesis{lab: l, jobs: s.jobs, topics: topics}
-	follow(watching, wait, lookInterval, func() error { s.note(); return nil })
-	follow(watching, wait, tellInterval, func() error { s.tell(); return nil })
-	for _, j := range s.jobs {
 		if err := j.start(ctx, firstParallelism, "", time.Time{}); err != nil {
 			return err
 		}
 	}
+	topics, err := newTopicSender(l)
+	if err != nil {
+		return err
+	}
+	s.nemesis = &nemesis{lab: l, jobs: s.jobs, topics: topics}
+	s.feeds[fromKafka] = startFeed(watching, fromKafka, topics, rate)
+	s.feeds[fromKinesis] = startFeed(watching, fromKinesis, &streamSender{l}, rate)
+	wait.Go(func() {
+		for _, f := range s.feeds {
+			<-f.done
+		}
+	})
+	follow(watching, wait, lookInterval, func() error { s.note(); return nil })
+	follow(watching, wait, tellInterval, func() error { s.tell(); return nil })
 	return s.arrived(ctx, s.next())
 }
 

@@ -224,9 +224,12 @@ type object = map[string]any
 
 // askElasticsearch sends a request and decodes the answer.
 func (l *lab) askElasticsearch(ctx context.Context, method, path string, body, answer any) error {
-	content, err := json.Marshal(body)
-	if err != nil {
-		return err
+	var content []byte // none, where there is no body
+	if body != nil {
+		var err error
+		if content, err = json.Marshal(body); err != nil {
+			return err
+		}
 	}
 	request, err := http.NewRequestWithContext(ctx, method, l.elasticsearch.Endpoint()+path, bytes.NewReader(content))
 	if err != nil {

@@ -30,6 +30,7 @@ const (
 	laneHeight  = 18
 	chartHeight = 90
 	maxPoints   = 300 // of a curve
+	topRates    = 5   // how many times the rate of sending a curve shows at most
 )
 
 // HTML returns the report as a page of its own.
@@ -81,7 +82,9 @@ type chart struct {
 	Y      int
 	Height int
 	Max    string
-	Curves []curve
+	// Clipped says that there was more than Max.
+	Clipped bool
+	Curves  []curve
 }
 
 type curve struct {
@@ -182,11 +185,16 @@ func (r *Report) chart(job string, y int, x func(float64) float64) chart {
 			highest = max(highest, rate)
 		}
 	}
+	// What comes at once after a halt would make all else flat.
+	if top := float64(topRates * r.Start.Rate); top > 0 && highest > top {
+		highest = top
+		c.Clipped = true
+	}
 	c.Max = fmt.Sprintf("%.0f", highest)
 	for n, sink := range r.Start.Sinks {
 		var points strings.Builder
 		for _, q := range rates[n] {
-			fmt.Fprintf(&points, "%.1f,%.1f ", x(q.at), float64(y)+chartHeight*(1-q.rate/highest))
+			fmt.Fprintf(&points, "%.1f,%.1f ", x(q.at), float64(y)+chartHeight*(1-min(1, q.rate/highest)))
 		}
 		c.Curves = append(c.Curves, curve{Name: sink, Color: color(n), Points: points.String(), Row: y + 28 + 14*n})
 	}
