@@ -113,7 +113,7 @@ func (v *statusView) restartText(line func(label, format string, args ...any)) {
 		if f.Task != "" {
 			where = " (in " + f.Task + ")"
 		}
-		line("", "%s, %s ago: %s%s", f.Time.Format(time.TimeOnly), ago(v.Time.Sub(f.Time)), f.Message, where)
+		line("", "%s, %s ago: %s%s", f.Time.Format(time.TimeOnly), ago(v.Time.Sub(f.Time)), f.Words, where)
 	}
 }
 

@@ -122,7 +122,9 @@ type restartView struct {
 }
 
 type failureView struct {
-	Time        time.Time `json:"time"`
+	Time time.Time `json:"time"`
+	// Words is the message without what surrounds it, for people.
+	Words       string    `json:"words"`
 	Message     string    `json:"message"`
 	Task        string    `json:"task,omitempty"`
 	TaskManager string    `json:"task_manager,omitempty"`
@@ -166,7 +168,7 @@ func newStatusView(cluster string, r submit.Report, now time.Time) statusView {
 		}
 	}
 	for _, f := range r.Failures {
-		v.Restarts.Failures = append(v.Restarts.Failures, failureView{Time: f.Time, Message: f.Message, Task: f.Task, TaskManager: f.TaskManager})
+		v.Restarts.Failures = append(v.Restarts.Failures, failureView{Time: f.Time, Words: inWords(f.Message), Message: f.Message, Task: f.Task, TaskManager: f.TaskManager})
 	}
 	for _, err := range r.Unknown {
 		v.Unknown = append(v.Unknown, err.Error())
@@ -207,7 +209,9 @@ func (v *statusView) judge(r submit.Report, now time.Time) health {
 	j := r.Job
 	why := ""
 	if len(r.Failures) > 0 {
-		why = ": " + r.Failures[0].String()
+		f := r.Failures[0]
+		f.Message = inWords(f.Message)
+		why = ": " + f.String()
 	}
 	since := ""
 	if !j.Since.IsZero() {
