@@ -124,10 +124,10 @@ type restartView struct {
 type failureView struct {
 	Time time.Time `json:"time"`
 	// Words is the message without what surrounds it, for people.
-	Words       string    `json:"words"`
-	Message     string    `json:"message"`
-	Task        string    `json:"task,omitempty"`
-	TaskManager string    `json:"task_manager,omitempty"`
+	Words       string `json:"words"`
+	Message     string `json:"message"`
+	Task        string `json:"task,omitempty"`
+	TaskManager string `json:"task_manager,omitempty"`
 }
 
 func newStatusView(cluster string, r submit.Report, now time.Time) statusView {
