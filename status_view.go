@@ -174,7 +174,8 @@ func newStatusView(cluster string, r submit.Report, now time.Time) statusView {
 		v.Unknown = append(v.Unknown, err.Error())
 	}
 	v.Health = v.judge(r, now)
-	if seconds := now.Sub(v.CountersSince).Seconds(); !v.CountersSince.IsZero() && seconds > 0 {
+	// Until the tasks run, counters are those of the attempt before.
+	if seconds := now.Sub(v.CountersSince).Seconds(); r.Job.AllRunning() && seconds > 0 {
 		v.Read.Mean = float64(v.Read.Records) / seconds
 		for i := range v.Sinks {
 			v.Sinks[i].Mean = float64(v.Sinks[i].Records) / seconds
