@@ -139,7 +139,9 @@ func (n *nemesis) damage(ctx context.Context, d plan.Damage) error {
 		return l.elasticsearch.Start(ctx)
 	case plan.KillS3:
 		l.s3.Kill()
-		return n.after(ctx, d, l.s3.Start)
+		return n.after(ctx, d, func(ctx context.Context) error {
+			return errors.Join(l.s3.RepairUploads(), l.s3.Start(ctx))
+		})
 	case plan.StopWorker:
 		pid, err := n.worker(ctx, d)
 		if err != nil {
