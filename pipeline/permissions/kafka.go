@@ -44,10 +44,10 @@ type KafkaOptions struct {
 	TransactionalIDPrefix string
 }
 
-// Kafka asks a cluster what the user may do to topics and to the group, which
-// brokers tell without doing it. Transactional ids are tried with one of their
-// own, behind the job's prefix, so that no running job is disturbed; topics
-// that the job would make are made dry.
+// Kafka asks a cluster what the user may do to topics, which brokers tell
+// without doing it. The group is tried with a member that it does not have, and
+// transactional ids with one of their own, behind the job's prefix, so that no
+// running job is disturbed; topics that the job would make are made dry.
 func Kafka(property string, o KafkaOptions) Probe {
 	return func(ctx context.Context) Report {
 		ctx, cancel := context.WithTimeout(ctx, kafkaTimeout)
@@ -287,42 +287,85 @@ func (p *kafkaProbe) create(ctx context.Context, name string, t KafkaTopic) erro
 	return err
 }
 
+// group asks for the group's coordinator, and says to it that a member is alive
+// which there is not: the first needs DESCRIBE and the second READ, whether the
+// group exists or not. (What is allowed is told of groups that exist only.)
 func (p *kafkaProbe) group(ctx context.Context) {
-	req := kmsg.NewPtrDescribeGroupsRequest()
-	req.Groups = []string{p.opts.Group}
-	req.IncludeAuthorizedOperations = true
-	told := int32(untold)
-	resp, err := req.RequestWith(ctx, p.client)
-	if err == nil && len(resp.Groups) == 1 {
-		err, told = kerr.ErrorForCode(resp.Groups[0].ErrorCode), resp.Groups[0].AuthorizedOperations
-		if errors.Is(err, kerr.GroupIDNotFound) {
-			err = nil // no such group yet
-		}
-	}
 	for _, o := range p.opts.GroupOperations {
-		each := err
-		if each == nil {
-			each = allowed(told, o, kerr.GroupAuthorizationFailed)
+		var err error
+		switch o {
+		case "DESCRIBE":
+			err = p.coordinator(ctx, groupCoordinator, p.opts.Group)
+		case "READ":
+			alive := kmsg.NewPtrHeartbeatRequest()
+			alive.Group, alive.Generation, alive.MemberID = p.opts.Group, -1, "streaming-etl-check"
+			var resp *kmsg.HeartbeatResponse
+			if resp, err = alive.RequestWith(ctx, p.client); err == nil {
+				err = kerr.ErrorForCode(resp.ErrorCode)
+			}
+			if err != nil && !refusedByKafka(err) && isKafkas(err) {
+				err = nil // no such member, as was to be expected
+			}
 		}
-		p.add(o, "group "+p.opts.Group, each)
+		p.add(o, "group "+p.opts.Group, err)
 	}
+}
+
+// isKafkas tells an answer from none.
+func isKafkas(err error) bool {
+	var code *kerr.Error
+	return errors.As(err, &code)
+}
+
+// Types of coordinators.
+const (
+	groupCoordinator       = 0
+	transactionCoordinator = 1
+)
+
+// A coordinator may not be there for a moment, at first for as long as the
+// cluster makes its topic.
+const (
+	coordinatorAttempts = 20
+	coordinatorPause    = 250 * time.Millisecond
+)
+
+// coordinator finds a coordinator, which needs the permission to describe what
+// it coordinates.
+func (p *kafkaProbe) coordinator(ctx context.Context, kind int8, key string) error {
+	for attempt := 1; ; attempt++ {
+		err := p.findCoordinator(ctx, kind, key)
+		if err == nil || !kerr.IsRetriable(err) || attempt == coordinatorAttempts {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(coordinatorPause):
+		}
+	}
+}
+
+func (p *kafkaProbe) findCoordinator(ctx context.Context, kind int8, key string) error {
+	find := kmsg.NewPtrFindCoordinatorRequest()
+	find.CoordinatorType, find.CoordinatorKey, find.CoordinatorKeys = kind, key, []string{key}
+	resp, err := find.RequestWith(ctx, p.client)
+	if err != nil {
+		return err
+	}
+	for _, c := range resp.Coordinators {
+		if err := kerr.ErrorForCode(c.ErrorCode); err != nil {
+			return err
+		}
+	}
+	return kerr.ErrorForCode(resp.ErrorCode)
 }
 
 // transactional tries a transactional id that no lane has.
 func (p *kafkaProbe) transactional(ctx context.Context) {
 	id := p.opts.TransactionalIDPrefix + "-check"
-	find := kmsg.NewPtrFindCoordinatorRequest()
-	find.CoordinatorType = 1 // of transactions
-	find.CoordinatorKey, find.CoordinatorKeys = id, []string{id}
-	resp, err := find.RequestWith(ctx, p.client)
-	if err == nil {
-		err = kerr.ErrorForCode(resp.ErrorCode)
-		for _, c := range resp.Coordinators {
-			err = errors.Join(err, kerr.ErrorForCode(c.ErrorCode))
-		}
-	}
 	resource := "transactional-id " + p.opts.TransactionalIDPrefix + "-"
-	p.prefixed("DESCRIBE", resource, err)
+	p.prefixed("DESCRIBE", resource, p.coordinator(ctx, transactionCoordinator, id))
 	init := kmsg.NewPtrInitProducerIDRequest()
 	init.TransactionalID = &id
 	init.TransactionTimeoutMillis = int32(time.Minute / time.Millisecond)
