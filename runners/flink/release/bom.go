@@ -2,15 +2,15 @@ package main
 
 import (
 	"archive/zip"
-	"bufio"
+	"bytes"
 	"cmp"
 	"debug/buildinfo"
 	"encoding/json"
+	"encoding/xml"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"path"
 	"path/filepath"
 	"runtime/debug"
 	"slices"
@@ -94,8 +94,8 @@ func commitOf(info *debug.BuildInfo) []property {
 }
 
 // writeJarBOM describes the jar: the workers by what the linker has written
-// into them, the Java classes by what Maven has left of each library.
-func writeJarBOM(jar, version string) (err error) {
+// into them, the Java classes by the jar's Maven project.
+func writeJarBOM(jar, version, pom string) (err error) {
 	in, err := zip.OpenReader(jar)
 	if err != nil {
 		return err
@@ -112,59 +112,90 @@ func writeJarBOM(jar, version string) (err error) {
 		}
 	}
 	for _, f := range in.File {
-		switch dir, name := path.Split(f.Name); {
-		case dir == "worker/" && strings.HasPrefix(name, "linux-"):
-			info, err := infoOf(f)
-			if err != nil {
-				return fmt.Errorf("read what %s in %s is made of: %w", f.Name, jar, err)
-			}
-			add(goComponents(info)...)
-		case strings.HasPrefix(dir, "META-INF/maven/") && name == "pom.properties":
-			c, err := mavenComponent(f)
-			if err != nil {
-				return fmt.Errorf("read %s in %s: %w", f.Name, jar, err)
-			}
-			add(c)
+		if !strings.HasPrefix(f.Name, "worker/linux-") {
+			continue
 		}
+		info, err := infoOf(f)
+		if err != nil {
+			return fmt.Errorf("read what %s in %s is made of: %w", f.Name, jar, err)
+		}
+		add(goComponents(info)...)
 	}
+	libraries, err := mavenComponents(pom)
+	if err != nil {
+		return fmt.Errorf("read the Java libraries of %s: %w", pom, err)
+	}
+	add(libraries...)
 	return writeBOM(jar, version, all, nil)
 }
 
 func infoOf(f *zip.File) (info *debug.BuildInfo, err error) {
-	content, err := readEntry(f)
+	r, err := f.Open()
 	if err != nil {
 		return nil, err
 	}
-	return buildinfo.Read(strings.NewReader(content))
-}
-
-func readEntry(f *zip.File) (text string, err error) {
-	r, err := f.Open()
-	if err != nil {
-		return "", err
-	}
 	defer func() { err = errors.Join(err, r.Close()) }()
-	all, err := io.ReadAll(r)
-	return string(all), err
+	content, err := io.ReadAll(r)
+	if err != nil {
+		return nil, err
+	}
+	return buildinfo.Read(bytes.NewReader(content))
 }
 
-func mavenComponent(f *zip.File) (component, error) {
-	text, err := readEntry(f)
+// mavenProject is of a pom.xml what is needed here.
+type mavenProject struct {
+	Properties struct {
+		All []struct {
+			XMLName xml.Name
+			Value   string `xml:",chardata"`
+		} `xml:",any"`
+	} `xml:"properties"`
+	Dependencies []struct {
+		Group      string `xml:"groupId"`
+		Name       string `xml:"artifactId"`
+		Version    string `xml:"version"`
+		Scope      string `xml:"scope"`
+		Exclusions []struct {
+			Group string `xml:"groupId"`
+			Name  string `xml:"artifactId"`
+		} `xml:"exclusions>exclusion"`
+	} `xml:"dependencies>dependency"`
+}
+
+// mavenComponents lists the libraries that a Maven project packs into its jar.
+// That is all of them only where each is named and excludes what it would pull
+// with it: another one is an error.
+func mavenComponents(pom string) ([]component, error) {
+	text, err := os.ReadFile(pom)
 	if err != nil {
-		return component{}, err
+		return nil, err
 	}
-	values := map[string]string{}
-	for lines := bufio.NewScanner(strings.NewReader(text)); lines.Scan(); {
-		if name, value, ok := strings.Cut(lines.Text(), "="); ok {
-			values[strings.TrimSpace(name)] = strings.TrimSpace(value)
+	var p mavenProject
+	if err := xml.Unmarshal(text, &p); err != nil {
+		return nil, err
+	}
+	var replace []string
+	for _, v := range p.Properties.All {
+		replace = append(replace, "${"+v.XMLName.Local+"}", strings.TrimSpace(v.Value))
+	}
+	values := strings.NewReplacer(replace...)
+	var out []component
+	for _, d := range p.Dependencies {
+		if d.Scope != "" && d.Scope != "compile" && d.Scope != "runtime" {
+			continue // from the cluster, or for tests
 		}
+		c := component{Type: "library", Group: values.Replace(d.Group), Name: values.Replace(d.Name), Version: values.Replace(d.Version)}
+		if len(d.Exclusions) != 1 || d.Exclusions[0].Group != "*" || d.Exclusions[0].Name != "*" {
+			return nil, fmt.Errorf("%s pulls libraries with it that are not named", c.Name)
+		}
+		if c.Group == "" || c.Name == "" || c.Version == "" || strings.Contains(c.Version, "$") {
+			return nil, fmt.Errorf("dependency %s:%s has the version %q", c.Group, c.Name, c.Version)
+		}
+		c.PURL = "pkg:maven/" + c.Group + "/" + c.Name + "@" + c.Version
+		c.Ref = c.PURL
+		out = append(out, c)
 	}
-	group, name, version := values["groupId"], values["artifactId"], values["version"]
-	if group == "" || name == "" || version == "" {
-		return component{}, errors.New("it does not name group, artifact and version")
-	}
-	purl := "pkg:maven/" + group + "/" + name + "@" + version
-	return component{Type: "library", Ref: purl, Group: group, Name: name, Version: version, PURL: purl}, nil
+	return out, nil
 }
 
 func writeBOM(path, version string, components []component, properties []property) error {

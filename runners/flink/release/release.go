@@ -97,7 +97,7 @@ func release(ctx context.Context, o options, told io.Writer) error {
 		if _, err := flink.BuildJar(ctx, path, flink.JarOptions{Archs: []string{"amd64", "arm64"}, Package: module, Dir: o.dir}); err != nil {
 			return fmt.Errorf("build the jar: %w", err)
 		}
-		if err := writeJarBOM(path, o.version); err != nil {
+		if err := writeJarBOM(path, o.version, filepath.Join(o.dir, "runners", "flink", "java", "pom.xml")); err != nil {
 			return err
 		}
 		files = append(files, name, name+bomSuffix)
