@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/streaming-etl/streaming-etl/io/elasticsearchio"
 	"github.com/streaming-etl/streaming-etl/io/kafkaio/security"
 	"github.com/streaming-etl/streaming-etl/io/secret"
 	"github.com/streaming-etl/streaming-etl/pipeline/permissions"
@@ -106,5 +107,14 @@ func await(t *testing.T, what string, try func() permissions.Report, so func(per
 			t.Fatalf("%s: it did not come to be so:\n%s", what, text(t, r))
 		case <-time.After(100 * time.Millisecond):
 		}
+	}
+}
+
+func TestRealElasticsearchWithoutSecurityIsNoFailure(t *testing.T) {
+	r := permissions.Try(t.Context(), permissions.ElasticsearchSink("OutputElasticsearchEndpoint", permissions.ElasticsearchOptions{
+		Client: elasticsearchio.Options{Endpoints: []string{stack.StartElasticsearch(t).Endpoint()}}, Indices: map[string][]string{"trips": {"index"}},
+	}))
+	if got := outcomes(r)["index index trips"]; got != permissions.Untried || !r.OK() {
+		t.Errorf("it is %q:\n%s", got, text(t, r))
 	}
 }
