@@ -88,6 +88,17 @@ bench-peers: ## measures jobs from Kafka in turns with plain Flink in Java and w
 bench-flink: ## measures the job on a local Flink and writes docs/flink-figures.md; wants a quiet machine
 	go run ./bench
 
+.PHONY: deploy-check
+deploy-check: ## checks templates, policies and manifests of deploy (needs Node.js, Maven, Python 3)
+	go test ./deploy/...
+	cd deploy/aws && go vet ./... && go run $(STATICCHECK) ./... && go test -count=1 ./...
+	cd deploy/kubernetes && go vet ./... && go run $(STATICCHECK) ./... && go test -count=1 ./...
+	go run ./deploy/lint
+
+.PHONY: deploy-templates
+deploy-templates: ## writes deploy/aws's templates anew
+	cd deploy/aws && go test -count=1 ./... -update
+
 .PHONY: readme
 readme: ## writes the README's property table anew
 	go test ./pipeline -run TestReadmeListsEveryProperty -update
