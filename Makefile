@@ -88,6 +88,10 @@ bench-peers: ## measures jobs from Kafka in turns with plain Flink in Java and w
 bench-flink: ## measures the job on a local Flink and writes docs/flink-figures.md; wants a quiet machine
 	go run ./bench
 
+.PHONY: release
+release: ## builds the jar, static binaries, checksums and descriptions of their parts (SBOM) into dist
+	go run ./runners/flink/release --out dist
+
 .PHONY: deploy-check
 deploy-check: ## checks templates, policies and manifests of deploy (needs Node.js, Maven, Python 3)
 	go test ./deploy/...
