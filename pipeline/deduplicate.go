@@ -177,18 +177,29 @@ func (c *seenState) drop(sp state.Provider, job *process, slot int64, d Deduplic
 	return dropped, nil
 }
 
+// turn begins another generation if the newer one spans a window, now that
+// something arrived at newest, and tells whether it did. A time that a writer
+// has set may lie ahead: it counts as now, or no generation would ever end.
+func (s *seenValues) turn(newest int64, now time.Time, window time.Duration) bool {
+	newest = min(newest, now.UnixMilli())
+	if s.since == 0 {
+		s.since = newest
+	}
+	if newest-s.since < window.Milliseconds() {
+		return false
+	}
+	s.newer, s.since = 1-s.newer, newest
+	s.generations[s.newer] = map[sighting]struct{}{}
+	return true
+}
+
 // save adds values to the newer generation, and begins another one when it is
 // old enough.
 func (c *seenState) save(sp state.Provider, s *seenValues, fresh []byte, newest int64, window time.Duration) error {
 	if err := c.generations[s.newer].Add(sp, fresh); err != nil {
 		return err
 	}
-	if s.since == 0 {
-		s.since = newest
-	}
-	if newest-s.since >= window.Milliseconds() {
-		s.newer, s.since = 1-s.newer, newest
-		s.generations[s.newer] = map[sighting]struct{}{}
+	if s.turn(newest, time.Now(), window) {
 		if err := c.generations[s.newer].Clear(sp); err != nil {
 			return err
 		}

@@ -76,6 +76,19 @@ func TestAValueIsForgottenAfterTheWindow(t *testing.T) {
 	}
 }
 
+func TestATimeAheadCountsAsNow(t *testing.T) {
+	const window = time.Minute
+	now := time.UnixMilli(1514768400000)
+	ahead := now.Add(1000 * time.Hour).UnixMilli()
+	var s seenValues
+	if s.turn(ahead, now, window) || s.since != now.UnixMilli() {
+		t.Errorf("a generation begins %d ms after now", s.since-now.UnixMilli())
+	}
+	if s.turn(ahead, now.Add(window-1), window) || !s.turn(ahead, now.Add(window), window) {
+		t.Error("a generation does not end when it spans a window")
+	}
+}
+
 func TestSavedSightingsAreReadOrRefused(t *testing.T) {
 	s := seenValues{tag: 7, newer: 1, since: 1514768400000}
 	header := s.header()
