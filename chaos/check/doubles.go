@@ -37,10 +37,14 @@ func repeats(events []history.Event, job string) []span {
 	}
 	var spans []span
 	begun := make(map[int]time.Time)
-	for _, e := range events {
+	for i, e := range events {
 		switch {
 		case e.Kind == history.Restart && e.Job == job:
-			spans = append(spans, span{w.frontAt(e.Restored.Since), w.sentAt(e.Time), max(1, e.Restored.Times)})
+			until := e.Time
+			if e.Restored.Submitted {
+				until = submittedAfter(events[i:], job, until)
+			}
+			spans = append(spans, span{w.frontAt(e.Restored.Since), w.sentAt(until), max(1, e.Restored.Times)})
 		case e.Kind == history.Damaged:
 			begun[e.Damage.ID] = e.Time
 		case e.Kind == history.Repaired && e.Damage.Doubles:
@@ -48,6 +52,17 @@ func repeats(events []history.Event, job string) []span {
 		}
 	}
 	return spans
+}
+
+// submittedAfter returns when a job that was about to be submitted anew was: tasks of a lost JobManager go on meanwhile,
+// until they miss it.
+func submittedAfter(events []history.Event, job string, otherwise time.Time) time.Time {
+	for _, e := range events {
+		if e.Kind == history.Submitted && e.Job == job {
+			return e.Time
+		}
+	}
+	return otherwise
 }
 
 // A way is how far a job's writing to Kinesis has come, by time.

@@ -5,6 +5,7 @@ import sys
 import duckdb
 
 directory = sys.argv[1].replace("'", "''")
+duckdb.execute("SET enable_progress_bar = false")  # it would go between the rows
 duckdb.execute("SET threads TO 2")
 duckdb.execute("SET memory_limit = '1GB'")
 duckdb.execute("SET preserve_insertion_order = false")

@@ -223,6 +223,27 @@ func TestDoublesAreBoundedByWhatWasUnderWay(t *testing.T) {
 	}
 }
 
+func TestTasksOfALostJobManagerMayDoubleUntilTheJobIsSubmitted(t *testing.T) {
+	at := func(s int) time.Time { return time.Date(2026, 1, 1, 0, 0, s, 0, time.UTC) }
+	var events []history.Event
+	for s := range 50 {
+		events = append(events, history.Event{Time: at(s), Kind: history.Progress, Sent: map[string]int64{Kafka: int64(10 * s)},
+			Reached: map[string]history.Reach{"kafka/kinesis": {Front: int64(max(0, 10*s-20))}}})
+	}
+	events = append(events,
+		history.Event{Time: at(20), Kind: history.Restart, Job: Kafka, Restored: &history.Restored{Since: at(10), Times: 2, Submitted: true}},
+		history.Event{Time: at(22), Kind: history.Submitted, Job: Kinesis},
+		history.Event{Time: at(30), Kind: history.Submitted, Job: Kafka},
+		history.Event{Time: at(40), Kind: history.Submitted, Job: Kafka},
+	)
+	may := mayRepeat(events, Kafka)
+	for number, want := range map[int64]int{79: 0, 80: 2, 309: 2, 310: 0} {
+		if got := may(number); got != want {
+			t.Errorf("record %d may be there %d times more, want %d", number, got, want)
+		}
+	}
+}
+
 func TestPartitionsOfTheSourceAreThoseOfTheTime(t *testing.T) {
 	of := partitions([]history.Event{
 		{Kind: history.Partitions, Partitions: &history.Partition{From: 100, Partitions: 5}},
