@@ -46,6 +46,9 @@ func TestS3Outage(t *testing.T) {
 		} else {
 			t.Log("S3 is killed")
 			l.s3.Kill()
+			if err := l.s3.RepairUploads(); err != nil {
+				t.Fatal(err)
+			}
 		}
 		time.Sleep(outage)
 		if err := l.s3.Start(t.Context()); err != nil {

@@ -78,7 +78,8 @@ func (e *OrderError) Error() string {
 			"do two jobs share a marker topic? Let the marker policy be %s to go on",
 			block, e.Kind, e.LastJob, e.LastNumber, Accept)
 	}
-	return fmt.Sprintf("%s: %v: the last committed one is %d, so blocks %d to %d were lost in Kafka; "+
-		"let the marker policy be %s to go on without them",
+	return fmt.Sprintf("%s: %v: the last committed one is %d, so blocks %d to %d were lost in Kafka, "+
+		"or come later because the runner has mixed their order, as it does after many restarts without a commit: "+
+		"start from a checkpoint or savepoint of before those; with the marker policy %s they are left out for good",
 		block, e.Kind, e.LastNumber, e.LastNumber+1, e.Number-1, Accept)
 }
