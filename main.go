@@ -18,6 +18,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
 	"strings"
@@ -25,6 +26,7 @@ import (
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
+	"github.com/streaming-etl/streaming-etl/logging"
 	"github.com/streaming-etl/streaming-etl/pipeline"
 	"github.com/streaming-etl/streaming-etl/pipeline/property"
 	"github.com/streaming-etl/streaming-etl/replay"
@@ -125,6 +127,7 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer) int 
 		return fail(stderr, err)
 	}
 	initBeam()
+	direct.LogTo(localLog(p).WithAttrs([]slog.Attr{slog.String(logging.Job, c.JobName)}))
 	fmt.Fprintln(stderr, "streaming-etl: "+c.JobName+" on Beam's local runner, from "+from(c))
 	line := newProgressLine(stderr)
 	sum, err := pipeline.RunDirect(ctx, c, pipeline.DirectOptions{Out: p.Get("out"), Progress: line.show, Messages: stderr})
@@ -136,6 +139,16 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer) int 
 		return fail(stderr, err)
 	}
 	return exitOK
+}
+
+// localLog writes to the process's own standard error: steps log at any time,
+// beside the command, whose writer is the command's alone.
+func localLog(p *property.Set) slog.Handler {
+	o := pipeline.LogOptions(p, slog.LevelWarn)
+	if p.Bool(jsonFlag) {
+		o.Format = logging.JSON
+	}
+	return logging.NewWriter(os.Stderr, o)
 }
 
 func from(c pipeline.Config) string {

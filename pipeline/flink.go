@@ -2,9 +2,11 @@ package pipeline
 
 import (
 	"context"
+	"log/slog"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
+	"github.com/streaming-etl/streaming-etl/logging"
 	"github.com/streaming-etl/streaming-etl/pipeline/property"
 	"github.com/streaming-etl/streaming-etl/runners/flink"
 )
@@ -41,8 +43,19 @@ func FlinkJob(ctx context.Context, p *property.Set, cluster flink.Cluster) (flin
 	o.MemoryLimit = p.Size("WorkerMemoryLimitMb")
 	o.MaxProcs = p.Int("WorkerMaxProcs")
 	o.ObjectReuse = p.Bool("ObjectReuse")
+	o.Log = LogOptions(p, slog.LevelInfo)
 
 	built, s := beam.NewPipelineWithRoot()
 	graph := Build(s, c)
 	return flink.Job{Name: c.JobName, Pipeline: built, StableInput: graph.StableInput, Options: o}, nil
+}
+
+// LogOptions says what the properties want logged; auto is the level where they
+// leave it open.
+func LogOptions(p *property.Set, auto slog.Level) logging.Options {
+	o := logging.Options{Format: p.Get("LogFormat"), Level: auto}
+	if level, err := logging.ParseLevel(p.Get("LogLevel")); err == nil {
+		o.Level = level
+	}
+	return o
 }

@@ -1,6 +1,10 @@
 package property
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/streaming-etl/streaming-etl/logging"
+)
 
 // The groups of properties, in the order in which they are listed.
 const (
@@ -218,6 +222,14 @@ func job() []Property {
 		{
 			Name: "Parallelism", Group: groupJob, Kind: Int, Default: "0", Max: 128, DefaultNote: "the number of CPUs",
 			Doc: "How many instances of each step run at once. 0 is the number of CPUs with --runner=direct, and what the submission or the cluster says on Flink.",
+		},
+		{
+			Name: "LogLevel", Group: groupJob, Kind: Enum, Default: "auto", DefaultNote: "info, with --runner=direct warn", Values: append([]string{"auto"}, logging.Levels()...),
+			Doc: "The least that the job logs, on Flink to the TaskManager's log, else to standard error. A line that repeats itself is written ten times a minute, then counted. What Flink and Beam log themselves is the cluster's to choose.",
+		},
+		{
+			Name: "LogFormat", Group: groupJob, Kind: Enum, Default: logging.Text, Values: []string{logging.Text, logging.JSON},
+			Doc: "How a line is written: as a message with key=value behind it, or as a JSON object, for tools that collect logs.",
 		},
 
 		{

@@ -67,7 +67,7 @@ func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 		"BundleTimeMs": "500", "WorkerMemoryLimitMb": "0", "WorkerMaxProcs": "0", "ObjectReuse": "true",
 		"OutputFileTargetSizeMb": "64", "OutputFileRollIntervalMs": "60000",
 		"OutputWritersPerPartition": "1", "OutputPartSizeMb": "8", "OutputDiscarding": "false", "JobName": "streaming-etl", "Region": "",
-		"Parallelism": "0", "DeadLetterBucket": "",
+		"Parallelism": "0", "DeadLetterBucket": "", "LogLevel": "auto", "LogFormat": "text",
 
 		"InputKafkaBootstrapServers": "", "InputKafkaTopic": "", "InputKafkaGroupId": "", "InputKafkaInitialPosition": "LATEST",
 		"InputKafkaInitialTimestamp": "", "InputKafkaGroupFallback": "EARLIEST", "InputKafkaOffsetReset": "FAIL",

@@ -13,8 +13,11 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/runtime/graphx"
@@ -24,6 +27,8 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/runners/prism"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/runners/universal/extworker"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/runners/universal/runnerlib"
+
+	"github.com/streaming-etl/streaming-etl/logging"
 )
 
 // ErrEnded is returned by Run when the pipeline came to an end by itself.
@@ -123,35 +128,55 @@ const noSplits = "prism_disable_sdf_split"
 // ending says that the pipeline that runs is being ended.
 var ending atomic.Bool
 
-// Quiet keeps what the runner says below warnings from being printed, and all
-// that it says while a pipeline is being ended.
-func Quiet() {
-	log.SetLogger(beamLogger{to: &log.Standard{}})
-	// Prism's own messages go to the default structured logger.
-	slog.SetDefault(slog.New(prismHandler{slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})}))
+// Quiet has warnings and errors logged as text to standard error, and nothing
+// while a pipeline is being ended.
+func Quiet() { LogTo(logging.NewWriter(os.Stderr, logging.Options{Level: slog.LevelWarn})) }
+
+// LogTo has all that is logged in this process go to h: the job's own lines as
+// h chooses, the runner's from warnings on, and none of either while a pipeline
+// is being ended, whose last words are of what was interrupted.
+func LogTo(h slog.Handler) {
+	log.SetLogger(beamLogger{to: h})
+	// Prism's own messages go to the default structured logger, as the job's do.
+	slog.SetDefault(slog.New(processHandler{h}))
 }
 
-type beamLogger struct{ to log.Logger }
+// beamLogger hands what Beam logs on.
+type beamLogger struct{ to slog.Handler }
 
 func (l beamLogger) Log(ctx context.Context, sev log.Severity, calldepth int, msg string) {
-	if sev >= log.SevWarn && !ending.Load() {
-		l.to.Log(ctx, sev, calldepth+1, msg)
+	if sev < log.SevWarn || ending.Load() {
+		return
 	}
+	level := slog.LevelWarn
+	if sev >= log.SevError {
+		level = slog.LevelError
+	}
+	var pc [1]uintptr
+	runtime.Callers(calldepth+2, pc[:])
+	_ = l.to.Handle(ctx, slog.NewRecord(time.Now(), level, msg, pc[0])) // there is nowhere else to tell
 }
 
-type prismHandler struct{ slog.Handler }
+// processHandler takes the records of the whole process.
+type processHandler struct{ slog.Handler }
 
-func (h prismHandler) Handle(ctx context.Context, r slog.Record) error {
-	if ending.Load() {
+func (h processHandler) Handle(ctx context.Context, r slog.Record) error {
+	if ending.Load() || r.Level < slog.LevelWarn && !own(r.PC) {
 		return nil
 	}
 	return h.Handler.Handle(ctx, r)
 }
 
-func (h prismHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return prismHandler{h.Handler.WithAttrs(attrs)}
+// own says that a record was logged by this module's code.
+func own(pc uintptr) bool {
+	frame, _ := runtime.CallersFrames([]uintptr{pc}).Next()
+	return strings.HasPrefix(frame.Function, "github.com/streaming-etl/streaming-etl/")
 }
 
-func (h prismHandler) WithGroup(name string) slog.Handler {
-	return prismHandler{h.Handler.WithGroup(name)}
+func (h processHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return processHandler{h.Handler.WithAttrs(attrs)}
+}
+
+func (h processHandler) WithGroup(name string) slog.Handler {
+	return processHandler{h.Handler.WithGroup(name)}
 }

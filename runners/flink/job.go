@@ -76,8 +76,8 @@ func (j Job) marshal(ctx context.Context, workerCommand string, options JobOptio
 // its own options and hooks as one of them.
 func (j Job) options(options JobOptions) (*structpb.Struct, error) {
 	// Without the hooks among the options the worker enables none of them, and so sends no log lines to Flink.
-	onStart(func(context.Context) {}) // the worker's own is what counts
-	if err := hooks.EnableHook(startHook); err != nil {
+	onStart(func(context.Context, workerLog) {}) // the worker's own is what counts
+	if err := hooks.EnableHook(startHook, workerLog{job: j.Name, options: options.Log}.args()...); err != nil {
 		return nil, err
 	}
 	hooks.SerializeHooksToOptions()

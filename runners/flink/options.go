@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/streaming-etl/streaming-etl/logging"
 	"github.com/streaming-etl/streaming-etl/runners/flink/keygroup"
 )
 
@@ -94,6 +95,9 @@ type JobOptions struct {
 	// MaxProcs is the number of threads that run the worker's Go code (GOMAXPROCS). The default 0 means Go's: the
 	// processors of the machine or the container.
 	MaxProcs int
+
+	// Log says what the workers log and how; the zero value is text from Info on. The lines go to the TaskManager's log.
+	Log logging.Options
 
 	// Environment is set for the worker in addition to the TaskManager's own environment. It is part of the job, and
 	// can be seen by those who can see it: no place for secrets.

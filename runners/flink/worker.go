@@ -57,7 +57,7 @@ func WorkerMain(args []string) (handled bool, exitCode int) {
 	// Beam's own start of a worker hangs in beam.Init, if a flag says so; ours does not, since that one sleeps for
 	// ever after the end of the control stream.
 	beam.Init()
-	onStart(func(ctx context.Context) { logStart(ctx, id, crashes) })
+	onStart(func(ctx context.Context, l workerLog) { logStart(ctx, id, crashes, l) })
 	if err := serve(id, endpoint); err != nil {
 		crashes.note("worker %s: %v", id, err)
 		return true, exitBroken
