@@ -16,8 +16,8 @@ test: ## runs the tests
 	go test ./...
 
 .PHONY: race
-race: ## runs the tests under the race detector
-	go test -race ./...
+race: ## runs the tests under the race detector, and tells races of the project from those of Beam's own runner
+	go run ./chaos/race -timeout 60m ./...
 
 .PHONY: lint
 lint: ## checks formatting, vet and staticcheck
