@@ -184,6 +184,11 @@ func (f *assembleFn) close(ctx context.Context, sp state.Provider, key string) e
 	if err := f.Size.Clear(sp); err != nil {
 		return fmt.Errorf("clear size of %s: %w", key, err)
 	}
+	return f.start(ctx, key, blocks)
+}
+
+// start has a file written in the background once there is room for it.
+func (f *assembleFn) start(ctx context.Context, key string, blocks [][]byte) error {
 	var weight int64
 	for _, b := range blocks {
 		weight += int64(len(b))

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -25,7 +24,7 @@ import (
 type Store struct {
 	opts   Options // with defaults
 	client *s3.Client
-	bufs   sync.Pool // *[]byte of PartSize
+	memory chunks
 
 	// recheck are the pauses before an object that should be there is looked
 	// for again.
@@ -66,10 +65,6 @@ func New(ctx context.Context, o Options, fns ...func(*s3.Options)) (*Store, erro
 	s := &Store{
 		opts:    o,
 		recheck: []time.Duration{200 * time.Millisecond, 500 * time.Millisecond, time.Second, 2 * time.Second},
-	}
-	s.bufs.New = func() any {
-		buf := make([]byte, 0, o.PartSize)
-		return &buf
 	}
 	// NewFromConfig, unlike s3.New, has requests and answers checksummed.
 	s.client = s3.NewFromConfig(cfg, append([]func(*s3.Options){func(so *s3.Options) {

@@ -235,10 +235,10 @@ func testContract(t *testing.T, open factory) {
 		}
 		once := open(t, func(o *Options) { o.MaxAttempts = 1 })
 		body := content(1000)
-		if _, err := once.uploadPart(ctx, key, id, 1, body, crc32.ChecksumIEEE(body)+1); err == nil {
+		if _, err := once.uploadPart(ctx, key, id, 1, bodyOf(body), crc32.ChecksumIEEE(body)+1); err == nil {
 			t.Error("a part with a wrong checksum was taken")
 		}
-		etag, err := s.uploadPart(ctx, key, id, 1, body, crc32.ChecksumIEEE(body))
+		etag, err := s.uploadPart(ctx, key, id, 1, bodyOf(body), crc32.ChecksumIEEE(body))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,13 +1,11 @@
 package s3io
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"sync"
 	"time"
 
@@ -29,11 +27,11 @@ type Upload struct {
 	ctx    context.Context // of the parts' requests
 	cancel context.CancelFunc
 
-	buf    *[]byte // what is not yet sent; nil when empty
-	sent   int     // parts given to the background
-	crc    uint32  // of all sent bytes
-	closed bool    // by Finish or Abort
-	gone   bool    // aborted at the server
+	part   *body  // what is not yet sent; nil when empty
+	sent   int    // parts given to the background
+	crc    uint32 // of all sent bytes
+	closed bool   // by Finish or Abort
+	gone   bool   // aborted at the server
 
 	slots chan struct{} // parts under way
 	wg    sync.WaitGroup
@@ -98,14 +96,12 @@ func (u *Upload) Write(p []byte) (int, error) {
 	}
 	n := 0
 	for len(p) > 0 {
-		if u.buf == nil {
-			u.buf = u.store.bufs.Get().(*[]byte)
+		if u.part == nil {
+			u.part = &body{memory: &u.store.memory}
 		}
-		buf := *u.buf
-		k := min(len(p), cap(buf)-len(buf))
-		*u.buf = append(buf, p[:k]...)
+		k := u.part.append(p, int(u.store.opts.PartSize))
 		p, n = p[k:], n+k
-		if len(*u.buf) == cap(*u.buf) {
+		if int64(u.part.size) == u.store.opts.PartSize {
 			if err := u.send(); err != nil {
 				u.giveUp()
 				return n, err
@@ -115,7 +111,7 @@ func (u *Upload) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// send gives the buffer to the background as the next part.
+// send gives what was written to the background as the next part.
 func (u *Upload) send() error {
 	if u.sent == MaxParts {
 		return fmt.Errorf("upload s3://%s/%s: larger than %d parts of %d bytes: use larger parts",
@@ -129,21 +125,21 @@ func (u *Upload) send() error {
 	if err := u.failure(); err != nil {
 		return err
 	}
-	buf := u.buf
-	part := Part{CRC32: crc32.ChecksumIEEE(*buf), Size: int64(len(*buf))}
-	u.crc = crc32.Update(u.crc, crc32.IEEETable, *buf)
+	content := u.part
+	part := Part{CRC32: content.sum(0), Size: int64(content.size)}
+	u.crc = content.sum(u.crc)
 	u.mu.Lock()
 	u.parts = append(u.parts, part)
 	u.mu.Unlock()
 	u.sent++
-	u.buf = nil
+	u.part = nil
 	number := u.sent
 	u.wg.Go(func() {
 		defer func() { <-u.slots }()
-		etag, err := u.store.uploadPart(u.ctx, u.key, u.id, number, *buf, part.CRC32)
-		// No attempt reads the buffer any more: the SDK waits for its
-		// transport, which is done with a body before it returns or closes it.
-		u.store.release(buf)
+		etag, err := u.store.uploadPart(u.ctx, u.key, u.id, number, content, part.CRC32)
+		// No attempt reads it any more: the SDK waits for its transport, which
+		// is done with a body before it returns or closes it.
+		content.release()
 		if err != nil {
 			u.fail(err)
 			return
@@ -155,7 +151,7 @@ func (u *Upload) send() error {
 	return nil
 }
 
-func (s *Store) uploadPart(ctx context.Context, key, id string, number int, body []byte, crc uint32) (string, error) {
+func (s *Store) uploadPart(ctx context.Context, key, id string, number int, content *body, crc uint32) (string, error) {
 	ctx, cancel := s.operation(ctx)
 	defer cancel()
 	out, err := s.client.UploadPart(ctx, &s3.UploadPartInput{
@@ -163,8 +159,8 @@ func (s *Store) uploadPart(ctx context.Context, key, id string, number int, body
 		Key:           aws.String(key),
 		UploadId:      aws.String(id),
 		PartNumber:    aws.Int32(int32(number)),
-		Body:          bytes.NewReader(body),
-		ContentLength: aws.Int64(int64(len(body))),
+		Body:          content,
+		ContentLength: aws.Int64(int64(content.size)),
 		ChecksumCRC32: aws.String(formatCRC32(crc)),
 	})
 	if err != nil {
@@ -210,7 +206,7 @@ func (u *Upload) Finish(ctx context.Context) (Token, error) {
 	})
 	defer stop()
 	var err error
-	if u.buf != nil && len(*u.buf) > 0 {
+	if u.part != nil && u.part.size > 0 {
 		err = u.send()
 	}
 	u.wg.Wait()
@@ -251,9 +247,9 @@ func (u *Upload) close() {
 	u.closed = true
 	u.cancel()
 	u.wg.Wait() // a part that arrives after the abort would stay for ever
-	if u.buf != nil {
-		u.store.release(u.buf)
-		u.buf = nil
+	if u.part != nil {
+		u.part.release()
+		u.part = nil
 	}
 }
 
@@ -264,11 +260,6 @@ func (u *Upload) giveUp() {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(u.ctx), abortTimeout)
 	defer cancel()
 	_ = u.Abort(ctx)
-}
-
-func (s *Store) release(buf *[]byte) {
-	*buf = (*buf)[:0]
-	s.bufs.Put(buf)
 }
 
 // formatCRC32 is the form that S3 has checksums in.

@@ -51,7 +51,7 @@ func TestPartsAreSentAsTheyAre(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if etag, err := s.uploadPart(t.Context(), "k", "u", 1, body, crc32.ChecksumIEEE(body)); err != nil || etag != `"e"` {
+			if etag, err := s.uploadPart(t.Context(), "k", "u", 1, bodyOf(body), crc32.ChecksumIEEE(body)); err != nil || etag != `"e"` {
 				t.Errorf("upload part: %q, %v", etag, err)
 			}
 		})
