@@ -123,7 +123,7 @@ func parse(name string, args []string, stderr io.Writer) (options, error) {
 	f.Uint64Var(&o.seed, "seed", 0, "the seed of the damages and their moments (default: a new one, printed)")
 	f.Float64Var(&o.minutes, "minutes", 0, "begin no more damage after so many minutes (default: all is done)")
 	f.IntVar(&o.rate, "rate", 300, "records sent per second into each source, a multiple of 20")
-	f.DurationVar(&o.longest, "longest", 15*time.Second, "how long something is halted or away at most")
+	f.DurationVar(&o.longest, "longest", time.Minute, "how long something is halted or away at most")
 	f.DurationVar(&o.pause, "pause", 6*time.Second, "how long is waited before a damage at most: two checkpoints take 6s")
 	kinds := f.String("only", "", "the kinds of damage, separated by commas (default: all)")
 	f.StringVar(&o.dir, "dir", "", "a new directory for what the run leaves (default: chaos-SEED in the system's temporary directory)")

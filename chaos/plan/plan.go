@@ -4,6 +4,7 @@ package plan
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -171,11 +172,18 @@ func below(random *rand.Rand, d time.Duration) time.Duration {
 	return time.Duration(random.Int64N(int64(d))).Truncate(time.Millisecond)
 }
 
+// span draws how long something lasts: as likely 1 to 2 s as 30 to 60 s, since most recoveries are of short outages, and
+// what only a long one shows is worth its time now and then.
+func span(random *rand.Rand, longest time.Duration) time.Duration {
+	d := float64(shortest) * math.Pow(float64(longest)/float64(shortest), random.Float64())
+	return time.Duration(d).Truncate(time.Millisecond)
+}
+
 func draw(random *rand.Rand, id int, k Kind, o Options) Damage {
 	servers, modes := []Server{S3, Elasticsearch, Kinesis, Kafka}, proxy.Damages()
 	// All are drawn whatever the kind is, so that a further kind changes no other.
 	d := Damage{
-		ID: id, Kind: k, Victim: random.IntN(1 << 20), For: shortest + below(random, o.Longest-shortest),
+		ID: id, Kind: k, Victim: random.IntN(1 << 20), For: span(random, o.Longest),
 		Server: servers[random.IntN(len(servers))], Mode: modes[random.IntN(len(modes))],
 		Parallelism: 1 + random.IntN(max(1, o.Parallelism)),
 	}
