@@ -159,3 +159,21 @@ func TestWhatLooksLikeACredentialIsTakenOut(t *testing.T) {
 		}
 	}
 }
+
+func TestARetryIsAWarningFromTheThirdOn(t *testing.T) {
+	var b bytes.Buffer
+	before := slog.Default()
+	t.Cleanup(func() { slog.SetDefault(before) })
+	slog.SetDefault(slog.New(NewWriter(&b, Options{})))
+	for attempt := range 3 {
+		Retry(With(t.Context(), Stage, "Read"), "it failed", attempt+1, 250*time.Millisecond, errors.New("no"), Op, "GetRecords")
+	}
+	want := []string{
+		`level=INFO msg="it failed" stage=Read op=GetRecords attempt=1 wait=250ms error=no`,
+		`level=INFO msg="it failed" stage=Read op=GetRecords attempt=2 wait=250ms error=no`,
+		`level=WARN msg="it failed" stage=Read op=GetRecords attempt=3 wait=250ms error=no`,
+	}
+	if got := lines(&b); strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

@@ -7,6 +7,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/streaming-etl/streaming-etl/logging"
 )
 
 // corruptTries is how often a partition's batch is asked for again that does
@@ -294,6 +296,11 @@ func (f *fetcher) failed(batch []asked, err error) error {
 	// All of them at one time, so that they share the next request.
 	for i := range batch {
 		batch[i].p.resume = now.Add(longest)
+	}
+	if len(batch) > 0 {
+		first := &batch[0]
+		logging.Retry(r.ctx, "kafka: a broker is asked again", first.p.failing.attempts, longest, err,
+			"broker", f.broker, logging.Topic, first.key.topic, logging.Partition, first.key.number, "partitions", len(batch))
 	}
 	r.askRelook()
 	return nil

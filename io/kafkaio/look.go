@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/streaming-etl/streaming-etl/io/internal/pause"
+	"github.com/streaming-etl/streaming-etl/logging"
 )
 
 // missingGrace is how long a topic must be missing before it is taken for
@@ -41,6 +42,7 @@ func (r *Reader) discover(ctx context.Context) error {
 				return err
 			}
 			r.counts.retries.Add(1)
+			logging.Retry(ctx, "kafka: topics are looked at again", w.failing.attempts, wait, err)
 		}
 		if !trouble {
 			w.troubled = 0
@@ -76,7 +78,7 @@ func (r *Reader) look(ctx context.Context, w *watch) (trouble bool, err error) {
 	if err != nil {
 		return true, err
 	}
-	missing, err := r.missing(w, topics)
+	missing, err := r.missing(ctx, w, topics)
 	if err != nil {
 		return true, err
 	}
@@ -104,7 +106,7 @@ func (r *Reader) look(ctx context.Context, w *watch) (trouble bool, err error) {
 
 // missing handles topics that are not there: one that was named is an error
 // after a while, one of an expression is forgotten.
-func (r *Reader) missing(w *watch, topics []topic) (bool, error) {
+func (r *Reader) missing(ctx context.Context, w *watch, topics []topic) (bool, error) {
 	there := make(map[string]bool, len(topics))
 	for _, t := range topics {
 		there[t.name] = !unknownTopic(t.err)
@@ -142,7 +144,7 @@ func (r *Reader) missing(w *watch, topics []topic) (bool, error) {
 		if r.sel.expr == nil {
 			return true, r.missingError(name, known[name])
 		}
-		slog.Warn("kafka: topic was deleted", "topic", name)
+		slog.WarnContext(ctx, "kafka: a topic was deleted, its records are read no more", logging.Topic, name, logging.Property, "InputKafkaTopic")
 		for k, p := range r.partitions {
 			if k.topic == name {
 				r.drop(p)
@@ -254,6 +256,7 @@ func (r *Reader) begin(ctx context.Context, fresh []place) error {
 		p := r.partitions[at.key]
 		if p == nil {
 			p = r.add(at.key, begin)
+			slog.InfoContext(ctx, "kafka: a partition is new", logging.Topic, at.key.topic, logging.Partition, at.key.number, "from", begin.next)
 		} else {
 			// Nothing was fetched of it yet: it waited for its stop.
 			p.at.stop = begin.stop
@@ -275,7 +278,7 @@ func (r *Reader) pin(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if _, err := r.missing(&w, topics); err != nil {
+		if _, err := r.missing(ctx, &w, topics); err != nil {
 			return err
 		}
 		for _, t := range topics {

@@ -23,6 +23,7 @@ import (
 
 	"github.com/streaming-etl/streaming-etl/io/batch"
 	"github.com/streaming-etl/streaming-etl/io/slots"
+	"github.com/streaming-etl/streaming-etl/logging"
 )
 
 // Reader reads the partitions of one slot. It satisfies slots.Reader: Drain is
@@ -150,6 +151,7 @@ func (o Options) Open(ctx context.Context, slot slots.Slot, encoded []byte) (slo
 		}
 	}
 	r.ctx, r.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	slog.InfoContext(ctx, "kafka: a slot's reading begins", logging.Topic, o.Topic, "restored", encoded != nil, "partitions", len(r.partitions))
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.run(r.discover)
@@ -176,7 +178,8 @@ func restoredPositions(o Options, sel selection, slot slots.Slot, encoded []byte
 	for k, p := range at.partitions {
 		switch {
 		case !sel.has(k.topic):
-			slog.Warn("kafka: a topic of the restored positions is not read any more", "topic", k.topic, "partition", k.number)
+			slog.Warn("kafka: a topic of the restored positions is not read any more", logging.Topic, k.topic, logging.Partition, k.number,
+				logging.Property, "InputKafkaTopic")
 			delete(at.partitions, k)
 		case !o.StopAtEnd && p.stop != noStop:
 			p.stop = noStop

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+
+	"github.com/streaming-etl/streaming-etl/logging"
 )
 
 // lostError tells what is gone, and what the user may do.
@@ -37,8 +39,9 @@ func (r *Reader) reset(ctx context.Context, p *partition, at place, why error) e
 	if begin.id == p.at.id {
 		begin.stop = p.at.stop // the end that was seen first stays
 	}
-	slog.WarnContext(ctx, "kafka: a partition is begun anew", "topic", p.key.topic, "partition", p.key.number,
-		"from", p.at.next, "to", begin.next, "reason", why.Error())
+	slog.WarnContext(ctx, "kafka: a partition is begun anew", logging.Topic, p.key.topic, logging.Partition, p.key.number,
+		"from", p.at.next, "to", begin.next, logging.Error, why, logging.Property, "InputKafkaOffsetReset",
+		logging.Next, "what is missing, or comes twice, is what lies between the offsets; raise the topic's retention")
 	r.counts.resets.Add(1)
 	p.era++
 	p.at = begin

@@ -7,6 +7,7 @@ import (
 
 	"github.com/streaming-etl/streaming-etl/io/internal/pause"
 	"github.com/streaming-etl/streaming-etl/io/kafkaio/security"
+	"github.com/streaming-etl/streaming-etl/logging"
 )
 
 // failing counts failures in a row, of a partition or of the cluster.
@@ -64,6 +65,7 @@ func (r *Reader) retry(ctx context.Context, once func() error) error {
 			return err
 		}
 		r.counts.retries.Add(1)
+		logging.Retry(ctx, "kafka: a request is made again", f.attempts, wait, err)
 		if err := pause.Sleep(ctx, wait); err != nil {
 			return err
 		}

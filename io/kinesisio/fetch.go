@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 
 	"github.com/streaming-etl/streaming-etl/io/internal/pause"
+	"github.com/streaming-etl/streaming-etl/logging"
 )
 
 const (
@@ -65,6 +66,7 @@ func (r *Reader) fetch(ctx context.Context, s *shard) error {
 		ended := !got.stop && got.behind == 0 && got.pastStop
 		r.queue(s, got.chunks, got.behind, got.stop, ended, r.reserve)
 		if finished {
+			slog.InfoContext(ctx, "kinesis: a shard was read to its end", logging.Stream, r.opts.Stream, logging.Shard, s.id, "children", len(got.children))
 			r.askRelist() // emulators may name no children
 		}
 		if finished || got.stop {
@@ -198,7 +200,8 @@ func (r *Reader) lost(ctx context.Context, s *shard, err error) error {
 	}
 	r.counts.lost.Add(1)
 	slog.ErrorContext(ctx, "kinesis: shard was deleted by the stream's retention before it was read to its end",
-		"stream", r.opts.Stream, "shard", s.id)
+		logging.Stream, r.opts.Stream, logging.Shard, s.id, logging.Property, "InputKinesisStream",
+		logging.Next, "raise the stream's retention; what is missing is what arrived in the shard after the last record that was read of it")
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s.queue = append(s.queue, chunk{after: position{finished: true}})

@@ -4,6 +4,8 @@ import (
 	"context"
 	"log/slog"
 	"time"
+
+	"github.com/streaming-etl/streaming-etl/logging"
 )
 
 // gap looks whether the first answer after a position begins with the record
@@ -25,7 +27,8 @@ func (r *Reader) gap(ctx context.Context, shard string, at position, got *fetche
 		oldest = time.UnixMilli(got.chunks[0].batch.Records[0].Arrival).UTC().Format(time.RFC3339Nano)
 	}
 	slog.WarnContext(ctx, "kinesis: the stream's retention has passed the position in a shard: records between are missing, if there were any",
-		"stream", r.opts.Stream, "shard", shard, "position", at.seq, "oldest_left", oldest, "positions_passed", r.counts.gaps.Load())
+		logging.Stream, r.opts.Stream, logging.Shard, shard, "position", at.seq, "oldest_left", oldest, "positions_passed", r.counts.gaps.Load(),
+		logging.Property, "InputKinesisStream", logging.Next, "raise the stream's retention; what is missing is what arrived between the position and oldest_left")
 	if got.records == 0 {
 		got.end = position{seq: at.seq} // told once
 	}

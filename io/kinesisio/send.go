@@ -10,6 +10,7 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/streaming-etl/streaming-etl/io/internal/pause"
+	"github.com/streaming-etl/streaming-etl/logging"
 )
 
 // send makes calls until the producer ends.
@@ -160,7 +161,12 @@ func (p *Producer) callOnce(c *putCall) error {
 		return p.refuse(c.entries[0], err)
 	}
 	p.failures++
-	p.pause = time.Now().Add(pause.Backoff(p.failures, p.where.RetryBackoff, p.where.RetryBackoffMax))
+	wait := pause.Backoff(p.failures, p.where.RetryBackoff, p.where.RetryBackoffMax)
+	p.pause = time.Now().Add(wait)
+	if class == transient || class == throttled {
+		logging.Retry(p.ctx, "kinesis: a call is made again", p.failures, wait, errors.New(cause(err)),
+			logging.Op, "PutRecords", logging.Stream, p.where.Stream, "records", len(c.entries))
+	}
 	for i := len(c.entries) - 1; i >= 0; i-- {
 		if err := p.again(c.entries[i], class, err); err != nil {
 			return err

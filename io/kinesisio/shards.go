@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/big"
 	"slices"
 	"time"
@@ -11,6 +12,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+
+	"github.com/streaming-etl/streaming-etl/logging"
 )
 
 // hashBits is the width of hash keys: they are MD5 sums of partition keys.
@@ -269,6 +272,11 @@ func (r *Reader) start() {
 			continue
 		}
 		s.started = true
+		from := s.delivered.seq
+		if from == "" {
+			from = "beginning"
+		}
+		slog.InfoContext(r.ctx, "kinesis: a shard's reading begins", logging.Stream, r.opts.Stream, logging.Shard, s.id, "from", from)
 		if r.opts.Consumer != "" {
 			r.run(func(ctx context.Context) error { return r.subscribe(ctx, s) })
 			continue

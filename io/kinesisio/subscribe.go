@@ -58,7 +58,9 @@ func (r *Reader) subscribe(ctx context.Context, s *shard) error {
 			return r.lost(ctx, s, r.opts.errorOf(r.client, "SubscribeToShard", s.id, failures, err))
 		}
 		r.counts.retries.Add(1)
-		if err := pause.Sleep(ctx, pause.Backoff(failures, r.opts.RetryBackoff, r.opts.RetryBackoffMax)); err != nil {
+		wait := pause.Backoff(failures, r.opts.RetryBackoff, r.opts.RetryBackoffMax)
+		r.tellRetry(ctx, "SubscribeToShard", s.id, failures, wait, err)
+		if err := pause.Sleep(ctx, wait); err != nil {
 			return err
 		}
 	}
