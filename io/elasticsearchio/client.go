@@ -27,8 +27,9 @@ type Stats struct {
 	// it had already, or had newer. Rejections were refused for good.
 	Documents, Conflicts, Rejections int64
 	// Requests were sent, with BytesSent of bodies as sent; Retries are
-	// documents that were sent again.
-	Requests, BytesSent, Retries int64
+	// documents that were sent again. Throttles are the requests that were
+	// answered 429, as a whole or for the first document to be sent again.
+	Requests, BytesSent, Retries, Throttles int64
 }
 
 // Client writes to one cluster. Make one per process and Options: it holds the
@@ -44,7 +45,7 @@ type Client struct {
 	// maxBytes is Options.MaxBytes, or less, by what the cluster refused.
 	maxBytes atomic.Int64
 	counts   struct {
-		documents, conflicts, rejections, requests, bytesSent, retries atomic.Int64
+		documents, conflicts, rejections, requests, bytesSent, retries, throttles atomic.Int64
 	}
 }
 
@@ -84,6 +85,7 @@ func (c *Client) Stats() Stats {
 	return Stats{
 		Documents: c.counts.documents.Load(), Conflicts: c.counts.conflicts.Load(), Rejections: c.counts.rejections.Load(),
 		Requests: c.counts.requests.Load(), BytesSent: c.counts.bytesSent.Load(), Retries: c.counts.retries.Load(),
+		Throttles: c.counts.throttles.Load(),
 	}
 }
 

@@ -67,7 +67,7 @@ func TestOnlyFailedDocumentsAreSentAgain(t *testing.T) {
 	if n := len(s.Documents("a")); n != 10 {
 		t.Errorf("%d documents", n)
 	}
-	if got := c.Stats(); got.Retries != 8 || got.Documents != 10 {
+	if got := c.Stats(); got.Retries != 8 || got.Documents != 10 || got.Throttles == 0 {
 		t.Errorf("stats %+v", got)
 	}
 }

@@ -88,6 +88,9 @@ func (l *lane) deliver(r *request) {
 				}
 			}
 		}
+		if fault.Status == http.StatusTooManyRequests {
+			l.client.counts.throttles.Add(1)
+		}
 		wait := pause.Backoff(attempts, l.client.opts.RetryBackoff, l.client.opts.RetryBackoffMax)
 		if time.Since(stuck)+wait > l.client.opts.RetryDeadline {
 			fault.Attempts, fault.Elapsed = attempts, time.Since(stuck)

@@ -63,6 +63,11 @@ func (r *Reader) Stats() Stats {
 	return s
 }
 
+// Counts returns the present counts, as those of any source.
+func (r *Reader) Counts() slots.Counts {
+	return slots.Counts{Requests: r.counts.fetches.Load(), Retries: r.counts.retries.Load(), Throttles: r.counts.throttles.Load()}
+}
+
 // lag is how far the partition's delivered position is from its end. r.mu is held.
 func (r *Reader) lag(p *partition) int64 {
 	at := r.positions.partitions[p.key]

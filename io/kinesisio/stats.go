@@ -68,6 +68,11 @@ func (r *Reader) Stats() Stats {
 	return s
 }
 
+// Counts returns the present counts, as those of any source.
+func (r *Reader) Counts() slots.Counts {
+	return slots.Counts{Requests: r.counts.calls.Load(), Retries: r.counts.retries.Load(), Throttles: r.counts.throttles.Load()}
+}
+
 // add adds another reader's counts.
 func (s *Stats) add(o Stats) {
 	s.Calls += o.Calls

@@ -54,9 +54,11 @@ type streams struct {
 }
 
 var (
-	_ slots.Reader = (*streams)(nil)
-	_ Monitor      = (*streams)(nil)
-	_ Monitor      = (*Reader)(nil)
+	_ slots.Reader  = (*streams)(nil)
+	_ slots.Counter = (*streams)(nil)
+	_ slots.Counter = (*Reader)(nil)
+	_ Monitor       = (*streams)(nil)
+	_ Monitor       = (*Reader)(nil)
 )
 
 // openStreams opens a reader of each stream. Positions of one stream alone, as
@@ -189,6 +191,12 @@ func (s *streams) Stats() Stats {
 		sum.add(r.Stats())
 	}
 	return sum
+}
+
+// Counts returns the sum of the readers' counts.
+func (s *streams) Counts() slots.Counts {
+	sum := s.Stats()
+	return slots.Counts{Requests: sum.Calls, Retries: sum.Retries, Throttles: sum.Throttles}
 }
 
 // Lag returns the largest lag of a shard.

@@ -134,6 +134,9 @@ type entry struct {
 	positions []byte
 	fired     time.Time
 	closed    bool
+	// counted is what the reader had counted when it was asked last, fresh what
+	// nobody has been told yet.
+	counted, fresh Counts
 	// behind is the largest of the reader's lags when they were asked for last. Pool.mu guards it.
 	behind int64
 }
@@ -161,8 +164,7 @@ func (p *Pool) Fire(ctx context.Context, src Source, s State, limit int) (Firing
 	}
 	e.fired = p.now()
 	if e.reader != nil && !bytes.Equal(e.positions, s.Positions) {
-		e.reader.Close()
-		e.reader = nil
+		e.drop()
 	}
 	if e.reader == nil {
 		r, err := src.Open(ctx, s.Slot, s.Positions)
@@ -173,8 +175,7 @@ func (p *Pool) Fire(ctx context.Context, src Source, s State, limit int) (Firing
 	}
 	batches, positions, more, err := e.reader.Drain(limit)
 	if err != nil {
-		e.reader.Close()
-		e.reader = nil
+		e.drop()
 		return Firing{}, fmt.Errorf("read slot %d of %d: %w", s.Slot.Index, s.Slot.Count, err)
 	}
 	for i := range batches {
@@ -242,7 +243,7 @@ func (p *Pool) entry(index int) *entry {
 		}
 		if e.reader != nil && p.now().Sub(e.fired) > idleClose {
 			go e.reader.Close()
-			e.reader, e.behind = nil, 0
+			e.reader, e.behind, e.counted = nil, 0, Counts{}
 		}
 		e.mu.Unlock()
 	}

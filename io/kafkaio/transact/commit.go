@@ -46,6 +46,7 @@ type Committer struct {
 	owner   string
 	markers markers
 	errors  *lastError
+	counts  *counters
 
 	mu     sync.Mutex
 	lanes  map[int]*lane
@@ -67,7 +68,8 @@ func New(ctx context.Context, o Options) (*Committer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write to Kafka: %w", err)
 	}
-	c := &Committer{opts: o, client: common, owner: rand.Text(), lanes: map[int]*lane{}, errors: new(lastError)}
+	c := &Committer{opts: o, owner: rand.Text(), lanes: map[int]*lane{}, errors: new(lastError), counts: new(counters)}
+	c.client = append(append([]kgo.Opt{}, common...), kgo.WithHooks(c.counts))
 	asking, err := kgo.NewClient(append(append([]kgo.Opt{}, common...), kgo.WithHooks(c.errors))...)
 	if err != nil {
 		return nil, fmt.Errorf("write to Kafka: %w", err)
@@ -157,6 +159,7 @@ func (c *Committer) commit(ctx context.Context, number int, blocks []Block) (out
 			return out, fmt.Errorf("tried %d times in %s: %w", attempt, spent.Round(time.Millisecond), err)
 		}
 		out.Retries++
+		c.counts.retries.Add(1)
 		if pause.Sleep(ctx, wait) != nil {
 			return out, context.Cause(ctx)
 		}

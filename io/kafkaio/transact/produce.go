@@ -13,6 +13,7 @@ import (
 type Producer struct {
 	opts   Options
 	client []kgo.Opt
+	counts *counters
 	// now is nil before the first record and after an error.
 	now    *session
 	closed bool
@@ -30,13 +31,15 @@ func NewProducer(ctx context.Context, o Options) (*Producer, error) {
 		return nil, fmt.Errorf("write to Kafka: %w", err)
 	}
 	opts = append(opts, o.producerOptions()...)
+	counts := new(counters)
 	opts = append(opts,
+		kgo.WithHooks(counts),
 		kgo.RecordPartitioner(partitioner{}),
 		// A record that cannot be sent may be given up, also where it may have
 		// been written: its bundle is done anew.
 		kgo.AllowIdempotentProduceCancellation(),
 	)
-	return &Producer{opts: o, client: opts}, nil
+	return &Producer{opts: o, client: opts, counts: counts}, nil
 }
 
 // Put hands a record over; its bytes must not be changed before Flush returns.
