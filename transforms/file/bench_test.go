@@ -1,6 +1,7 @@
 package file_test
 
 import (
+	"fmt"
 	"io"
 	"testing"
 
@@ -58,9 +59,13 @@ func BenchmarkParquetWrite(b *testing.B) {
 	}
 }
 
-// BenchmarkParquetWriteSmall writes files of 1,000 trips.
+// BenchmarkParquetWriteSmall writes files of few trips.
 func BenchmarkParquetWriteSmall(b *testing.B) {
-	benchmarkWrite(b, newParquet(b, event.TaxiTrip(), file.ParquetOptions{}), 1000)
+	for _, n := range []int{40, 1000} {
+		b.Run(fmt.Sprintf("rows=%d", n), func(b *testing.B) {
+			benchmarkWrite(b, newParquet(b, event.TaxiTrip(), file.ParquetOptions{}), n)
+		})
+	}
 }
 
 // BenchmarkJSONLinesWrite writes files of 100,000 trips, decoding their blocks.

@@ -95,6 +95,7 @@ func Parquet(s *event.Schema, o ParquetOptions) (Format, error) {
 		parquetSchema(s),
 		parquet.Compression(compression),
 		parquet.DictionaryMaxBytes(maxDictionary),
+		parquet.WriteBufferSize(writeBuffer),
 		// Bounds are in the column index and in the chunk's metadata; in each
 		// page's header as well they would be computed twice.
 		parquet.DataPageStatistics(false),
@@ -111,6 +112,10 @@ func Parquet(s *event.Schema, o ParquetOptions) (Format, error) {
 // maxDictionary is the size in bytes beyond which a column chunk's dictionary
 // does not pay: further pages are written plain.
 const maxDictionary = 1 << 20
+
+// writeBuffer is the size in bytes of what collects small writes: pages go past
+// it, and uploads have memory of their own.
+const writeBuffer = 4 << 10
 
 type parquetFormat struct {
 	schema      *event.Schema
@@ -154,26 +159,28 @@ func (f *parquetFormat) Write(w io.Writer, blocks [][]byte, meta map[string]stri
 // Reset: the columns of its second file have no path in the footer (issue 602
 // of parquet-go, in v0.32.0), and Spark and Athena refuse such a file.
 func (f *parquetFormat) newFile(w io.Writer, blocks [][]byte, meta map[string]string) (*parquet.GenericWriter[any], error) {
-	rows := 0
+	rows, size := 0, 0
 	for i, blk := range blocks {
 		n, err := block.RowsOf(blk)
 		if err != nil {
 			return nil, fmt.Errorf("read block %d of %d: %w", i+1, len(blocks), err)
 		}
 		rows += n
+		size += len(blk)
 	}
-	options := append(slices.Clone(f.fileOptions), parquet.PageBufferSize(pageSize(rows)))
+	options := append(slices.Clone(f.fileOptions), parquet.PageBufferSize(pageSize(rows, size)))
 	for k, v := range meta {
 		options = append(options, parquet.KeyValueMetadata(k, v))
 	}
 	return parquet.NewGenericWriter[any](w, options...), nil
 }
 
-// pageSize returns the size of the buffer that each column of a file has: a
-// file of few rows does not pay for large ones.
-func pageSize(rows int) int {
-	const smallest, largest = 16 << 10, parquet.DefaultPageBufferSize
-	return min(max(8*rows, smallest), largest)
+// pageSize returns the size of the buffer that each column of a file has, for
+// rows in blocks of so many bytes together: a file of few rows does not pay
+// for large ones. A column of long strings is not cut into a page for each.
+func pageSize(rows, size int) int {
+	const few, largest = 16 << 10, parquet.DefaultPageBufferSize
+	return min(max(8*rows, min(size, few)), largest)
 }
 
 // parquetWriter is the memory of one Write.
