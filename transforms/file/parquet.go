@@ -179,8 +179,8 @@ func (f *parquetFormat) newFile(w io.Writer, blocks [][]byte, meta map[string]st
 // rows in blocks of so many bytes together: a file of few rows does not pay
 // for large ones. A column of long strings is not cut into a page for each.
 func pageSize(rows, size int) int {
-	const few, largest = 16 << 10, parquet.DefaultPageBufferSize
-	return min(max(8*rows, min(size, few)), largest)
+	const smallest, few, largest = 1 << 10, 16 << 10, parquet.DefaultPageBufferSize
+	return min(max(smallest, 8*rows, min(size, few)), largest)
 }
 
 // parquetWriter is the memory of one Write.
