@@ -153,27 +153,44 @@ func parseSub(in []byte) (sub, bool) {
 	return s, hasKey && hasData
 }
 
-// eachSub calls f for each payload of an aggregate that this package made,
-// with its keys; hash is empty where it has none.
+// eachSub calls f for each payload of a record that deaggregate found to be
+// aggregated, with its keys; hash is empty where it has none.
 func eachSub(data []byte, f func(key, hash, payload []byte)) {
 	var keys, hashes [][]byte
 	message := data[len(aggregateMagic) : len(data)-md5.Size]
-	for len(message) > 0 {
-		num, _, n := protowire.ConsumeTag(message)
-		value, m := protowire.ConsumeBytes(message[n:])
-		message = message[n+m:]
+	eachField(message, func(num protowire.Number, value []byte) {
 		switch num {
 		case fieldKeyTable:
 			keys = append(keys, value)
 		case fieldHashTable:
 			hashes = append(hashes, value)
-		case fieldRecords:
-			s, _ := parseSub(value)
-			var hash []byte
-			if s.hash > 0 {
-				hash = hashes[s.hash-1]
-			}
-			f(keys[s.key], hash, s.data)
 		}
+	})
+	// Nothing says that the tables come first.
+	eachField(message, func(num protowire.Number, value []byte) {
+		if num != fieldRecords {
+			return
+		}
+		s, _ := parseSub(value)
+		var hash []byte
+		if s.hash > 0 {
+			hash = hashes[s.hash-1]
+		}
+		f(keys[s.key], hash, s.data)
+	})
+}
+
+// eachField calls f for each known field of a message that deaggregate has taken.
+func eachField(message []byte, f func(num protowire.Number, value []byte)) {
+	for len(message) > 0 {
+		num, typ, n := protowire.ConsumeTag(message)
+		message = message[n:]
+		if num > fieldRecords {
+			message = message[protowire.ConsumeFieldValue(num, typ, message):]
+			continue
+		}
+		value, n := protowire.ConsumeBytes(message)
+		f(num, value)
+		message = message[n:]
 	}
 }

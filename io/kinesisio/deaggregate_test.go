@@ -110,6 +110,18 @@ func FuzzDeaggregate(f *testing.F) {
 		if total > len(in) {
 			t.Fatalf("%d bytes of payload in %d", total, len(in))
 		}
+		if ok {
+			n := 0
+			eachSub(in, func(_, _, payload []byte) {
+				if !bytes.Equal(payload, subs[n]) {
+					t.Fatalf("payload %d is %x with its keys, %x without", n, payload, subs[n])
+				}
+				n++
+			})
+			if n != len(subs) {
+				t.Fatalf("%d payloads with their keys, %d without", n, len(subs))
+			}
+		}
 		if !bytes.Equal(in, before) {
 			t.Fatal("the record was changed")
 		}
