@@ -10,10 +10,12 @@ func commands() []aCommand {
 	return []aCommand{
 		{"run", "runs the job; the default"},
 		{"check", "tells what the job would do, or all that is wrong with the properties"},
+		{"try", "runs the job's properties on your own events, with servers in the process"},
 		{"replay", "puts historic events into a stream"},
 		{"jar", "builds the job as one jar for any Flink cluster"},
 		{"status", "shows how a job on a cluster is"},
 		{"deadletters", "lists, counts and shows dead letters, and sends their events again"},
+		{"compare", "compares two outputs, record by record"},
 		{"savepoint", "takes a savepoint of a job"},
 		{"stop", "stops a job with a savepoint"},
 		{"cancel", "cancels a job"},

@@ -47,6 +47,11 @@ func flagsOf(command string) []property.Flag {
 			out = append(out, property.Flag{Name: f.Name, Doc: f.Usage})
 		}
 		return out
+	case "try":
+		return property.Flags(tryOptions()...)
+	case "compare":
+		f, _ := compareFlags()
+		return listed(f)
 	case "jar":
 		f, _ := jarFlags()
 		return listed(f)

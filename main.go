@@ -64,6 +64,10 @@ func command(ctx context.Context, args, env []string, stdout, stderr io.Writer) 
 		return run(ctx, args, env, stdout, stderr)
 	case "check":
 		return check(ctx, args, env, stdout, stderr)
+	case "try":
+		return tryJob(ctx, args, env, os.Stdin, stdout, stderr)
+	case "compare":
+		return compareOutputs(ctx, args, stdout, stderr)
 	case "replay":
 		return replay.Main(ctx, args, stdout, stderr)
 	case "jar":

@@ -1,0 +1,268 @@
+package compare_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/parquet-go/parquet-go"
+
+	"github.com/streaming-etl/streaming-etl/io/s3io/s3fake"
+	"github.com/streaming-etl/streaming-etl/pipeline/compare"
+)
+
+type ride struct {
+	ID    int64   `parquet:"id"`
+	At    int64   `parquet:"at,timestamp(millisecond)"`
+	Fare  float64 `parquet:"fare"`
+	Note  *string `parquet:"note,optional"`
+	Taken bool    `parquet:"taken"`
+}
+
+func rides(n int) []ride {
+	out := make([]ride, n)
+	for i := range out {
+		out[i] = ride{ID: int64(i), At: 1_514_800_000_000 + int64(i)*1000, Fare: float64(i) / 4, Taken: i%2 == 0}
+		if i%3 == 0 {
+			note := fmt.Sprintf("ride %d \"quoted\"", i)
+			out[i].Note = &note
+		}
+	}
+	return out
+}
+
+func parquetOf(t *testing.T, list []ride) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	if err := parquet.Write(&out, list); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+// put writes files below a new folder, by name and content.
+func put(t *testing.T, files map[string][]byte) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, content := range files {
+		path := filepath.Join(dir, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, content, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func run(t *testing.T, o compare.Options) compare.Result {
+	t.Helper()
+	o.TempDir = t.TempDir()
+	r, err := compare.Run(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if left, err := os.ReadDir(o.TempDir); err != nil || len(left) > 0 {
+		t.Errorf("temporary files were left: %v %v", left, err)
+	}
+	if r.A.Records != r.Common+r.A.Only+r.A.Doubled || r.B.Records != r.Common+r.B.Only+r.B.Doubled {
+		t.Errorf("the counts do not add up: %+v", r)
+	}
+	return r
+}
+
+func TestSameRecordsInOtherFilesAndOrderAreEqual(t *testing.T) {
+	list := rides(1000)
+	a := put(t, map[string][]byte{"job_start=1/day=1/part-a.parquet": parquetOf(t, list), "report.html": []byte("<html>"), "dead-letters/reason=x/part-b.jsonl": []byte("{}\n")})
+	shuffled := slices.Clone(list)
+	rand.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
+	b := put(t, map[string][]byte{"job_start=2/day=1/part-0-0": parquetOf(t, shuffled[:300]), "job_start=2/day=1/part-0-1": parquetOf(t, shuffled[300:]), "_SUCCESS": nil})
+	r := run(t, compare.Options{A: a, B: b, Ignore: []string{"job_start"}, Show: 3})
+	if !r.Equal || r.Common != 1000 || r.Partitions != 1 || r.A.Skipped != 2 || r.B.Skipped != 1 || r.B.Files != 2 || len(r.Examples) != 0 || len(r.Differing) != 0 {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestRecordsOfOneOutputOnlyAreFound(t *testing.T) {
+	list := rides(1000)
+	changed := slices.Clone(list)
+	changed[500].Fare += 0.01
+	a := put(t, map[string][]byte{"day=1/a": parquetOf(t, list[:600]), "day=2/a": parquetOf(t, list[600:])})
+	b := put(t, map[string][]byte{"day=1/b": parquetOf(t, changed[:600]), "day=2/b": parquetOf(t, changed[600:997])})
+	r := run(t, compare.Options{A: a, B: b, Show: 10})
+	if r.Equal || r.A.Only != 4 || r.B.Only != 1 || r.A.Doubled != 0 || r.B.Doubled != 0 || r.Common != 996 {
+		t.Errorf("%+v", r)
+	}
+	if want := []compare.Partition{{Name: "day=2", A: 400, B: 397}}; !slices.Equal(r.Differing, want) {
+		t.Errorf("partitions %v, want %v", r.Differing, want)
+	}
+	found := map[string]compare.Example{}
+	for _, e := range r.Examples {
+		found[string(e.Kind)+" "+e.Record] = e
+	}
+	if len(found) != 5 {
+		t.Fatalf("examples: %+v", r.Examples)
+	}
+	e, ok := found[`only in B {"at":"2018-01-01T09:55:00.000Z","fare":125.01,"id":500,"taken":true}`]
+	if !ok || !slices.Equal(e.B, []compare.Location{{File: "day=1/b", Row: 501}}) || len(e.A) != 0 {
+		t.Errorf("examples: %+v", r.Examples)
+	}
+}
+
+func TestDoubledRecordsAreFound(t *testing.T) {
+	list := rides(100)
+	doubled := append(slices.Clone(list), list[7], list[7], list[8])
+	a := put(t, map[string][]byte{"a.parquet": parquetOf(t, append(slices.Clone(list), list[8]))})
+	b := put(t, map[string][]byte{"b.parquet": parquetOf(t, doubled)})
+	r := run(t, compare.Options{A: a, B: b, Show: 10})
+	if r.Equal || r.B.Doubled != 2 || r.A.Doubled != 0 || r.A.Only != 0 || r.B.Only != 0 || r.Repeated != 1 || r.Common != 101 {
+		t.Errorf("%+v", r)
+	}
+	if len(r.Examples) != 1 || r.Examples[0].Kind != compare.DoubledInB || !strings.Contains(r.Examples[0].Record, `"id":7,`) ||
+		!slices.Equal(r.Examples[0].B, []compare.Location{{File: "b.parquet", Row: 8}, {File: "b.parquet", Row: 101}}) {
+		t.Errorf("%+v", r.Examples)
+	}
+}
+
+func TestADoubleThatTheOtherLacksIsOneOnlyHereAndOneDoubled(t *testing.T) {
+	a := put(t, map[string][]byte{"a": []byte("{\"id\":1}\n{\"id\":2}\n{\"id\":2}\n")})
+	b := put(t, map[string][]byte{"b": []byte("{\"id\":1}\n")})
+	r := run(t, compare.Options{A: a, B: b, Show: 1})
+	if r.Equal || r.A.Only != 1 || r.A.Doubled != 1 || r.Common != 1 {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestRecordsInAnotherPartitionAreFound(t *testing.T) {
+	// The counts are the same everywhere.
+	a := put(t, map[string][]byte{"day=1/x": []byte(`{"id":1}`), "day=2/x": []byte(`{"id":2}`)})
+	b := put(t, map[string][]byte{"day=1/x": []byte(`{"id":2}`), "day=2/x": []byte(`{"id":1}`)})
+	r := run(t, compare.Options{A: a, B: b, Show: 10})
+	if r.Equal || r.Moved != 2 || r.Common != 2 || len(r.Differing) != 0 || len(r.Examples) != 2 || r.Examples[0].Kind != compare.Moved {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestParquetAndJSONLinesOfTheSameRecordsAreEqual(t *testing.T) {
+	var lines strings.Builder
+	for _, r := range rides(50) {
+		// Names in another order, numbers in another spelling.
+		fmt.Fprintf(&lines, `{"taken":%t,"fare":%.3fe0,"at":"%s","id":%d`, r.Taken, r.Fare, isoMillis(r.At), r.ID)
+		if r.Note != nil {
+			fmt.Fprintf(&lines, `,"note":"ride %d \u0022quoted\u0022"`, r.ID)
+		} else if r.ID%2 == 0 {
+			lines.WriteString(`,"note":null`)
+		}
+		lines.WriteString("}\n\n")
+	}
+	a := put(t, map[string][]byte{"a": parquetOf(t, rides(50))})
+	b := put(t, map[string][]byte{"b": []byte(lines.String())})
+	if r := run(t, compare.Options{A: a, B: b, Show: 1}); !r.Equal || r.Common != 50 {
+		t.Errorf("%+v", r)
+	}
+}
+
+func isoMillis(ms int64) string {
+	return fmt.Sprintf("2018-01-01T%02d:%02d:%02d.000Z", 9+(ms/1000-1514797200)/3600, ms/60000%60, ms/1000%60)
+}
+
+func TestOnlyTheColumnsThatAreNamedAreCompared(t *testing.T) {
+	a := put(t, map[string][]byte{"a": []byte(`{"id":1,"fare":2.5,"extra":{"x":[1,2]}}`)})
+	b := put(t, map[string][]byte{"b": []byte(`{"id":1,"fare":2.50,"payment":"1"}`)})
+	if r := run(t, compare.Options{A: a, B: b, Columns: []string{"id", "fare"}}); !r.Equal {
+		t.Errorf("%+v", r)
+	}
+	r := run(t, compare.Options{A: a, B: b})
+	if r.Equal || !slices.Equal(r.A.Columns, []string{"extra"}) || !slices.Equal(r.B.Columns, []string{"payment"}) {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestMoreRecordsThanMemoryHoldsAreComparedThroughFiles(t *testing.T) {
+	const n = 20_000
+	var one, other bytes.Buffer
+	for i := range n {
+		fmt.Fprintf(&one, "{\"id\":%d}\n", i)
+		fmt.Fprintf(&other, "{\"id\":%d}\n", n-1-i)
+	}
+	fmt.Fprintf(&other, "{\"id\":%d}\n{\"id\":-1}\n", n/2)
+	a := put(t, map[string][]byte{"a": one.Bytes()})
+	b := put(t, map[string][]byte{"b": other.Bytes()})
+	// 64 records a run, so that runs are merged more than once.
+	r := run(t, compare.Options{A: a, B: b, MaxMemory: 2 * 64 * 32, Show: 2})
+	if r.Equal || r.Common != n || r.B.Only != 1 || r.B.Doubled != 1 || r.A.Only+r.A.Doubled != 0 || len(r.Examples) != 2 {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestBucketsAreReadAsFoldersAre(t *testing.T) {
+	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+	server, err := s3fake.New(s3fake.Options{Bucket: "lake"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	client := s3.New(s3.Options{BaseEndpoint: aws.String(server.URL()), UsePathStyle: true, Region: "us-east-1", Credentials: aws.AnonymousCredentials{}})
+	list := rides(10)
+	for key, content := range map[string][]byte{"raw/day=1/p": parquetOf(t, list[:5]), "raw/day=2/p": parquetOf(t, list[5:]), "raw/day=2/": nil, "other/x": []byte("{}")} {
+		if strings.HasSuffix(key, "/") {
+			continue
+		}
+		if _, err := client.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("lake"), Key: aws.String(key), Body: bytes.NewReader(content)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a := put(t, map[string][]byte{"day=1/p": parquetOf(t, list[:5]), "day=2/p": parquetOf(t, list[5:])})
+	r := run(t, compare.Options{A: a, B: "s3://lake/raw/", Endpoint: server.URL(), Anonymous: true})
+	if !r.Equal || r.B.Files != 2 || r.Partitions != 2 {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestWhatCannotBeComparedIsAnError(t *testing.T) {
+	good := put(t, map[string][]byte{"a": []byte(`{"id":1}`)})
+	type nested struct {
+		List []int32 `parquet:"list,list"`
+	}
+	var withList bytes.Buffer
+	if err := parquet.Write(&withList, []nested{{[]int32{1}}}); err != nil {
+		t.Fatal(err)
+	}
+	whole := parquetOf(t, rides(10))
+	for name, test := range map[string]struct {
+		files map[string][]byte
+		want  string
+	}{
+		"a line that is no object": {map[string][]byte{"x.jsonl": []byte("{\"id\":1}\n[1]\n")}, "x.jsonl of"},
+		"an object and more":       {map[string][]byte{"x.jsonl": []byte(`{"id":1}{"id":2}`)}, "something follows"},
+		"a text":                   {map[string][]byte{"notes.txt": []byte("hello")}, "line 1"},
+		"a Parquet file cut short": {map[string][]byte{"x.parquet": whole[:len(whole)-20]}, "x.parquet"},
+		"a nested column":          {map[string][]byte{"x.parquet": withList.Bytes()}, "is nested"},
+		"no files":                 {map[string][]byte{"report.html": nil}, "there is no Parquet file"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := compare.Run(t.Context(), compare.Options{A: good, B: put(t, test.files)})
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("error is %v", err)
+			}
+		})
+	}
+	if _, err := compare.Run(t.Context(), compare.Options{A: good, B: filepath.Join(good, "missing")}); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("error is %v", err)
+	}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	if _, err := compare.Run(ended, compare.Options{A: good, B: good}); !errors.Is(err, context.Canceled) {
+		t.Errorf("error is %v", err)
+	}
+}

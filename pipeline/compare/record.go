@@ -1,0 +1,87 @@
+package compare
+
+import (
+	"encoding/hex"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"unicode/utf8"
+
+	"github.com/go-faster/jx"
+)
+
+// reader makes canonical texts of the records of one output. A canonical text
+// is a JSON object: names sorted, nulls left out, each number and time in one
+// spelling, so that a record of a Parquet file and of JSON lines have the same.
+// It is safe for concurrent use.
+type reader struct {
+	only map[string]bool // nil for all columns
+
+	mu   sync.Mutex
+	seen map[string]bool
+}
+
+func newReader(columns []string) *reader {
+	r := &reader{seen: map[string]bool{}}
+	if len(columns) > 0 {
+		r.only = map[string]bool{}
+		for _, c := range columns {
+			r.only[c] = true
+		}
+	}
+	return r
+}
+
+func (r *reader) wants(column string) bool { return r.only == nil || r.only[column] }
+
+// note remembers the columns of a file.
+func (r *reader) note(columns map[string]bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	maps.Copy(r.seen, columns)
+}
+
+func (r *reader) columns() []string { return slices.Sorted(maps.Keys(r.seen)) }
+
+// appendText appends a string as JSON; bytes that are no text are hexadecimal
+// in a form that no JSON has.
+func appendText(b []byte, text []byte) []byte {
+	if !utf8.Valid(text) {
+		return append(append(append(b, `x"`...), hex.EncodeToString(text)...), '"')
+	}
+	w := jx.Writer{Buf: b}
+	w.ByteStr(text)
+	return w.Buf
+}
+
+// appendNumber appends a JSON number in its one spelling: whole ones as such,
+// others as the shortest text that reads back as the same float64.
+func appendNumber(b []byte, text string) []byte {
+	if !strings.ContainsAny(text, ".eE") {
+		if text == "-0" {
+			return append(b, '0')
+		}
+		return append(b, text...) // JSON knows no leading zeros
+	}
+	f, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		return append(b, text...) // out of range: only the same text is the same
+	}
+	return appendFloat(b, f, 64)
+}
+
+// exactInts is below which every whole float64 is that number alone.
+const exactInts = 1 << 53
+
+func appendFloat(b []byte, f float64, bits int) []byte {
+	switch {
+	case math.IsNaN(f) || math.IsInf(f, 0):
+		return append(append(append(b, '"'), strconv.FormatFloat(f, 'g', -1, 64)...), '"')
+	case f == math.Trunc(f) && math.Abs(f) < exactInts:
+		return strconv.AppendInt(b, int64(f), 10)
+	}
+	return strconv.AppendFloat(b, f, 'g', -1, bits)
+}

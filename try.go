@@ -1,0 +1,340 @@
+package main
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+
+	"github.com/streaming-etl/streaming-etl/io/elasticsearchio/esfake"
+	"github.com/streaming-etl/streaming-etl/io/kinesisio"
+	"github.com/streaming-etl/streaming-etl/io/kinesisio/kinesisfake"
+	"github.com/streaming-etl/streaming-etl/io/s3io/s3fake"
+	"github.com/streaming-etl/streaming-etl/pipeline"
+	"github.com/streaming-etl/streaming-etl/pipeline/property"
+)
+
+// tryOptions are the flags of try, beside the job's properties.
+func tryOptions() []property.Property {
+	return []property.Property{
+		{
+			Name: "events", Group: groupCommand, Kind: property.Path,
+			Doc: "The events to try: a file or a folder of files with an event a line; - reads the standard input.",
+		},
+		{
+			Name: "out", Group: groupCommand, Kind: property.Path, Default: "out",
+			Doc: "The folder for the report, the files, the dead letters and the documents.",
+		},
+		{Name: jsonFlag, Group: groupCommand, Kind: property.Bool, Default: "false", Doc: "Writes errors, and what is told on the way, as JSON for programs: an object a line."},
+	}
+}
+
+// Names inside the servers of a try.
+const (
+	tryStream = "events"
+	tryBucket = "out"
+)
+
+// notTried are properties of what a try has no server for.
+var notTried = [...]string{
+	"InputKafkaBootstrapServers", "InputKafkaTopic", "InputGeneratedRecords", "InputStreamInitialTimestamp", "OutputKafkaBootstrapServers",
+	"OutputKafkaTopic", "OutputKinesisStream", "OutputDiscarding", "DeadLetterBucket",
+}
+
+// tryJob is the subcommand that runs a job's properties on somebody's own
+// events, with servers in this process in the place of those that the
+// properties name.
+func tryJob(ctx context.Context, args, env []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	p, err := property.Load(property.Sources{File: property.DefaultFile, Env: env, Args: args, Options: tryOptions()})
+	if errors.Is(err, property.ErrHelp) {
+		if err := property.Help(stdout, tryOptions()...); err != nil {
+			return fail(stderr, err)
+		}
+		return exitOK
+	}
+	for _, name := range notTried {
+		if p.Given(name) {
+			p.Add(property.Mistake{Property: name, Problem: "is of what try has no server for: it has a Kinesis stream as the source, a bucket and Elasticsearch"})
+		}
+	}
+	if !p.Given("events") {
+		p.Add(property.Mistake{Property: "events", Problem: "is missing", Allowed: "a file or a folder with an event a line, or -"})
+	}
+	if err := p.Err(); err != nil {
+		return fail(stderr, err)
+	}
+	servers, err := startTry(p.Get("out"), p.Given("OutputElasticsearchEndpoint") || p.Given("ElasticsearchIndex"))
+	if err != nil {
+		return fail(stderr, err)
+	}
+	defer servers.close()
+	if err := servers.fill(ctx, p.Get("events"), stdin); err != nil {
+		return fail(stderr, err)
+	}
+	p, err = property.Load(property.Sources{File: property.DefaultFile, Env: env, Args: append(args, servers.properties()...), Options: tryOptions()})
+	if err != nil {
+		return fail(stderr, err)
+	}
+	c, err := pipeline.FromProperties(p, false)
+	if err != nil {
+		return fail(stderr, err)
+	}
+	servers.connect(&c)
+
+	initBeam()
+	fmt.Fprintf(stderr, "streaming-etl: %s on Beam's local runner, from %s, with embedded servers\n", c.JobName, p.Get("events"))
+	line := newProgressLine(stderr)
+	sum, err := pipeline.RunDirect(ctx, c, pipeline.DirectOptions{Out: p.Get("out"), Progress: line.show, Messages: stderr})
+	line.end()
+	if err != nil {
+		return fail(stderr, err)
+	}
+	look, err := servers.keep(p.Get("out"), c)
+	if err != nil {
+		return fail(stderr, err)
+	}
+	sum.Source, sum.Sink = p.Get("events")+" through an embedded Kinesis stream", p.Get("out")
+	sum.Look = append(look, sum.Look...)
+	if err := sum.Print(stdout); err != nil {
+		return fail(stderr, err)
+	}
+	return exitOK
+}
+
+// tryServers are the servers of a try.
+type tryServers struct {
+	kinesis       *kinesisfake.Server
+	s3            *s3fake.Server
+	elasticsearch *esfake.Server // nil for none
+	filled        time.Time
+}
+
+func startTry(out string, documents bool) (s *tryServers, err error) {
+	s = &tryServers{}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	// One shard, so that the events stay in their order.
+	if s.kinesis, err = kinesisfake.New(kinesisfake.SeedStream(tryStream, 1)); err != nil {
+		return s, fmt.Errorf("start embedded Kinesis server: %w", err)
+	}
+	if s.s3, err = s3fake.New(s3fake.Options{Bucket: tryBucket, Dir: out}); err != nil {
+		return s, fmt.Errorf("start embedded S3 server: %w", err)
+	}
+	if documents {
+		if s.elasticsearch, err = esfake.Start(esfake.Options{}); err != nil {
+			return s, fmt.Errorf("start embedded Elasticsearch server: %w", err)
+		}
+	}
+	return s, nil
+}
+
+// close stops the servers that were started. What they hold is written or
+// given up: nothing can be done about a late connection.
+func (s *tryServers) close() {
+	if s.kinesis != nil {
+		_ = s.kinesis.Close()
+	}
+	if s.s3 != nil {
+		_ = s.s3.Close()
+	}
+	if s.elasticsearch != nil {
+		s.elasticsearch.Close()
+	}
+}
+
+// properties name the servers, and end the job when the events are read.
+func (s *tryServers) properties() []string {
+	list := []string{
+		"--InputKinesisStream=" + tryStream, "--InputStreamEndpoint=" + s.kinesis.URL(), "--InputStreamRegion=" + kinesisfake.DefaultRegion,
+		"--InputStreamInitialPosition=TRIM_HORIZON", "--InputStreamStopTimestamp=" + s.filled.UTC().Format(time.RFC3339Nano),
+		"--OutputBucket=" + tryBucket, "--OutputBucketEndpoint=" + s.s3.URL(),
+	}
+	if s.elasticsearch != nil {
+		list = append(list, "--OutputElasticsearchEndpoint="+s.elasticsearch.URL, "--ElasticsearchAuth=NONE")
+	}
+	return list
+}
+
+// connect says what no property does: that these servers ask for no credentials
+// and may be asked more often than a real stream.
+func (s *tryServers) connect(c *pipeline.Config) {
+	c.Kinesis.RoleARN, c.Kinesis.Consumer = "", ""
+	c.Kinesis.EmulatorCredentials = true
+	c.Kinesis.PollInterval, c.Kinesis.CallInterval = 50*time.Millisecond, 20*time.Millisecond
+	c.S3.Anonymous = true
+}
+
+// maxEvent is the largest event that a stream takes by default, in bytes.
+const maxEvent = 1 << 20
+
+// putAtOnce is how many records a call may put, and how many bytes a call of
+// events of the largest size may have.
+const (
+	putAtOnce      = 500
+	putAtOnceBytes = 4 << 20
+)
+
+// fill puts the events into the stream, each line as it is: what cannot be
+// decoded is for the job to find out.
+func (s *tryServers) fill(ctx context.Context, name string, stdin io.Reader) error {
+	client, err := kinesisio.NewClient(ctx, kinesisio.Options{
+		Stream: tryStream, Region: kinesisfake.DefaultRegion, Endpoint: s.kinesis.URL(), EmulatorCredentials: true,
+	})
+	if err != nil {
+		return err
+	}
+	var waiting []types.PutRecordsRequestEntry
+	bytes, all := 0, 0
+	put := func() error {
+		if len(waiting) == 0 {
+			return nil
+		}
+		out, err := client.PutRecords(ctx, &kinesis.PutRecordsInput{StreamName: aws.String(tryStream), Records: waiting})
+		if err != nil {
+			return fmt.Errorf("put events: %w", err)
+		}
+		if n := aws.ToInt32(out.FailedRecordCount); n > 0 {
+			return fmt.Errorf("put events: %d were refused", n)
+		}
+		waiting, bytes = waiting[:0], 0
+		return nil
+	}
+	err = eachEvent(name, stdin, func(event []byte) error {
+		waiting = append(waiting, types.PutRecordsRequestEntry{Data: slices.Clone(event), PartitionKey: aws.String(strconv.Itoa(all))})
+		bytes += len(event)
+		if all++; len(waiting) < putAtOnce && bytes < putAtOnceBytes {
+			return nil
+		}
+		return put()
+	})
+	if err == nil {
+		err = put()
+	}
+	if err == nil && all == 0 {
+		err = errors.New("there is no event in it")
+	}
+	if err != nil {
+		return fmt.Errorf("--events %s: %w", name, err)
+	}
+	s.filled = time.Now()
+	return nil
+}
+
+// eachEvent reads lines; empty ones are none.
+func eachEvent(name string, stdin io.Reader, do func([]byte) error) error {
+	if name == "-" {
+		return eachLine(stdin, do)
+	}
+	info, err := os.Stat(name)
+	if err != nil {
+		return err
+	}
+	file := func(path string) error {
+		f, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		if err := eachLine(f, do); err != nil && path != name {
+			return fmt.Errorf("%s: %w", path, err)
+		} else if err != nil {
+			return err
+		}
+		return nil
+	}
+	if !info.IsDir() {
+		return file(name)
+	}
+	return filepath.WalkDir(name, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || strings.HasPrefix(d.Name(), ".") {
+			return err
+		}
+		return file(path)
+	})
+}
+
+func eachLine(in io.Reader, do func([]byte) error) error {
+	lines := bufio.NewScanner(in)
+	lines.Buffer(make([]byte, 0, 64<<10), maxEvent)
+	n := 0
+	for lines.Scan() {
+		n++
+		if len(lines.Bytes()) == 0 {
+			continue
+		}
+		if err := do(lines.Bytes()); err != nil {
+			return err
+		}
+	}
+	if errors.Is(lines.Err(), bufio.ErrTooLong) {
+		return fmt.Errorf("line %d has more than the %d bytes that a stream takes", n+1, maxEvent)
+	}
+	return lines.Err()
+}
+
+// documentsFolder is the folder for what Elasticsearch was sent. Whatever reads
+// the files beside it leaves out names that begin with "_".
+const documentsFolder = "_elasticsearch"
+
+// keep writes the documents to files, one an index, and says where all is.
+func (s *tryServers) keep(out string, c pipeline.Config) ([]string, error) {
+	look := []string{
+		filepath.Join(out, c.Prefix, c.Route.Path) + "/ (the files)",
+		filepath.Join(out, c.Prefix, "dead-letters") + "/ (where there are any)",
+	}
+	if s.elasticsearch == nil {
+		return look, nil
+	}
+	folder := filepath.Join(out, documentsFolder)
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return nil, err
+	}
+	for _, index := range s.elasticsearch.Indices() {
+		name := filepath.Join(folder, index+".jsonl")
+		n, err := writeDocuments(name, index, s.elasticsearch.Documents(index))
+		if err != nil {
+			return nil, err
+		}
+		look = append(look, fmt.Sprintf("%s (%s documents)", name, pipeline.Number(int64(n))))
+	}
+	return look, nil
+}
+
+func writeDocuments(name, index string, documents map[string]esfake.Document) (n int, err error) {
+	f, err := os.Create(name)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = cmp.Or(err, f.Close()) }()
+	w := bufio.NewWriter(f)
+	for _, id := range slices.Sorted(maps.Keys(documents)) {
+		err := writeJSON(w, struct {
+			Index  string          `json:"_index"`
+			ID     string          `json:"_id"`
+			Source json.RawMessage `json:"_source"`
+		}{index, id, documents[id].Source})
+		if err != nil {
+			return n, fmt.Errorf("write document %s: %w", id, err)
+		}
+		n++
+	}
+	return n, w.Flush()
+}
