@@ -1,8 +1,8 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -13,11 +13,9 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/streaming-etl/streaming-etl/io/kinesisio"
-	"github.com/streaming-etl/streaming-etl/io/s3io"
 	"github.com/streaming-etl/streaming-etl/replay"
 	"github.com/streaming-etl/streaming-etl/runners/direct"
 	"github.com/streaming-etl/streaming-etl/testdata"
-	"github.com/streaming-etl/streaming-etl/transforms/route"
 )
 
 // DirectOptions are the direct runner's own.
@@ -28,11 +26,10 @@ type DirectOptions struct {
 	Progress func(Progress)
 	// Messages takes what is worth a line; may be nil.
 	Messages io.Writer
+	// StartPatience is for how long a source or sink that is away is asked
+	// again before the job is refused; the default 0 means 25 s.
+	StartPatience time.Duration
 }
-
-// startTimeout bounds how long it may take to find out that a source or sink
-// cannot be used.
-const startTimeout = 30 * time.Second
 
 // RunDirect runs the job in this process. An embedded job ends by itself when
 // every trip of the sample is delivered, one with InputStreamStopTimestamp
@@ -53,7 +50,7 @@ func RunDirect(ctx context.Context, c Config, o DirectOptions) (Summary, error) 
 		e.connect(&c)
 		input = &sample{}
 		sum.Look = append(sum.Look, o.Out+"/job_start=…/ (the files, in the folders of OutputPathTemplate)")
-	} else if err := Check(ctx, c); err != nil {
+	} else if err := c.start(ctx, cmp.Or(o.StartPatience, startPatience)); err != nil {
 		return sum, err
 	}
 	sum.Look = append(sum.Look, report)
@@ -74,80 +71,6 @@ func RunDirect(ctx context.Context, c Config, o DirectOptions) (Summary, error) 
 		return sum, err
 	}
 	return sum, nil
-}
-
-// Check finds out whether the job's source and sink can be used, within 30 s.
-func Check(ctx context.Context, c Config) error {
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
-	// All are asked, so that all mistakes are told.
-	var checks []check
-	if c.Generate == 0 {
-		checks = append(checks, check{c.sourceProperty(), c.checkSource})
-	}
-	checks = append(checks, c.sinkChecks()...)
-	errs := make([]error, len(checks))
-	var g errgroup.Group
-	for i, ch := range checks {
-		g.Go(func() error {
-			if err := ch.run(ctx); err != nil {
-				errs[i] = fmt.Errorf("%s: %w", ch.property, err)
-			}
-			return nil
-		})
-	}
-	_ = g.Wait() // the functions tell their errors through errs
-	return errors.Join(errs...)
-}
-
-// check asks whether what a property names can be used.
-type check struct {
-	property string
-	run      func(context.Context) error
-}
-
-func (c Config) checkSource(ctx context.Context) error {
-	if c.Route.Source == route.Kafka {
-		return c.Kafka.Check(ctx)
-	}
-	return c.Kinesis.Check(ctx)
-}
-
-func (c Config) sinkChecks() []check {
-	var out []check
-	if c.Discard {
-		return nil
-	}
-	bucket := func(o s3io.Options) func(context.Context) error {
-		return func(ctx context.Context) error {
-			store, err := s3io.New(ctx, o)
-			if err != nil {
-				return err
-			}
-			return store.Check(ctx)
-		}
-	}
-	if c.Files {
-		out = append(out, check{"OutputBucket", bucket(c.S3)})
-	}
-	if c.Letters == lettersToFiles && c.DeadLetterBucket != "" {
-		o, _ := c.letterBucket()
-		out = append(out, check{"DeadLetterBucket", bucket(o)})
-	}
-	if c.ToKafka {
-		run := c.KafkaSink.Check
-		if c.AtLeastOnce {
-			run = c.KafkaSink.CheckProducer
-		}
-		out = append(out, check{"OutputKafkaTopic", run})
-	}
-	if e := c.Elasticsearch; e != nil {
-		out = append(out, check{"OutputElasticsearchEndpoint", e.check})
-	}
-	if k := c.KinesisSink; k != nil {
-		out = append(out, check{"OutputKinesisStream", k.check})
-	}
-	return out
 }
 
 // sample feeds the sample trips into the embedded stream.

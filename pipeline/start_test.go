@@ -120,7 +120,7 @@ func TestAServerThatCannotBeUsedIsToldAtStart(t *testing.T) {
 			// What the command's user may have to wait.
 			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 			defer cancel()
-			_, err := RunDirect(ctx, configure(t, w.flags(more...)...), DirectOptions{Out: t.TempDir()})
+			_, err := RunDirect(ctx, configure(t, w.flags(more...)...), DirectOptions{Out: t.TempDir(), StartPatience: time.Millisecond})
 			if err == nil || ctx.Err() != nil {
 				t.Fatalf("the job ended with %v, %v", err, ctx.Err())
 			}

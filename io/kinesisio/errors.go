@@ -89,6 +89,10 @@ func cause(err error) string {
 	return err.Error()
 }
 
+// noCredentials is in errors of calls for which there are none: the SDK has no
+// type for this.
+const noCredentials = "get identity: get credentials"
+
 func (e *Error) hint() string {
 	var (
 		api      smithy.APIError
@@ -109,8 +113,7 @@ func (e *Error) hint() string {
 			strings.HasPrefix(code, "ExpiredToken"):
 			return "are the AWS credentials valid, and meant for this region or endpoint?"
 		}
-	// The SDK has no type for this.
-	case strings.Contains(e.Err.Error(), "get identity: get credentials"):
+	case strings.Contains(e.Err.Error(), noCredentials):
 		return "are there AWS credentials in the environment, profile or instance?"
 	case errors.Is(e.Err, context.DeadlineExceeded), errors.As(e.Err, &noAnswer):
 		if e.Endpoint == "" {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"slices"
 	"strconv"
@@ -36,6 +37,7 @@ func EmitMain(args []string, build BuildFunc) (handled bool, exitCode int) {
 	}
 	out := os.Stdout
 	os.Stdout = os.Stderr // whatever else is printed must not get into the message
+	slog.SetDefault(slog.New(slog.DiscardHandler))
 	defer func() { os.Stdout = out }()
 	if err := emit(context.Background(), out, args[1:], build); err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -1,0 +1,189 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/streaming-etl/streaming-etl/io/elasticsearchio"
+	"github.com/streaming-etl/streaming-etl/io/kafkaio"
+	"github.com/streaming-etl/streaming-etl/io/kafkaio/security"
+	"github.com/streaming-etl/streaming-etl/io/kinesisio/kinesisfake"
+	"github.com/streaming-etl/streaming-etl/io/s3io/s3fake"
+)
+
+// resets is a server before another one that resets its first connections.
+type resets struct {
+	address string
+	left    atomic.Int64
+}
+
+// newResets stands before the server of a URL, and resets n connections.
+func newResets(t *testing.T, server string, n int64) *resets {
+	t.Helper()
+	u, err := url.Parse(server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &resets{address: "http://" + l.Addr().String()}
+	r.left.Store(n)
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			in, err := l.Accept()
+			if err != nil {
+				return
+			}
+			if r.left.Add(-1) >= 0 {
+				_ = in.(*net.TCPConn).SetLinger(0) // closes by RST
+				_ = in.Close()
+				continue
+			}
+			go pass(in, u.Host)
+		}
+	}()
+	return r
+}
+
+// pass copies between a connection and a server until one of them ends.
+func pass(in net.Conn, to string) {
+	defer in.Close()
+	out, err := net.Dial("tcp", to)
+	if err != nil {
+		return
+	}
+	defer out.Close()
+	go func() {
+		_, _ = io.Copy(out, in)
+		_ = out.Close()
+	}()
+	_, _ = io.Copy(in, out)
+}
+
+// flagOf returns a flag's value.
+func flagOf(t *testing.T, flags []string, name string) string {
+	t.Helper()
+	for _, f := range flags {
+		if v, ok := strings.CutPrefix(f, "--"+name+"="); ok {
+			return v
+		}
+	}
+	t.Fatalf("no %s among %q", name, flags)
+	return ""
+}
+
+func TestAStartWaitsForServersThatResetConnections(t *testing.T) {
+	w := newWorld(t, 1)
+	flags := w.flags()
+	// More than the SDK's three attempts at a call.
+	stream := newResets(t, flagOf(t, flags, "InputStreamEndpoint"), 8)
+	bucket := newResets(t, flagOf(t, flags, "OutputBucketEndpoint"), 8)
+	c := configure(t, append(flags, "--InputStreamEndpoint="+stream.address, "--OutputBucketEndpoint="+bucket.address)...)
+	if err := Check(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	for name, r := range map[string]*resets{"the stream's": stream, "the bucket's": bucket} {
+		if left := r.left.Load(); left >= 0 {
+			t.Errorf("%s server was used before it had reset %d connections more", name, left)
+		}
+	}
+}
+
+func TestAStartWaitsForServersThatFailWithin(t *testing.T) {
+	w := newWorld(t, 1)
+	w.kinesis.FailNext(kinesisfake.AllOperations, 5, &kinesisfake.Error{Type: "LimitExceededException", Message: "too often"})
+	answers := atomic.Int64{}
+	w.s3.Inject(every(1, 5, "HeadBucket", func(rw http.ResponseWriter, r *http.Request, _ http.Handler) {
+		answers.Add(1)
+		s3fake.Refuse(rw, r, http.StatusServiceUnavailable, "SlowDown")
+	}))
+	if err := Check(t.Context(), configure(t, w.flags()...)); err != nil {
+		t.Fatal(err)
+	}
+	if answers.Load() == 0 {
+		t.Error("the bucket was never away")
+	}
+}
+
+func TestARefusalAtTheStartIsToldAtOnce(t *testing.T) {
+	w := newWorld(t, 1)
+	var asked atomic.Int64
+	w.s3.Inject(every(1, 1<<40, "HeadBucket", func(rw http.ResponseWriter, r *http.Request, _ http.Handler) {
+		asked.Add(1)
+		s3fake.Refuse(rw, r, http.StatusForbidden, "AccessDenied")
+	}))
+	err := Check(t.Context(), configure(t, w.flags()...))
+	if err == nil || strings.Contains(err.Error(), "asked") {
+		t.Errorf("error %v", err)
+	}
+	if n := asked.Load(); n != 1 {
+		t.Errorf("the bucket was asked %d times", n)
+	}
+}
+
+func TestAServerThatStaysAwayIsToldWithHowOftenItWasAsked(t *testing.T) {
+	attempts := 0
+	gone := &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
+	ch := check{"OutputBucket", func(context.Context) error { attempts++; return gone }}
+	err := ch.patiently(t.Context(), startPause+startPause/2)
+	if !errors.Is(err, syscall.ECONNREFUSED) || attempts != 2 || !strings.Contains(err.Error(), "asked 2 times") {
+		t.Errorf("after %d attempts: %v", attempts, err)
+	}
+}
+
+func TestTheEndOfTheTimeDoesNotHideWhy(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	attempts := 0
+	ch := check{"OutputBucket", func(ctx context.Context) error {
+		if attempts++; attempts == 1 {
+			return fmt.Errorf("head: %w", syscall.ECONNRESET)
+		}
+		cancel()
+		return ctx.Err()
+	}}
+	if err := ch.patiently(ctx, time.Hour); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestWhatIsAwayIsToldFromWhatRefuses(t *testing.T) {
+	for name, test := range map[string]struct {
+		err  error
+		away bool
+	}{
+		"refused connections":      {&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, true},
+		"reset connections":        {fmt.Errorf("read: %w", syscall.ECONNRESET), true},
+		"answers that end early":   {fmt.Errorf("read: %w", io.ErrUnexpectedEOF), true},
+		"an unknown host":          {&net.OpError{Op: "dial", Err: &net.DNSError{IsNotFound: true}}, false},
+		"a name server that fails": {&net.OpError{Op: "dial", Err: &net.DNSError{IsTemporary: true}}, true},
+		"an interrupt":             {fmt.Errorf("dial: %w", context.Canceled), false},
+		"an overloaded cluster":    {&elasticsearchio.Error{Status: 429}, true},
+		"a cluster that fails":     {&elasticsearchio.Error{Status: 503}, true},
+		"a wrong password":         {&elasticsearchio.Error{Status: 401}, false},
+		"a refused login":          {&security.Error{Why: "no", Refused: true, Err: io.EOF}, false},
+		"no leader yet":            {&kafkaio.Error{Partition: -1, Err: kerr.LeaderNotAvailable}, true},
+		"no such topic":            {&kafkaio.Error{Partition: -1, Err: kafkaio.ErrNoTopic}, false},
+		"no such marker topic":     {kerr.UnknownTopicOrPartition, false},
+		"a forbidden topic":        {kerr.TopicAuthorizationFailed, false},
+		"anything else":            {errors.New("the options are wrong"), false},
+	} {
+		if got := away(test.err); got != test.away {
+			t.Errorf("%s: away is %v", name, got)
+		}
+	}
+}

@@ -1,0 +1,193 @@
+package pipeline
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"syscall"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/streaming-etl/streaming-etl/io/elasticsearchio"
+	"github.com/streaming-etl/streaming-etl/io/kafkaio"
+	"github.com/streaming-etl/streaming-etl/io/kafkaio/security"
+	"github.com/streaming-etl/streaming-etl/io/kinesisio"
+	"github.com/streaming-etl/streaming-etl/io/s3io"
+	"github.com/streaming-etl/streaming-etl/logging"
+	"github.com/streaming-etl/streaming-etl/transforms/route"
+)
+
+const (
+	// startTimeout bounds how long it may take to find out that a source or
+	// sink cannot be used.
+	startTimeout = 30 * time.Second
+	// startPatience is for how long one that is away is asked again: a server
+	// that is being started or moved is no reason to refuse a job.
+	startPatience = 25 * time.Second
+	// startPause and startPauseMax bound the time between two attempts, which doubles.
+	startPause    = 250 * time.Millisecond
+	startPauseMax = 2 * time.Second
+)
+
+// Check finds out whether the job's source and sinks can be used, within 30 s.
+// One that cannot be reached, throttles or fails within is asked again for as
+// long as that; one that refuses, or that has no such stream, topic or bucket,
+// is told at once.
+func Check(ctx context.Context, c Config) error { return c.start(ctx, startPatience) }
+
+// start is Check with another patience.
+func (c Config) start(ctx context.Context, patience time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	// All are asked, so that all mistakes are told.
+	checks := c.startChecks()
+	errs := make([]error, len(checks))
+	var g errgroup.Group
+	for i, ch := range checks {
+		g.Go(func() error {
+			if err := ch.patiently(ctx, patience); err != nil {
+				errs[i] = fmt.Errorf("%s: %w", ch.property, err)
+			}
+			return nil
+		})
+	}
+	_ = g.Wait() // the functions tell their errors through errs
+	return errors.Join(errs...)
+}
+
+// check asks whether what a property names can be used.
+type check struct {
+	property string
+	run      func(context.Context) error
+}
+
+// patiently asks until there is an answer that stays.
+func (ch check) patiently(ctx context.Context, patience time.Duration) error {
+	began := time.Now()
+	var before error
+	for attempt := 1; ; attempt++ {
+		err := ch.run(ctx)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			// An attempt that was cut short says less than the one before.
+			return told(cmp.Or(before, err), attempt, time.Since(began))
+		}
+		wait := min(startPause<<min(attempt-1, 8), startPauseMax)
+		if !away(err) || time.Since(began)+wait > patience {
+			return told(err, attempt, time.Since(began))
+		}
+		before = err
+		logging.Retry(ctx, "start: a service is away and is asked again", attempt, wait, err, logging.Property, ch.property)
+		select {
+		case <-ctx.Done():
+			return told(err, attempt, time.Since(began))
+		case <-time.After(wait):
+		}
+	}
+}
+
+// told adds to an error how often it was met.
+func told(err error, attempts int, since time.Duration) error {
+	if attempts == 1 {
+		return err
+	}
+	return fmt.Errorf("%w (asked %d times in %s)", err, attempts, since.Round(time.Second))
+}
+
+// away says that an error may be gone at the next attempt: the service cannot
+// be reached, throttles or fails within. What it refuses, it will refuse again.
+func away(err error) bool {
+	var (
+		unknown   *net.DNSError
+		authority x509.UnknownAuthorityError
+		name      x509.HostnameError
+		invalid   x509.CertificateInvalidError
+		record    tls.RecordHeaderError
+		search    *elasticsearchio.Error
+		bucket    *s3io.Error
+		stream    *kinesisio.Error
+		broker    *kerr.Error
+	)
+	switch {
+	case err == nil, errors.Is(err, context.Canceled), security.Refused(err), errors.Is(err, kafkaio.ErrNoTopic),
+		errors.As(err, &unknown) && unknown.IsNotFound,
+		errors.As(err, &authority), errors.As(err, &name), errors.As(err, &invalid), errors.As(err, &record):
+		return false
+	case errors.As(err, &stream):
+		return kinesisio.Passing(err)
+	case errors.As(err, &bucket):
+		return s3io.Passing(err) || cutOff(err)
+	case errors.As(err, &search) && search.Status != 0:
+		return search.Status == 429 || search.Status == 408 || search.Status >= 500
+	case errors.As(err, &broker):
+		return broker.Retriable && broker != kerr.UnknownTopicOrPartition
+	}
+	return cutOff(err)
+}
+
+// cutOff says that there was no connection, or not to the end.
+func cutOff(err error) bool {
+	var (
+		op      *net.OpError
+		timeout net.Error
+	)
+	return errors.As(err, &op) || errors.As(err, &timeout) && timeout.Timeout() ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
+
+// startChecks are one of the source and one of each sink.
+func (c Config) startChecks() []check {
+	var out []check
+	if c.Generate == 0 {
+		out = append(out, check{c.sourceProperty(), c.checkSource})
+	}
+	if c.Discard {
+		return out
+	}
+	bucket := func(o s3io.Options) func(context.Context) error {
+		return func(ctx context.Context) error {
+			store, err := s3io.New(ctx, o)
+			if err != nil {
+				return err
+			}
+			return store.Check(ctx)
+		}
+	}
+	if c.Files {
+		out = append(out, check{"OutputBucket", bucket(c.S3)})
+	}
+	if c.Letters == lettersToFiles && c.DeadLetterBucket != "" {
+		o, _ := c.letterBucket()
+		out = append(out, check{"DeadLetterBucket", bucket(o)})
+	}
+	if c.ToKafka {
+		run := c.KafkaSink.Check
+		if c.AtLeastOnce {
+			run = c.KafkaSink.CheckProducer
+		}
+		out = append(out, check{"OutputKafkaTopic", run})
+	}
+	if e := c.Elasticsearch; e != nil {
+		out = append(out, check{"OutputElasticsearchEndpoint", e.check})
+	}
+	if k := c.KinesisSink; k != nil {
+		out = append(out, check{"OutputKinesisStream", k.check})
+	}
+	return out
+}
+
+func (c Config) checkSource(ctx context.Context) error {
+	if c.Route.Source == route.Kafka {
+		return c.Kafka.Check(ctx)
+	}
+	return c.Kinesis.Check(ctx)
+}
