@@ -224,7 +224,7 @@ func FuzzPutRecordsReadsBack(f *testing.F) {
 		for _, e := range p.entries {
 			var r record
 			if e.has&hasData != 0 {
-				data := bytes.Clone(p.arena[e.data:e.dataEnd])
+				data := append([]byte{}, p.arena[e.data:e.dataEnd]...) // not nil: that is written as null
 				r.Data = &data
 			}
 			if e.has&hasKey != 0 {
