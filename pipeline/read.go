@@ -151,46 +151,80 @@ func (f *readFn) fire(ctx context.Context, sp state.Provider, tp timers.Provider
 		f.Tick.Set(tp, time.Now().Add(idleInterval))
 		return nil
 	}
+	portion := portionBytes
+	if f.Config.Deduplicate.Field != "" {
+		portion = limit // each is a few calls to the runner's state
+	}
+	var n passed
+	more := true
+	for more && n.taken < limit {
+		before := n.taken
+		if s, more, err = f.pass(ctx, sp, key, s, min(portion, limit-n.taken), emit, &n); err != nil {
+			return err
+		}
+		if n.taken == before {
+			break // there were only positions
+		}
+	}
+	if f.job.monitor.filesDue() {
+		emit(batch.Batch{Flush: true})
+	}
+	if n.records > 0 {
+		f.metrics.records.Inc(ctx, n.records)
+		f.metrics.bytes.Inc(ctx, n.bytes)
+		f.job.monitor.read(n.records, n.bytes)
+	}
+	if next := s.Encode(); string(next) != string(old) {
+		if err := f.Positions.Write(sp, next); err != nil {
+			return fmt.Errorf("write slot state: %w", err)
+		}
+		moved(s.Positions)
+	}
+	wait := idleInterval
+	if more {
+		wait = 0
+	}
+	f.Tick.Set(tp, time.Now().Add(wait))
+	return nil
+}
+
+// portionBytes is how much a firing takes from its reader at a time: the
+// fetchers go on as soon as it is taken, while it is being passed on.
+const portionBytes = 4 << 20
+
+// passed is what a firing has passed on.
+type passed struct {
+	records, bytes int64
+	taken          int // bytes, with those of doubles
+}
+
+// pass drains the slot's reader of a portion of at most about limit bytes and
+// passes it on. It returns the slot behind it, and whether there is more.
+func (f *readFn) pass(ctx context.Context, sp state.Provider, key int64, s slots.State, limit int, emit func(batch.Batch), n *passed) (slots.State, bool, error) {
 	fired, err := f.job.readers.Fire(ctx, f.Config.source(), s, limit)
 	if err != nil {
-		return fmt.Errorf("%s: %w", f.Config.sourceProperty(), err)
+		return s, false, fmt.Errorf("%s: %w", f.Config.sourceProperty(), err)
+	}
+	for i := range fired.Batches {
+		n.taken += len(fired.Batches[i].Data)
 	}
 	if d := f.Config.Deduplicate; d.Field != "" {
 		seen := seenState{f.Seen, [2]state.Bag[[]byte]{f.Seen0, f.Seen1}}
 		dropped, err := seen.drop(sp, f.job, key, d, fired.Batches)
 		if err != nil {
-			return err
+			return s, false, err
 		}
 		f.metrics.doubles.Inc(ctx, dropped)
 		f.job.monitor.dropped(dropped)
 	}
-	var records, bytes int64
-	for _, b := range fired.Batches {
+	for i, b := range fired.Batches {
+		fired.Batches[i] = batch.Batch{} // what was passed on need not wait for the others to be forgotten
 		if b.Len() == 0 {
 			continue // all of it were doubles
 		}
-		records += int64(b.Len())
-		bytes += int64(len(b.Data))
+		n.records += int64(b.Len())
+		n.bytes += int64(len(b.Data))
 		emit(b)
 	}
-	if f.job.monitor.filesDue() {
-		emit(batch.Batch{Flush: true})
-	}
-	if records > 0 {
-		f.metrics.records.Inc(ctx, records)
-		f.metrics.bytes.Inc(ctx, bytes)
-		f.job.monitor.read(records, bytes)
-	}
-	if next := fired.State.Encode(); string(next) != string(old) {
-		if err := f.Positions.Write(sp, next); err != nil {
-			return fmt.Errorf("write slot state: %w", err)
-		}
-		moved(fired.State.Positions)
-	}
-	wait := idleInterval
-	if fired.More {
-		wait = 0
-	}
-	f.Tick.Set(tp, time.Now().Add(wait))
-	return nil
+	return fired.State, fired.More, nil
 }
