@@ -63,6 +63,8 @@ type files struct {
 	ctx    context.Context
 	mu     sync.Mutex
 	tokens []s3io.Token
+	// waiting are those that are written or about to be.
+	waiting []*waitingFile
 }
 
 func newAssembleFn(c Config) *assembleFn {
@@ -142,6 +144,7 @@ func (f *assembleFn) ProcessElement(ctx context.Context, sp state.Provider, tp t
 		return f.close(ctx, sp, key)
 	}
 	f.job.monitor.arrived(len(blk))
+	f.job.waiting.took(key, time.Now())
 	size, known, err := f.Size.Read(sp)
 	if err != nil {
 		return fmt.Errorf("read size of %s: %w", key, err)
@@ -197,7 +200,8 @@ func (f *assembleFn) start(ctx context.Context, key string, blocks [][]byte) err
 	if err := f.job.memory.Acquire(ctx, weight); err != nil {
 		return err
 	}
-	out := f.files
+	out, waiting := f.files, f.job.waiting.closed(key, time.Now())
+	out.waiting = append(out.waiting, waiting)
 	out.group.Go(func() error {
 		defer f.job.memory.Release(weight)
 		t, err := f.write(out.ctx, key, blocks)
@@ -205,6 +209,7 @@ func (f *assembleFn) start(ctx context.Context, key string, blocks [][]byte) err
 			return fmt.Errorf("write file of %s: %w", key, err)
 		}
 		f.job.monitor.written(key, len(blocks))
+		f.job.waiting.uploaded(waiting, &t, time.Now())
 		out.mu.Lock()
 		defer out.mu.Unlock()
 		out.tokens = append(out.tokens, t)
@@ -265,7 +270,9 @@ func (f *assembleFn) write(ctx context.Context, keyText string, blocks [][]byte)
 func (f *assembleFn) FinishBundle(ctx context.Context, emit func(s3io.Token)) error {
 	defer f.job.monitor.end()
 	out := f.files
+	defer f.stores.tell(ctx, f.job)
 	if err := cmp.Or(out.group.Wait(), f.err); err != nil {
+		f.job.waiting.dropped(out.waiting)
 		f.abort(ctx, out.tokens)
 		return f.job.monitor.failed(fmt.Errorf("OutputBucket: %w", err))
 	}

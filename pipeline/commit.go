@@ -78,10 +78,12 @@ func (f *commitFn) ProcessElement(_ context.Context, t s3io.Token) error {
 		return err
 	}
 	f.group.Go(func() error {
+		waiting := f.job.waiting.committing(t, time.Now())
 		outcome, err := f.commit(f.ctx, to.store, t)
 		if err != nil {
 			return err
 		}
+		f.job.waiting.committed(waiting, t)
 		f.job.monitor.committed(t, key, outcome)
 		f.mu.Lock()
 		defer f.mu.Unlock()
@@ -120,6 +122,7 @@ func (f *commitFn) commit(ctx context.Context, store *s3io.Store, t s3io.Token) 
 func (f *commitFn) FinishBundle(ctx context.Context) error {
 	defer f.job.monitor.end()
 	err := f.group.Wait()
+	f.stores.tell(ctx, f.job)
 	for _, c := range f.done {
 		if c.outcome == s3io.AlreadyCommitted {
 			f.metrics.repeated.Inc(ctx, 1)

@@ -45,10 +45,13 @@ type laneWork struct {
 	blocks          []transact.Block
 	size            int
 	events, letters int
+	// taken is when the last of the blocks came to its lane.
+	taken int64
 }
 
 type laneMetrics struct {
-	records, dead, repeated beam.Counter
+	records, dead, repeated, transactions beam.Counter
+	sink                                  *meter
 }
 
 func newCommitLanesFn(c Config) *commitLanesFn {
@@ -62,6 +65,8 @@ func (f *commitLanesFn) Setup(ctx context.Context) (err error) {
 		dead:     beam.NewCounter("kafka", "dead_letters_committed"),
 		repeated: beam.NewCounter("kafka", "blocks_repeated"),
 	}
+	f.metrics.transactions = beam.NewCounter("kafka", "transactions_committed")
+	f.metrics.sink = f.job.meter(kafkaName, sinkNames()...)
 	f.lanes = map[int]*laneWork{}
 	f.committer, err = share(f.job, "kafka committer", func() (*transact.Committer, func(), error) {
 		c, err := transact.New(context.WithoutCancel(ctx), f.Config.KafkaSink)
@@ -118,6 +123,7 @@ func (f *commitLanesFn) add(n *numbered) error {
 	b.Records, b.Release = f.readers.records(n.block)
 	w.blocks = append(w.blocks, b)
 	w.size += len(n.block)
+	w.taken = n.taken
 	return nil
 }
 
@@ -149,10 +155,13 @@ func (f *commitLanesFn) commit(ctx context.Context, lanes []int) error {
 		f.metrics.repeated.Inc(ctx, int64(outcomes[i].Skipped))
 		f.metrics.records.Inc(ctx, int64(w.events))
 		f.metrics.dead.Inc(ctx, int64(w.letters))
+		f.metrics.transactions.Inc(ctx, int64(outcomes[i].Transactions))
+		f.job.waiting.laneCommitted(w.taken)
 		f.job.monitor.delivered(kafkaName, w.events)
 		f.job.monitor.buried(w.letters)
 		delete(f.lanes, lane)
 	}
+	kafkaTotals(f.committer.Stats()).tell(ctx, f.metrics.sink)
 	return nil
 }
 

@@ -29,8 +29,8 @@ type commitOffsetsFn struct {
 	job       *process
 	committer *kafkaio.OffsetCommitter
 	// last has the newest positions of each slot in the bundle.
-	last   map[int64][]byte
-	failed beam.Counter
+	last            map[int64][]byte
+	commits, failed beam.Counter
 }
 
 func newCommitOffsetsFn(c Config) *commitOffsetsFn {
@@ -46,6 +46,7 @@ func (c Config) commitsOffsets() bool {
 func (f *commitOffsetsFn) Setup(ctx context.Context) (err error) {
 	f.job = processFor(f.Config.JobID)
 	f.last = map[int64][]byte{}
+	f.commits = beam.NewCounter("kafka", "offset_commits")
 	f.failed = beam.NewCounter("kafka", "offset_commits_failed")
 	f.committer, err = share(f.job, "kafka offsets", func() (*kafkaio.OffsetCommitter, func(), error) {
 		c, err := kafkaio.NewOffsetCommitter(context.WithoutCancel(ctx), f.Config.Kafka)
@@ -63,6 +64,7 @@ func (f *commitOffsetsFn) ProcessElement(_ context.Context, _ state.Provider, sl
 
 // FinishBundle commits. A group that cannot be told is no reason to stop.
 func (f *commitOffsetsFn) FinishBundle(ctx context.Context) {
+	f.commits.Inc(ctx, int64(len(f.last)))
 	for _, positions := range f.last {
 		if err := f.committer.Commit(ctx, positions); err != nil {
 			f.failed.Inc(ctx, 1)

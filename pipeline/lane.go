@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/state"
@@ -31,6 +32,9 @@ type numbered struct {
 	// the workers: blocks that are made again after a restore have another one,
 	// blocks that the runner kept and sends again have theirs.
 	number, attempt int64
+	// taken is when the block came to its lane, in milliseconds since 1970; 0
+	// of one that was numbered before that was kept.
+	taken int64
 	// letters says that the block holds dead letters.
 	letters bool
 	block   []byte
@@ -59,7 +63,11 @@ func (n *numbered) take(in []byte) error {
 	return nil
 }
 
-const numberedVersion = 1
+// Versions of the encoding: the first one has no time.
+const (
+	timelessVersion = 1
+	numberedVersion = 2
+)
 
 func (n *numbered) encode() []byte {
 	out := make([]byte, 0, len(n.block)+len(n.job)+32)
@@ -69,6 +77,7 @@ func (n *numbered) encode() []byte {
 	out = append(out, n.job...)
 	out = binary.AppendUvarint(out, uint64(n.number))
 	out = binary.AppendUvarint(out, uint64(n.attempt))
+	out = binary.AppendUvarint(out, uint64(n.taken))
 	return appendLaneBlock(out, n.block, n.letters)
 }
 
@@ -76,9 +85,10 @@ func (n *numbered) encode() []byte {
 var errLane = errors.New("lane: corrupt or newer encoding")
 
 func decodeNumbered(in []byte) (numbered, error) {
-	if len(in) == 0 || in[0] != numberedVersion {
+	if len(in) == 0 || in[0] != numberedVersion && in[0] != timelessVersion {
 		return numbered{}, errLane
 	}
+	version := in[0]
 	in = in[1:]
 	var n numbered
 	ok := true
@@ -98,7 +108,10 @@ func decodeNumbered(in []byte) (numbered, error) {
 	}
 	n.job, in = string(in[:size]), in[size:]
 	n.number, n.attempt = int64(take()), int64(take())
-	if !ok || n.number < 1 || n.attempt < 0 || n.lane < 0 {
+	if version != timelessVersion {
+		n.taken = int64(take())
+	}
+	if !ok || n.number < 1 || n.attempt < 0 || n.lane < 0 || n.taken < 0 {
 		return numbered{}, errLane
 	}
 	return n, n.take(in)
@@ -145,6 +158,7 @@ func (f *sequenceFn) ProcessElement(_ context.Context, sp state.Provider, key in
 	}
 	last.number++
 	last.attempt = f.job.attempt
+	last.taken = time.Now().UnixMilli()
 	last.letters, last.block = false, nil
 	if err := f.Last.Write(sp, last.encode()); err != nil {
 		return fmt.Errorf("write number of lane %d: %w", lane, err)
@@ -152,6 +166,7 @@ func (f *sequenceFn) ProcessElement(_ context.Context, sp state.Provider, key in
 	if err := last.take(blk); err != nil {
 		return err
 	}
+	f.job.waiting.inLane(last.taken)
 	emit(key, last.encode())
 	return nil
 }

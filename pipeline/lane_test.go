@@ -10,7 +10,7 @@ import (
 func TestNumberedBlocksComeBack(t *testing.T) {
 	for _, n := range []numbered{
 		{lane: 0, job: "j", number: 1, block: []byte("block")},
-		{lane: 255, job: "another job", number: 1 << 40, attempt: 1<<63 - 1, letters: true, block: []byte{}},
+		{lane: 255, job: "another job", number: 1 << 40, attempt: 1<<63 - 1, taken: 1700000000000, letters: true, block: []byte{}},
 	} {
 		got, err := decodeNumbered(n.encode())
 		if err != nil || !reflect.DeepEqual(got, n) {
@@ -25,9 +25,18 @@ func TestNumberedBlocksComeBack(t *testing.T) {
 	}
 }
 
+func TestABlockNumberedBeforeTimesWereKeptIsRead(t *testing.T) {
+	in := []byte{timelessVersion, 3, 1, 'j', 7, 9, 1, 'b'}
+	want := numbered{lane: 3, job: "j", number: 7, attempt: 9, letters: true, block: []byte("b")}
+	if got, err := decodeNumbered(in); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("it became %+v, %v, want %+v", got, err, want)
+	}
+}
+
 func FuzzDecodeNumbered(f *testing.F) {
 	n := numbered{lane: 3, job: "j", number: 7, attempt: 9, letters: true, block: []byte("b")}
 	f.Add(n.encode())
+	f.Add([]byte{timelessVersion, 3, 1, 'j', 7, 9, 1, 'b'})
 	f.Fuzz(func(t *testing.T, in []byte) {
 		n, err := decodeNumbered(in)
 		if err != nil {

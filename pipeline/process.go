@@ -28,6 +28,9 @@ type process struct {
 	order laneOrder
 	// seen has the values that slots have seen (*seenValues), by slot.
 	seen sync.Map
+	// eventLag and waiting are what the readers tell of the process.
+	eventLag eventLag
+	waiting  uncommitted
 
 	mu sync.Mutex
 	// shared holds what the steps share, by kind and name; closers end it.

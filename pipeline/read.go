@@ -41,7 +41,8 @@ type readFn struct {
 }
 
 type readMetrics struct {
-	records, bytes, doubles beam.Counter
+	records, bytes, batches, doubles beam.Counter
+	requests                         requestMetrics
 }
 
 func newReadFn(c Config) *readFn {
@@ -55,7 +56,8 @@ func (f *readFn) Setup() {
 	f.job = processFor(f.Config.JobID)
 	f.lags = map[int]*toldLags{}
 	f.metrics = readMetrics{
-		records: beam.NewCounter("source", "records"), bytes: beam.NewCounter("source", "bytes"), doubles: beam.NewCounter("source", "doubles"),
+		records: beam.NewCounter("source", "records"), bytes: beam.NewCounter("source", "bytes"), batches: beam.NewCounter("source", "batches"), doubles: beam.NewCounter("source", "doubles"),
+		requests: newRequestMetrics(),
 	}
 }
 
@@ -172,6 +174,7 @@ func (f *readFn) fire(ctx context.Context, sp state.Provider, tp timers.Provider
 	if n.records > 0 {
 		f.metrics.records.Inc(ctx, n.records)
 		f.metrics.bytes.Inc(ctx, n.bytes)
+		f.metrics.batches.Inc(ctx, n.batches)
 		f.job.monitor.read(n.records, n.bytes)
 	}
 	if next := s.Encode(); string(next) != string(old) {
@@ -194,8 +197,8 @@ const portionBytes = 4 << 20
 
 // passed is what a firing has passed on.
 type passed struct {
-	records, bytes int64
-	taken          int // bytes, with those of doubles
+	records, bytes, batches int64
+	taken                   int // bytes, with those of doubles
 }
 
 // pass drains the slot's reader of a portion of at most about limit bytes and
@@ -217,6 +220,7 @@ func (f *readFn) pass(ctx context.Context, sp state.Provider, key int64, s slots
 		f.metrics.doubles.Inc(ctx, dropped)
 		f.job.monitor.dropped(dropped)
 	}
+	f.job.eventLag.read(s.Slot.Index, fired.Batches, time.Now())
 	for i, b := range fired.Batches {
 		fired.Batches[i] = batch.Batch{} // what was passed on need not wait for the others to be forgotten
 		if b.Len() == 0 {
@@ -224,6 +228,7 @@ func (f *readFn) pass(ctx context.Context, sp state.Provider, key int64, s slots
 		}
 		n.records += int64(b.Len())
 		n.bytes += int64(len(b.Data))
+		n.batches++
 		emit(b)
 	}
 	return fired.State, fired.More, nil

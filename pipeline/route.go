@@ -42,6 +42,7 @@ type routeFn struct {
 type routeMetrics struct {
 	events, dead, blocks, blockBytes beam.Counter
 	written                          []beam.Counter
+	sinks                            []*sinkMeter
 	letters                          beam.Counter
 }
 
@@ -74,6 +75,7 @@ func (f *routeFn) Setup(ctx context.Context) (err error) {
 	for _, w := range f.writers {
 		outputs = append(outputs, w)
 		f.metrics.written = append(f.metrics.written, beam.NewCounter(w.Name(), "records_written"))
+		f.metrics.sinks = append(f.metrics.sinks, newSinkMeter(f.job, w))
 	}
 	f.router, err = route.New(f.Config.Route, outputs...)
 	return err
@@ -191,6 +193,7 @@ func (f *routeFn) flush(ctx context.Context, i int, w writer, emit route.Emit) e
 	}
 	n := f.added[i] - len(refused)
 	f.metrics.written[i].Inc(ctx, int64(n))
+	f.metrics.sinks[i].tell(ctx, len(refused))
 	f.job.monitor.delivered(w.Name(), n)
 	f.job.monitor.withdrawn(len(refused))
 	return nil

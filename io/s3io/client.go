@@ -25,6 +25,7 @@ type Store struct {
 	opts   Options // with defaults
 	client *s3.Client
 	memory chunks
+	counts counters
 
 	// recheck are the pauses before an object that should be there is looked
 	// for again.
@@ -67,7 +68,7 @@ func New(ctx context.Context, o Options, fns ...func(*s3.Options)) (*Store, erro
 		recheck: []time.Duration{200 * time.Millisecond, 500 * time.Millisecond, time.Second, 2 * time.Second},
 	}
 	// NewFromConfig, unlike s3.New, has requests and answers checksummed.
-	s.client = s3.NewFromConfig(cfg, append([]func(*s3.Options){func(so *s3.Options) {
+	s.client = s3.NewFromConfig(cfg, append(append([]func(*s3.Options){func(so *s3.Options) {
 		if o.Endpoint != "" {
 			so.BaseEndpoint = aws.String(o.Endpoint)
 		}
@@ -75,7 +76,7 @@ func New(ctx context.Context, o Options, fns ...func(*s3.Options)) (*Store, erro
 		so.HTTPClient = plainbody.Client{Doer: so.HTTPClient}
 		so.Retryer = newRetryer(o.MaxAttempts, maxBackoff)
 		so.DisableLogOutputChecksumValidationSkipped = true
-	}}, fns...)...)
+	}}, fns...), s.counts.retried)...)
 	return s, nil
 }
 

@@ -184,5 +184,6 @@ func (s *Store) AbortUpload(ctx context.Context, key, uploadID string) error {
 	if err != nil && !noSuchUpload(err) {
 		return s.fail("AbortMultipartUpload", s.opts.Bucket, key, err)
 	}
+	s.counts.aborted.Add(1)
 	return nil
 }

@@ -52,6 +52,7 @@ func (s *Store) Create(ctx context.Context, key, contentType string, metadata ma
 	if err != nil {
 		return nil, err
 	}
+	s.counts.opened.Add(1)
 	u := &Upload{store: s, key: key, id: id, slots: make(chan struct{}, s.opts.UploadConcurrency)}
 	u.ctx, u.cancel = context.WithCancel(ctx)
 	return u, nil
@@ -170,6 +171,7 @@ func (s *Store) uploadPart(ctx context.Context, key, id string, number int, cont
 		return "", fmt.Errorf("upload part %d: %w", number,
 			s.fail("UploadPart", s.opts.Bucket, key, errors.New("the answer has no ETag")))
 	}
+	s.counts.parts.Add(1)
 	return *out.ETag, nil
 }
 
