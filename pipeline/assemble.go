@@ -274,7 +274,7 @@ func (f *assembleFn) FinishBundle(ctx context.Context, emit func(s3io.Token)) er
 	if err := cmp.Or(out.group.Wait(), f.err); err != nil {
 		f.job.waiting.dropped(out.waiting)
 		f.abort(ctx, out.tokens)
-		return f.job.monitor.failed(fmt.Errorf("OutputBucket: %w", err))
+		return f.job.failed(ctx, "Assemble", fmt.Errorf("OutputBucket: %w", err))
 	}
 	for _, t := range out.tokens {
 		f.metrics.files.Inc(ctx, 1)

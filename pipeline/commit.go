@@ -4,15 +4,16 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"reflect"
 	"sync"
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/log"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/streaming-etl/streaming-etl/io/s3io"
+	"github.com/streaming-etl/streaming-etl/logging"
 	"github.com/streaming-etl/streaming-etl/transforms/route"
 )
 
@@ -108,7 +109,8 @@ func (f *commitFn) commit(ctx context.Context, store *s3io.Store, t s3io.Token) 
 		if err == nil || f.Config.Local || !s3io.Passing(err) || time.Since(began) >= commitPatience {
 			return outcome, err
 		}
-		log.Warn(ctx, fmt.Sprintf("OutputBucket: %v; waiting", err))
+		slog.WarnContext(ctx, "a commit waits for S3", logging.Stage, "Commit", logging.Property, "OutputBucket", "since", time.Since(began).Round(time.Second),
+			logging.Error, err, logging.Next, nextStep(err))
 		select {
 		case <-ctx.Done():
 			return outcome, err
@@ -137,7 +139,7 @@ func (f *commitFn) FinishBundle(ctx context.Context) error {
 		}
 	}
 	if err != nil {
-		return f.job.monitor.failed(fmt.Errorf("OutputBucket: %w", err))
+		return f.job.failed(ctx, "Commit", fmt.Errorf("OutputBucket: %w", err))
 	}
 	return nil
 }

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/streaming-etl/streaming-etl/io/kafkaio/transact"
+	"github.com/streaming-etl/streaming-etl/logging"
 	"github.com/streaming-etl/streaming-etl/transforms/block"
 	"github.com/streaming-etl/streaming-etl/transforms/message"
 )
@@ -139,7 +140,7 @@ func (f *commitLanesFn) FinishBundle(ctx context.Context) error {
 
 func (f *commitLanesFn) commit(ctx context.Context, lanes []int) error {
 	outcomes := make([]transact.Outcome, len(lanes))
-	g, gctx := errgroup.WithContext(ctx)
+	g, gctx := errgroup.WithContext(logging.With(ctx, logging.Stage, "CommitLanes"))
 	for i, lane := range lanes {
 		w := f.lanes[lane]
 		g.Go(func() (err error) {
@@ -148,7 +149,7 @@ func (f *commitLanesFn) commit(ctx context.Context, lanes []int) error {
 		})
 	}
 	if err := g.Wait(); err != nil {
-		return f.job.monitor.failed(lanesError(err))
+		return f.job.failed(ctx, "CommitLanes", lanesError(err))
 	}
 	for i, lane := range lanes {
 		w := f.lanes[lane]

@@ -2,14 +2,14 @@ package pipeline
 
 import (
 	"context"
-	"fmt"
+	"log/slog"
 	"reflect"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/state"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/log"
 
 	"github.com/streaming-etl/streaming-etl/io/kafkaio"
+	"github.com/streaming-etl/streaming-etl/logging"
 	"github.com/streaming-etl/streaming-etl/transforms/route"
 )
 
@@ -68,7 +68,8 @@ func (f *commitOffsetsFn) FinishBundle(ctx context.Context) {
 	for _, positions := range f.last {
 		if err := f.committer.Commit(ctx, positions); err != nil {
 			f.failed.Inc(ctx, 1)
-			log.Warn(ctx, fmt.Sprintf("InputKafkaGroupId: %v", err))
+			slog.WarnContext(ctx, "positions were not committed to the consumer group: the next checkpoint's are", logging.Stage, "CommitOffsets",
+				logging.Property, "InputKafkaGroupId", logging.Error, err, logging.Next, "the job does not need them; check --connect says what is missing")
 		}
 	}
 	clear(f.last)

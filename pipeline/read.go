@@ -12,6 +12,7 @@ import (
 
 	"github.com/streaming-etl/streaming-etl/io/batch"
 	"github.com/streaming-etl/streaming-etl/io/slots"
+	"github.com/streaming-etl/streaming-etl/logging"
 )
 
 func init() {
@@ -119,9 +120,9 @@ func (f *readFn) OnTimer(ctx context.Context, sp state.Provider, tp timers.Provi
 }
 
 // FinishBundle fails the bundle of a firing that failed.
-func (f *readFn) FinishBundle(_ context.Context, _ func(batch.Batch), _ func(int64, []byte)) error {
+func (f *readFn) FinishBundle(ctx context.Context, _ func(batch.Batch), _ func(int64, []byte)) error {
 	defer f.job.monitor.end()
-	return f.job.monitor.failed(f.err)
+	return f.job.failed(ctx, "Read", f.err)
 }
 
 func (f *readFn) fire(ctx context.Context, sp state.Provider, tp timers.Provider, key int64, emit func(batch.Batch), moved func(positions []byte)) error {
@@ -204,7 +205,8 @@ type passed struct {
 // pass drains the slot's reader of a portion of at most about limit bytes and
 // passes it on. It returns the slot behind it, and whether there is more.
 func (f *readFn) pass(ctx context.Context, sp state.Provider, key int64, s slots.State, limit int, emit func(batch.Batch), n *passed) (slots.State, bool, error) {
-	fired, err := f.job.readers.Fire(ctx, f.Config.source(), s, limit)
+	// The reader's own lines tell the slot: it lives on behind the firing.
+	fired, err := f.job.readers.Fire(logging.With(ctx, logging.Stage, "Read", logging.Slot, s.Slot.Index), f.Config.source(), s, limit)
 	if err != nil {
 		return s, false, fmt.Errorf("%s: %w", f.Config.sourceProperty(), err)
 	}

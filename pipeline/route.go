@@ -8,6 +8,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
 	"github.com/streaming-etl/streaming-etl/io/batch"
+	"github.com/streaming-etl/streaming-etl/logging"
 	"github.com/streaming-etl/streaming-etl/transforms/block"
 	"github.com/streaming-etl/streaming-etl/transforms/deadletter"
 	"github.com/streaming-etl/streaming-etl/transforms/route"
@@ -37,6 +38,8 @@ type routeFn struct {
 	// added counts the bundle's events by writer, letters its dead letters that a writer takes.
 	added   []int
 	letters int
+	// told are the dead letters that were logged.
+	told toldLetters
 }
 
 type routeMetrics struct {
@@ -61,7 +64,7 @@ func (f *routeFn) Setup(ctx context.Context) (err error) {
 		}
 		outputs = append(outputs, f.lanes)
 	}
-	if f.writers, err = f.Config.writers(context.WithoutCancel(ctx), f.job, schema); err != nil {
+	if f.writers, err = f.Config.writers(logging.With(context.WithoutCancel(ctx), logging.Stage, "Route"), f.job, schema); err != nil {
 		return err
 	}
 	f.metrics = routeMetrics{
@@ -84,6 +87,8 @@ func (f *routeFn) Setup(ctx context.Context) (err error) {
 // StartBundle drops what a failed bundle may have left.
 func (f *routeFn) StartBundle(ctx context.Context, _ func(string, []byte), lane func(int64, []byte)) {
 	f.router.Reset()
+	f.told = toldLetters{}
+	f.router.OnLetter(func(l *deadletter.Letter) { f.told.tell(ctx, l) })
 	clear(f.added)
 	f.letters = 0
 	if f.lanes != nil {
@@ -150,7 +155,7 @@ func (f *routeFn) countDead(ctx context.Context, dead map[string]int) {
 
 func (f *routeFn) FinishBundle(ctx context.Context, emit func(string, []byte), _ func(int64, []byte)) error {
 	if err := f.finish(ctx, f.counted(ctx, emit)); err != nil {
-		return f.job.monitor.failed(err)
+		return f.job.failed(ctx, "Route", err)
 	}
 	return nil
 }

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/elastic/elastic-transport-go/v8/elastictransport"
+
+	"github.com/streaming-etl/streaming-etl/logging"
 )
 
 // connectTimeout is for a connection and for its TLS handshake.
@@ -63,7 +65,7 @@ func New(ctx context.Context, o Options) (*Client, error) {
 	}
 	c := &Client{opts: o, link: l, seed: maphash.MakeSeed()}
 	c.maxBytes.Store(int64(o.MaxBytes))
-	c.ctx, c.close = context.WithCancel(context.Background())
+	c.ctx, c.close = context.WithCancel(logging.Copy(context.Background(), ctx))
 	for range o.Concurrency {
 		lane := newLane(c)
 		c.lanes = append(c.lanes, lane)

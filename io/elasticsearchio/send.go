@@ -14,6 +14,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 
 	"github.com/streaming-etl/streaming-etl/io/internal/pause"
+	"github.com/streaming-etl/streaming-etl/logging"
 )
 
 // maxAnswer is the most that is read of an answer. One to a bulk of 1000
@@ -98,6 +99,7 @@ func (l *lane) deliver(r *request) {
 			return
 		}
 		l.client.counts.retries.Add(int64(len(r.items)))
+		logging.Retry(l.client.ctx, "elasticsearch: a bulk request is made again", attempts, wait, fault, "documents", len(r.items))
 		if pause.Sleep(l.client.ctx, wait) != nil {
 			r.fail(ErrClosed)
 			return

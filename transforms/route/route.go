@@ -93,6 +93,7 @@ type Router struct {
 	path       *template.Template // nil where there are no files
 	outputs    []Output
 	letters    func(l *deadletter.Letter, b *batch.Batch)
+	onLetter   func(l *deadletter.Letter)
 	tombstones bool
 	schema     *event.Schema
 	row        event.Row
@@ -188,6 +189,9 @@ const maxPartitions = 4096
 // SendLetters has dead letters given to the function, each valid for the call,
 // instead of put into blocks. It is to be called before Add.
 func (r *Router) SendLetters(to func(l *deadletter.Letter, b *batch.Batch)) { r.letters = to }
+
+// OnLetter has the function called for each dead letter, wherever it goes.
+func (r *Router) OnLetter(f func(l *deadletter.Letter)) { r.onLetter = f }
 
 // Add decodes and routes a batch and emits the blocks that are full.
 func (r *Router) Add(b *batch.Batch, emit Emit) Counts {
@@ -347,6 +351,9 @@ func (r *Router) addDead(b *batch.Batch, i int, output string, err error, emit E
 // AddLetter passes on a dead letter of a record of b, which others found to be
 // one. What l holds is copied.
 func (r *Router) AddLetter(l *deadletter.Letter, b *batch.Batch, emit Emit) {
+	if r.onLetter != nil {
+		r.onLetter(l)
+	}
 	if r.letters != nil {
 		r.letters(l, b)
 		return

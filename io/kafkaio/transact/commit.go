@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/streaming-etl/streaming-etl/io/internal/pause"
+	"github.com/streaming-etl/streaming-etl/logging"
 )
 
 // Outcome counts what a Commit did.
@@ -160,6 +161,7 @@ func (c *Committer) commit(ctx context.Context, number int, blocks []Block) (out
 		}
 		out.Retries++
 		c.counts.retries.Add(1)
+		logging.Retry(ctx, "kafka: a lane's blocks are written again", attempt, wait, err, "lane", number, "blocks", len(blocks))
 		if pause.Sleep(ctx, wait) != nil {
 			return out, context.Cause(ctx)
 		}

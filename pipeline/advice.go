@@ -1,0 +1,35 @@
+package pipeline
+
+import (
+	"errors"
+
+	"github.com/streaming-etl/streaming-etl/io/kafkaio"
+	"github.com/streaming-etl/streaming-etl/io/kafkaio/transact"
+	"github.com/streaming-etl/streaming-etl/io/s3io"
+)
+
+// nextStep says what to do about an error that failed a running job. The
+// error's own words say what it is; docs/operations.md has more of each.
+func nextStep(err error) string {
+	var (
+		lost    *s3io.UploadLostError
+		differs *s3io.ObjectDiffersError
+		order   *transact.OrderError
+	)
+	switch {
+	case errors.As(err, &lost):
+		return "start the job from a savepoint or checkpoint older than the upload, with a new OutputPrefix, while the source still has the records; " +
+			"let the bucket's lifecycle rule abort uploads after 7 days or more"
+	case errors.As(err, &differs):
+		return "find what else writes there, and give each job an OutputPrefix of its own"
+	case errors.As(err, &order):
+		return "start the job from its newest checkpoint; where readers can bear repetition or a gap, with OutputKafkaMarkerPolicy=ACCEPT"
+	case errors.Is(err, transact.ErrFenced):
+		return "nothing, if it is told once: the step has moved. If it is told again and again, give each job an OutputKafkaTransactionalIdPrefix and an OutputKafkaMarkerTopic of its own"
+	case errors.Is(err, kafkaio.ErrLost):
+		return "raise the topic's retention; InputKafkaOffsetReset=EARLIEST goes on with what is left"
+	case away(err):
+		return "see whether the service is up and can be reached from the TaskManagers; the job goes on by itself when it is back"
+	}
+	return "run check --connect with the job's properties and its role: it says what is missing"
+}
