@@ -9,6 +9,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/streaming-etl/streaming-etl/pipeline"
@@ -223,6 +224,11 @@ const detailWidth = 60
 
 func oneLine(text string) string {
 	r := []rune(strings.Join(strings.Fields(text), " "))
+	for i, c := range r {
+		if unicode.IsControl(c) {
+			r[i] = unicode.ReplacementChar // a terminal would obey it
+		}
+	}
 	if len(r) > detailWidth {
 		return string(r[:detailWidth-1]) + "…"
 	}

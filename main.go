@@ -75,7 +75,7 @@ func command(ctx context.Context, args, env []string, stdout, stderr io.Writer) 
 	case "deadletters":
 		return letters(ctx, args, env, stdout, stderr)
 	case "status":
-		return status(ctx, args, stdout, stderr)
+		return status(ctx, args, env, stdout, stderr)
 	case "savepoint", "stop", "cancel":
 		return control(ctx, name, args, stdout, stderr)
 	case "completion":

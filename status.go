@@ -18,9 +18,11 @@ const statusInterval = 2 * time.Second
 // statusOptions are what the flags of status say.
 type statusOptions struct {
 	address, job string
-	once         bool
-	json         *bool
-	interval     time.Duration
+	// properties is the file of the job's properties.
+	properties string
+	once       bool
+	json       *bool
+	interval   time.Duration
 }
 
 func statusFlags() (*flag.FlagSet, *statusOptions) {
@@ -28,14 +30,17 @@ func statusFlags() (*flag.FlagSet, *statusOptions) {
 	o := &statusOptions{json: asJSON}
 	f.StringVar(&o.address, "flink-rest", "", "the address of the cluster's REST endpoint, host:port or a URL")
 	f.StringVar(&o.job, "job", "", "the job's id or name; not needed where one job runs")
+	f.StringVar(&o.properties, "properties", "", "the file of the job's properties, which say where its dead letters are; they may be given as flags too")
 	f.BoolVar(&o.once, "once", false, "look once; so it is too where the output is not a terminal")
 	f.DurationVar(&o.interval, "interval", statusInterval, "how far apart the looks of a screen are")
 	return f, o
 }
 
-// status is the subcommand that shows how a job is.
-func status(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+// status is the subcommand that shows how a job is. With the job's properties it
+// shows samples of its dead letters too.
+func status(ctx context.Context, args, env []string, stdout, stderr io.Writer) int {
 	f, o := statusFlags()
+	args, properties := splitProperties(args)
 	if code, ok := parse(f, args, stderr); !ok {
 		return code
 	}
@@ -49,7 +54,11 @@ func status(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		return fail(stderr, err)
 	}
-	s := &statusScreen{client: client, job: o.job, out: stdout}
+	samples, err := newSampler(o.properties, env, properties)
+	if err != nil {
+		return fail(stderr, err)
+	}
+	s := &statusScreen{client: client, job: o.job, out: stdout, samples: samples}
 	switch {
 	case *o.json:
 		err = s.writeJSON(ctx)
@@ -70,6 +79,8 @@ type statusScreen struct {
 	job    string // id or name, "" for the only one
 	out    io.Writer
 	rates  rates
+	// samples is nil where the job's properties are not known.
+	samples *sampler
 }
 
 // look asks the cluster and makes a view of what it says.
@@ -84,6 +95,11 @@ func (s *statusScreen) look(ctx context.Context) (statusView, error) {
 	}
 	v := newStatusView(s.client.URL(), report, time.Now())
 	s.rates.add(&v)
+	if s.samples != nil && (v.DeadLetters.any() || !report.Job.AllRunning()) {
+		if v.DeadLetters.Samples, err = s.samples.samples(ctx, v.DeadLetters.ByReason, v.Time); err != nil {
+			v.Unknown = append(v.Unknown, "samples of dead letters: "+err.Error())
+		}
+	}
 	return v, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -75,6 +76,36 @@ func (l *lagView) amount(n int64) string {
 
 func (v *statusView) deadText(line func(label, format string, args ...any)) {
 	line("dead letters", "%s written%s", pipeline.Number(v.DeadLetters.Written), reasonsText(v.DeadLetters.ByReason))
+	for i := range v.DeadLetters.Samples {
+		s := &v.DeadLetters.Samples[i]
+		line("", "%s: %s", s.Reason, s.text())
+	}
+}
+
+// shownPayload is how much of a sample's event a screen shows, in characters.
+const shownPayload = 100
+
+// text is the sample in one line; its id is what deadletters show takes.
+func (s *sampleView) text() string {
+	var b strings.Builder
+	b.WriteString(s.ID)
+	if s.Output != "" {
+		b.WriteString(", refused by " + s.Output)
+	}
+	if s.Field != "" {
+		b.WriteString(", " + s.Field)
+	}
+	event := oneLine(s.Payload)
+	if s.PayloadBase64 != nil {
+		event = oneLine(strconv.QuoteToASCII(string(s.PayloadBase64)))
+	}
+	if r := []rune(event); len(r) > shownPayload {
+		event = string(r[:shownPayload-1]) + "…"
+	} else if s.Cut {
+		event += "…"
+	}
+	fmt.Fprintf(&b, ": %s: %s", oneLine(s.Detail), event)
+	return b.String()
 }
 
 func reasonsText(by map[string]int64) string {

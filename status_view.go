@@ -95,7 +95,13 @@ type deadView struct {
 	Written int64 `json:"written"`
 	// ByReason counts them when they are found, before they are written.
 	ByReason map[string]int64 `json:"by_reason"`
+	// Samples has a letter of each reason, where the job's properties are known
+	// and one was found. It may be older than the job.
+	Samples []sampleView `json:"samples,omitempty"`
 }
+
+// any says that there are dead letters.
+func (d *deadView) any() bool { return d.Written > 0 || len(d.ByReason) > 0 }
 
 type checkpointView struct {
 	Completed int `json:"completed"`
