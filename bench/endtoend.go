@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"time"
@@ -28,13 +29,33 @@ const (
 // endSinks are all of them, in the order in which they are measured.
 var endSinks = []string{toFiles, toTopic, toNothing, toElasticsearch}
 
-// An endRun is one job from Kafka to a sink, from the start of its processes to its last commit.
+// Where the jobs read from.
+const (
+	fromKafka   = "Kafka"
+	fromKinesis = "Kinesis"
+)
+
+// A work is what a job does, but for the number of records.
+type work struct {
+	// name tells works of one study apart.
+	name         string
+	source, sink string
+	shape        shape
+	parallelism  int
+	every        time.Duration // the checkpoints, and the files
+}
+
+// A series is a work that is done with several numbers of records, in ascending order.
+type series struct {
+	work
+	sizes []int64
+}
+
+// An endRun is one job, from the start of its processes to its last commit.
 type endRun struct {
-	program     string
-	sink        string
-	records     int64
-	parallelism int
-	every       time.Duration // the checkpoints, and the files
+	work
+	program string
+	records int64
 
 	took time.Duration // see the table's notes
 	// worker, taskManager and jobManager are CPU times; a peer has but one process, which is taken for a TaskManager's.
@@ -53,54 +74,92 @@ const (
 	peerName = "Flink Java"
 )
 
-// kafka measures jobs that read a topic to its end, ours and a peer's in turns. It goes without the lab's cluster: each
-// job of ours has one of its own, as each of the peer's is a process of its own.
+// kafka measures jobs that read a topic to its end, ours and peers' in turns.
 func kafka(ctx context.Context, l *lab, o options) ([]table, error) {
+	var all []series
+	for _, sink := range o.sinks {
+		for _, parallelism := range o.parallelism {
+			s := series{work{source: fromKafka, sink: sink, parallelism: parallelism, every: o.checkpoints}, []int64{o.kafka / sizeRatio, o.kafka}}
+			if sink == toElasticsearch {
+				for i := range s.sizes {
+					s.sizes[i] /= elasticsearchShare
+				}
+			}
+			all = append(all, s)
+		}
+	}
+	runs, missing, err := l.serve(ctx, o, all)
+	if len(runs) == 0 || err != nil {
+		return endTables(runs, o, missing), err
+	}
+	return endTables(runs, o, missing), writePicture(o.svg, slopes(runs))
+}
+
+// serve runs all series, each of them o.repeat times, and returns the runs that there were and why peers are missing.
+// It goes without the lab's cluster: each job of ours has one of its own, as each of a peer's is a process of its own.
+func (l *lab) serve(ctx context.Context, o options, all []series) (runs []endRun, missing error, err error) {
 	l.cluster.Stop()
 	l.say("starting a Kafka broker")
 	b, err := startBroker(ctx, l.dir)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer b.stop()
 	p, missing := findPeer(o.peer)
 	if p != nil {
 		if err := p.warmUp(ctx, l, b); err != nil {
-			return nil, err
+			return nil, missing, err
 		}
 	}
-	var runs []endRun
-	for _, sink := range o.sinks {
-		sizes := []int64{o.kafka / sizeRatio, o.kafka}
-		if sink == toElasticsearch {
-			for i := range sizes {
-				sizes[i] /= elasticsearchShare
+	filled := map[string]bool{}
+	for _, s := range all {
+		var inputs []string
+		for i, records := range s.sizes {
+			input, err := l.fill(ctx, b, s.work, i, records, filled)
+			if err != nil {
+				return runs, missing, err
 			}
+			inputs = append(inputs, input)
 		}
-		for _, records := range sizes {
-			topic := fmt.Sprintf("trips-%d", records)
-			if !slices.ContainsFunc(runs, func(r endRun) bool { return r.records == records }) {
-				l.say("filling topic %s", topic)
-				if err := b.fill(ctx, topic, records); err != nil {
-					return nil, err
+		for range o.repeat {
+			for i, records := range s.sizes {
+				measures := []func(context.Context, *lab, *broker, string, endRun) (endRun, error){measureOurs}
+				if p != nil && p.does(s.work) {
+					measures = append(measures, p.measure)
 				}
-			}
-			measures := []func(context.Context, *lab, *broker, string, endRun) (endRun, error){measureOurs}
-			if p != nil && p.writes(sink) {
-				measures = append(measures, p.measure)
-			}
-			for i := range o.repeat * len(o.parallelism) * len(measures) { // in turns
-				parallelism := o.parallelism[i/len(measures)%len(o.parallelism)]
-				r, err := measures[i%len(measures)](ctx, l, b, topic, endRun{sink: sink, records: records, parallelism: parallelism, every: o.checkpoints})
-				if err != nil {
-					return endTables(runs, o, missing), fmt.Errorf("%d records from Kafka to %s, %s: %w", records, sink, r.program, err)
+				for _, measure := range measures {
+					r, err := measure(ctx, l, b, inputs[i], endRun{work: s.work, records: records})
+					if err != nil {
+						return runs, missing, fmt.Errorf("%d records from %s to %s, %s: %w", records, s.source, s.sink, r.program, err)
+					}
+					l.say("%s: %v", s.name, r.row())
+					runs = append(runs, r)
 				}
-				l.say("%v", r.row())
-				runs = append(runs, r)
 			}
 		}
 	}
-	return endTables(runs, o, missing), writePicture(o.svg, slopes(runs))
+	return runs, missing, nil
+}
+
+// fill returns the topic or stream with so many of a work's records, which it fills if no work before it has. The i-th
+// size of a work has a stream of its own: streams are made by their server when it starts.
+func (l *lab) fill(ctx context.Context, b *broker, w work, i int, records int64, filled map[string]bool) (string, error) {
+	name := fmt.Sprintf("trips-%d-%s", records, w.shape)
+	if w.source == fromKinesis {
+		if i >= len(seriesStreams) {
+			return "", fmt.Errorf("%d sizes are more than there are streams", i+1)
+		}
+		name = seriesStreams[i]
+	}
+	if filled[name] {
+		return name, nil
+	}
+	filled[name] = true
+	l.say("filling %s with %s records", name, pipeline.Number(records))
+	if w.source == fromKinesis {
+		return name, l.kinesis.fill(ctx, name, records, true)
+	}
+	return name, b.fill(ctx, name, records, w.shape)
 }
 
 const (
@@ -111,14 +170,19 @@ const (
 )
 
 // measureOurs runs the job on a cluster that is started for it.
-func measureOurs(ctx context.Context, l *lab, b *broker, topic string, r endRun) (endRun, error) {
+func measureOurs(ctx context.Context, l *lab, b *broker, input string, r endRun) (endRun, error) {
 	r.program = ours
 	prefix := l.prefix()
 	name := "bench-" + path.Base(prefix)
 	args := []string{
 		"--JobName=" + name, "--Region=" + stack.Region, fmt.Sprintf("--Parallelism=%d", r.parallelism), fmt.Sprintf("--CheckpointInterval=%d", r.every.Milliseconds()),
-		"--InputKafkaBootstrapServers=" + b.addresses(), "--InputKafkaTopic=" + topic, "--InputKafkaInitialPosition=EARLIEST",
 	}
+	if r.source == fromKinesis {
+		args = append(args, "--InputKinesisStream="+input, "--InputStreamEndpoint="+l.kinesis.url, "--InputStreamInitialPosition=TRIM_HORIZON")
+	} else {
+		args = append(args, "--InputKafkaBootstrapServers="+b.addresses(), "--InputKafkaTopic="+input, "--InputKafkaInitialPosition=EARLIEST")
+	}
+	args = append(args, r.shape.properties()...)
 	var count func() (content, error)
 	switch r.sink {
 	case toFiles:
@@ -287,41 +351,42 @@ type slope struct {
 	least, most float64
 }
 
-// slopes are those of each program, sink and parallelism, in the order of the runs.
+// slopes are those of each program's works from each number of records to the next larger one, in the order of the runs.
 func slopes(runs []endRun) []slope {
-	type work struct {
-		program, sink string
-		parallelism   int
+	type key struct {
+		work
+		program string
 	}
-	var order []work
-	by := map[work][]endRun{}
+	var order []key
+	by := map[key]map[int64][]endRun{}
 	for _, r := range runs {
-		w := work{r.program, r.sink, r.parallelism}
-		if by[w] == nil {
-			order = append(order, w)
+		k := key{r.work, r.program}
+		if by[k] == nil {
+			order = append(order, k)
+			by[k] = map[int64][]endRun{}
 		}
-		by[w] = append(by[w], r)
+		by[k][r.records] = append(by[k][r.records], r)
 	}
 	var all []slope
-	for _, w := range order {
-		var pairs []slope
-		rs := by[w]
-		for i, short := range rs {
-			// The i-th short run goes with the i-th long one.
-			longs := slices.DeleteFunc(slices.Clone(rs), func(r endRun) bool { return r.records <= rs[0].records })
-			if short.records == rs[0].records && i < len(longs) {
-				pairs = append(pairs, slope{endRun: longs[i], short: short})
-			}
+	for _, k := range order {
+		sizes := slices.Sorted(maps.Keys(by[k]))
+		for i := 1; i < len(sizes); i++ {
+			all = append(all, middle(by[k][sizes[i-1]], by[k][sizes[i]]))
 		}
-		if len(pairs) == 0 {
-			continue
-		}
-		slices.SortFunc(pairs, func(a, b slope) int { return cmp.Compare(a.per(endRun.cpu), b.per(endRun.cpu)) })
-		s := pairs[len(pairs)/2]
-		s.least, s.most = pairs[0].per(endRun.cpu), pairs[len(pairs)-1].per(endRun.cpu)
-		all = append(all, s)
 	}
 	return all
+}
+
+// middle returns the slope of the pair with the middle one of all CPU times: the i-th short run goes with the i-th long one.
+func middle(shorts, longs []endRun) slope {
+	var pairs []slope
+	for i := range min(len(shorts), len(longs)) {
+		pairs = append(pairs, slope{endRun: longs[i], short: shorts[i]})
+	}
+	slices.SortFunc(pairs, func(a, b slope) int { return cmp.Compare(a.per(endRun.cpu), b.per(endRun.cpu)) })
+	s := pairs[len(pairs)/2]
+	s.least, s.most = pairs[0].per(endRun.cpu), pairs[len(pairs)-1].per(endRun.cpu)
+	return s
 }
 
 // per returns what a million records cost more.

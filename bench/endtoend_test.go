@@ -9,8 +9,8 @@ import (
 )
 
 func TestSlopeIsOfWhatMoreRecordsCost(t *testing.T) {
-	short := endRun{program: ours, sink: toFiles, records: 500_000, took: 8 * time.Second, worker: 3 * time.Second, taskManager: 10 * time.Second, jobManager: 9 * time.Second, servers: time.Second}
-	long := endRun{program: ours, sink: toFiles, records: 2_500_000, took: 18 * time.Second, worker: 9 * time.Second, taskManager: 13 * time.Second, jobManager: 10 * time.Second, servers: 2 * time.Second}
+	short := endRun{program: ours, work: work{sink: toFiles}, records: 500_000, took: 8 * time.Second, worker: 3 * time.Second, taskManager: 10 * time.Second, jobManager: 9 * time.Second, servers: time.Second}
+	long := endRun{program: ours, work: work{sink: toFiles}, records: 2_500_000, took: 18 * time.Second, worker: 9 * time.Second, taskManager: 13 * time.Second, jobManager: 10 * time.Second, servers: 2 * time.Second}
 	want := []string{ours, "Parquet, exactly once", "0", "200,000", "3.00", "1.50", "0.50", "5.00", "5.00 to 5.00", "0.50"}
 	if got := slopes([]endRun{short, long}); len(got) != 1 || !slices.Equal(got[0].row(), want) {
 		t.Errorf("slopes %+v, want %q", got, want)
@@ -18,8 +18,8 @@ func TestSlopeIsOfWhatMoreRecordsCost(t *testing.T) {
 }
 
 func TestSlopeOfAPeerIsOfOneProcess(t *testing.T) {
-	short := endRun{program: peerName, sink: toTopic, records: 1_000_000, took: 9 * time.Second, taskManager: 8 * time.Second}
-	long := endRun{program: peerName, sink: toTopic, records: 2_000_000, took: 8 * time.Second, taskManager: 12 * time.Second}
+	short := endRun{program: peerName, work: work{sink: toTopic}, records: 1_000_000, took: 9 * time.Second, taskManager: 8 * time.Second}
+	long := endRun{program: peerName, work: work{sink: toTopic}, records: 2_000_000, took: 8 * time.Second, taskManager: 12 * time.Second}
 	want := []string{peerName, "Kafka, exactly once", "0", "-", "", "", "", "4.00", "4.00 to 4.00", "0.00"}
 	if got := slopes([]endRun{short, long}); len(got) != 1 || !slices.Equal(got[0].row(), want) {
 		t.Errorf("slopes %+v, want %q", got, want)
@@ -29,12 +29,12 @@ func TestSlopeOfAPeerIsOfOneProcess(t *testing.T) {
 func TestOfSeveralPairsTheMiddleOneIsShown(t *testing.T) {
 	var runs []endRun
 	for _, cpu := range []time.Duration{1, 2, 3} {
-		runs = append(runs, endRun{program: ours, sink: toFiles, parallelism: 2, records: 1_000_000, took: time.Second, worker: cpu * time.Second})
-		runs = append(runs, endRun{program: peerName, sink: toFiles, parallelism: 2, records: 1_000_000, took: time.Second, taskManager: time.Second})
+		runs = append(runs, endRun{program: ours, work: work{sink: toFiles, parallelism: 2}, records: 1_000_000, took: time.Second, worker: cpu * time.Second})
+		runs = append(runs, endRun{program: peerName, work: work{sink: toFiles, parallelism: 2}, records: 1_000_000, took: time.Second, taskManager: time.Second})
 	}
 	for _, cpu := range []time.Duration{10, 5, 4} {
-		runs = append(runs, endRun{program: ours, sink: toFiles, parallelism: 2, records: 2_000_000, took: 3 * time.Second, worker: cpu * time.Second})
-		runs = append(runs, endRun{program: peerName, sink: toFiles, parallelism: 2, records: 2_000_000, took: 2 * time.Second, taskManager: 11 * time.Second})
+		runs = append(runs, endRun{program: ours, work: work{sink: toFiles, parallelism: 2}, records: 2_000_000, took: 3 * time.Second, worker: cpu * time.Second})
+		runs = append(runs, endRun{program: peerName, work: work{sink: toFiles, parallelism: 2}, records: 2_000_000, took: 2 * time.Second, taskManager: 11 * time.Second})
 	}
 	got := slopes(runs)
 	if len(got) != 2 {

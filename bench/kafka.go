@@ -1,11 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -57,50 +56,44 @@ func (b *broker) stop() {
 	b.cluster.Stop()
 }
 
-// fill makes a topic and sends so many records into it: the sample again and again, each trip with an id of its own.
-func (b *broker) fill(ctx context.Context, topic string, records int64) error {
-	lines, err := sampleTrips()
+// fill makes a topic and sends so many records of a shape into it.
+func (b *broker) fill(ctx context.Context, topic string, records int64, s shape) error {
+	record, err := s.records()
 	if err != nil {
 		return err
 	}
 	if err := b.cluster.MakeTopic(ctx, topic, partitions, nil); err != nil {
 		return err
 	}
-	var failed atomic.Pointer[error]
+	var failed producerFault
 	for i := range records {
-		value, err := numbered(lines[i%int64(len(lines))], i)
+		value, err := record(i)
 		if err != nil {
 			return err
 		}
-		b.client.Produce(ctx, &kgo.Record{Topic: topic, Value: value}, func(_ *kgo.Record, err error) {
-			if err != nil {
-				failed.CompareAndSwap(nil, &err)
-			}
-		})
+		b.client.Produce(ctx, &kgo.Record{Topic: topic, Value: value}, failed.note)
 	}
-	if err := b.client.Flush(ctx); err != nil {
-		return err
-	}
-	if err := failed.Load(); err != nil {
-		return fmt.Errorf("fill topic %s: %w", topic, *err)
+	if err := errors.Join(b.client.Flush(ctx), failed.get()); err != nil {
+		return fmt.Errorf("fill topic %s: %w", topic, err)
 	}
 	return nil
 }
 
-// idField is what a trip's id, a number, follows in its line.
-const idField = `"trip_id":`
+// A producerFault keeps the first error of records that were sent in the background.
+type producerFault struct{ first atomic.Pointer[error] }
 
-// numbered returns a trip's line with another id.
-func numbered(line []byte, id int64) ([]byte, error) {
-	before, rest, ok := bytes.Cut(line, []byte(idField))
-	end := bytes.IndexAny(rest, ",}")
-	if !ok || end < 0 {
-		return nil, fmt.Errorf("no %s in %s", idField, line)
+// note is told of each record.
+func (f *producerFault) note(_ *kgo.Record, err error) {
+	if err != nil {
+		f.first.CompareAndSwap(nil, &err)
 	}
-	out := make([]byte, 0, len(line)+20)
-	out = append(append(out, before...), idField...)
-	out = strconv.AppendInt(out, id, 10)
-	return append(out, rest[end:]...), nil
+}
+
+func (f *producerFault) get() error {
+	if err := f.first.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 // content counts what of a topic is committed, and what its log takes.

@@ -36,10 +36,13 @@ const (
 	shards           = 8
 )
 
+// seriesStreams are those of a series from Kinesis, by its sizes.
+var seriesStreams = []string{"series-1", "series-2"}
+
 // serveKinesis serves until standard input ends, which it does with the program that started this one.
 func serveKinesis(stdin io.Reader, stdout, stderr io.Writer) int {
 	var streams []kinesisfake.Option
-	for _, name := range []string{plainStream, aggregatedStream, steadyStream, idleStream} {
+	for _, name := range append([]string{plainStream, aggregatedStream, steadyStream, idleStream}, seriesStreams...) {
 		streams = append(streams, kinesisfake.SeedStream(name, shards))
 	}
 	server, err := kinesisfake.New(streams...)

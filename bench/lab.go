@@ -82,17 +82,24 @@ func openLab(ctx context.Context, o options, stderr io.Writer) (l *lab, err erro
 		"AWS_ACCESS_KEY_ID=" + stack.AccessKey, "AWS_SECRET_ACCESS_KEY=" + stack.SecretKey, "AWS_SESSION_TOKEN=",
 		"AWS_CONFIG_FILE=" + os.DevNull, "AWS_SHARED_CREDENTIALS_FILE=" + os.DevNull, "AWS_EC2_METADATA_DISABLED=true",
 	}
-	if o.profiles != "" {
-		if o.profiles, err = filepath.Abs(o.profiles); err != nil {
+	for variable, folder := range map[string]string{flink.ProfileVariable: o.profiles, flink.HeapProfileVariable: o.heaps} {
+		if folder == "" {
+			continue
+		}
+		if folder, err = filepath.Abs(folder); err != nil {
 			return nil, err
 		}
-		if err := os.MkdirAll(o.profiles, 0o755); err != nil {
+		if err := os.MkdirAll(folder, 0o755); err != nil {
 			return nil, err
 		}
-		env = append(env, flink.ProfileVariable+"="+o.profiles)
+		env = append(env, variable+"="+folder)
 	}
+	env = append(env, o.env...)
 	l.env, l.jvm = env, append([]string{}, strings.Fields(o.jvm)...)
 	l.slots = max(cluster.DefaultSlots, slices.Max(o.parallelism))
+	if slices.Contains(o.only, "tasks") {
+		l.slots = max(l.slots, mostTasks)
+	}
 	return l, l.startCluster(ctx)
 }
 

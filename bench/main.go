@@ -59,12 +59,21 @@ type options struct {
 	jar       string
 	out       string
 	profiles  string
+	heaps     string
+	env       []string // of the cluster's processes, and so of the workers
 	jvm       string
 	// repeat, parallelism and checkpoints are of the runs from Kafka; svg takes a picture of them.
 	repeat      int
 	parallelism []int
-	checkpoints time.Duration
-	svg         string
+	// memory is how long part memory takes, with so many open partitions, and the worker's limit in MB or 0.
+	memory      time.Duration
+	openPlaces  int
+	memoryLimit int
+	// scale, places and bytes are what the studies of these vary.
+	scale         []int64
+	places, bytes []int
+	checkpoints   time.Duration
+	svg           string
 }
 
 // figuresFile is where the figures of a complete run go.
@@ -83,14 +92,28 @@ var parts = []struct {
 	{"idle", idle},
 	{"generated", generated},
 	{"streamed", streamed},
-	{"kafka", kafka}, // the last, since the lab's cluster is gone after it
+	// Those from here on go without the lab's cluster.
+	{"kafka", kafka},
+	{"scale", scale},
+	{"places", places},
+	{"sizes", recordSizes},
+	{"tasks", tasks},
+	{"ways", ways},
+	{"memory", memory},
 }
+
+// complete are the parts of a complete run; the others are asked for by name.
+var complete = []string{"latency", "recovery", "idle", "generated", "streamed", "kafka"}
 
 func parse(args []string, stderr io.Writer) (options, error) {
 	var o options
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.SetOutput(stderr)
-	only := f.String("only", "", "the parts to measure, separated by commas: latency, recovery, idle, generated, streamed, kafka (default all)")
+	var known []string
+	for _, p := range parts {
+		known = append(known, p.name)
+	}
+	only := f.String("only", "", "the parts to measure, separated by commas: "+strings.Join(known, ", ")+" (default "+strings.Join(complete, ",")+")")
 	f.Int64Var(&o.generated, "records", 2_000_000, "records of a run with generated records")
 	f.Int64Var(&o.streamed, "stream-records", 1_000_000, "records of a run with a Kinesis stream")
 	f.Int64Var(&o.kafka, "kafka-records", 2_000_000, fmt.Sprintf("records of a long run from Kafka; a short one has 1/%d, and one to Elasticsearch 1/%d, of that", sizeRatio, elasticsearchShare))
@@ -107,17 +130,22 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	f.StringVar(&o.svg, "svg", "", "the file for a picture of what a record from Kafka costs (default none)")
 	f.StringVar(&o.jvm, "jvm", cluster.FirstCompiler, "more flags of Flink's JVMs, separated by spaces; none are Java's own defaults")
 	f.StringVar(&o.profiles, "profiles", "", "a folder for CPU profiles of the workers (default none)")
+	f.StringVar(&o.heaps, "heap-profiles", "", "a folder for profiles of the workers' heaps at their largest (default none)")
+	f.DurationVar(&o.memory, "memory", 30*time.Minute, "how long part memory takes")
+	f.IntVar(&o.openPlaces, "memory-places", 2000, "the number of open partitions of part memory")
+	f.IntVar(&o.memoryLimit, "memory-limit", 0, "WorkerMemoryLimitMb of part memory; 0 leaves the default")
+	scale := f.String("scale", "100000,1000000,10000000", "the numbers of records of part scale, separated by commas")
+	places := f.String("places", "1,260,5000", "the numbers of open partitions of part places, separated by commas")
+	sizes := f.String("sizes", "100,421,2048,20480", fmt.Sprintf("the bytes of a record of part sizes, separated by commas; %d has another schema, %d are the sample's own", smallRecord, tripBytes))
+	env := f.String("env", "", "more environment of the cluster's processes, such as GOGC=50 for the workers, separated by commas")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
 	if f.NArg() > 0 {
 		return o, fmt.Errorf("no argument %q is taken", f.Arg(0))
 	}
-	for _, p := range parts {
-		o.only = append(o.only, p.name)
-	}
+	o.only = complete
 	if *only != "" {
-		known := o.only
 		o.only = strings.Split(*only, ",")
 		for _, name := range o.only {
 			if !slices.Contains(known, name) {
@@ -127,13 +155,16 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	}
 	if *quick {
 		o.generated, o.streamed, o.kafka = quickRecords, quickRecords, quickRecords
-		o.latency, o.idle = 30*time.Second, 30*time.Second
+		o.latency, o.idle, o.memory = 30*time.Second, 30*time.Second, 2*time.Minute
 	}
 	if o.generated < 1 || o.streamed < 1 {
 		return o, errors.New("-records and -stream-records: at least 1")
 	}
 	if o.kafka < sizeRatio*elasticsearchShare {
 		return o, fmt.Errorf("-kafka-records: at least %d", sizeRatio*elasticsearchShare)
+	}
+	if *env != "" {
+		o.env = strings.Split(*env, ",")
 	}
 	for text := range strings.SplitSeq(*parallelism, ",") {
 		n, err := strconv.Atoi(text)
@@ -144,6 +175,30 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	}
 	if o.repeat < 1 || o.checkpoints < time.Second {
 		return o, errors.New("-repeat: at least 1; -checkpoints: at least 1s")
+	}
+	if o.memory < time.Minute || o.openPlaces < 1 || o.memoryLimit < 0 {
+		return o, errors.New("-memory: at least 1m; -memory-places: at least 1; -memory-limit: at least 0")
+	}
+	var err error
+	if o.scale, err = numbers("-scale", *scale, 1, 1_000_000_000); err != nil {
+		return o, err
+	}
+	open, err := numbers("-places", *places, 1, 100_000)
+	if err != nil {
+		return o, err
+	}
+	bytes, err := numbers("-sizes", *sizes, smallRecord, 1<<20)
+	if err != nil {
+		return o, err
+	}
+	for _, n := range open {
+		o.places = append(o.places, int(n))
+	}
+	for _, n := range bytes {
+		if n > smallRecord && n < tripBytes {
+			return o, fmt.Errorf("-sizes: %d, or at least %d", smallRecord, tripBytes)
+		}
+		o.bytes = append(o.bytes, int(n))
 	}
 	o.sinks = strings.Split(*sinks, ",")
 	for _, name := range o.sinks {
@@ -194,8 +249,8 @@ func measure(ctx context.Context, o options, stdout, stderr io.Writer) error {
 			continue
 		}
 		tables, err := p.run(ctx, l, o)
-		r.tables = append(r.tables, tables...) // those of a part that failed have what it had measured
-		r.submission = l.submissions()
+		r.set(p.name, tables...) // those of a part that failed have what it had measured
+		r.set(submissionPart, l.submissions())
 		if ctx.Err() != nil {
 			faults = append(faults, fmt.Errorf("%s: interrupted", p.name))
 			break
@@ -207,7 +262,7 @@ func measure(ctx context.Context, o options, stdout, stderr io.Writer) error {
 		if o.out == "" {
 			continue
 		}
-		if err := os.WriteFile(o.out, []byte(r.String()), 0o644); err != nil {
+		if err := r.write(o.out); err != nil {
 			return err
 		}
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -37,11 +38,32 @@ func TestParse(t *testing.T) {
 	}
 }
 
+func speedOfLight(seconds time.Duration) *report {
+	r := &report{facts: "`go run ./bench`, today", sections: map[string][]table{}}
+	r.set("speed", table{title: "Speed", notes: []string{"Of light."}, head: []string{"in", "s"}, rows: [][]string{{"vacuum", secs(seconds)}}})
+	return r
+}
+
 func TestReportIsMarkdown(t *testing.T) {
-	r := &report{facts: [][2]string{{"date", "today"}}, tables: []table{{title: "Speed", notes: []string{"Of light."}, head: []string{"in", "m/s"}}}}
-	r.tables[0].add("vacuum", secs(1500*time.Millisecond))
-	const want = "| | |\n| --- | --- |\n| date | today |\n\n## Speed\n\nOf light.\n\n| in | m/s |\n| --- | --- |\n| vacuum | 1.5 |\n"
-	if got := r.String(); len(got) < len(want) || got[len(got)-len(want):] != want {
-		t.Errorf("got\n%s\nwant its end to be\n%s", got, want)
+	const want = "<!-- measured: speed -->\n\n## Speed\n\nOf light.\n\n| in | s |\n| --- | --- |\n| vacuum | 1.5 |\n\n" +
+		"Measured by `go run ./bench`, today.\n\n<!-- end of speed -->\n"
+	if got := speedOfLight(1500 * time.Millisecond).String(); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestReportReplacesOnlyWhatWasMeasured(t *testing.T) {
+	r := speedOfLight(time.Second)
+	r.set("empty", table{title: "Nothing", head: []string{"in"}})
+	const lead, other, tail = "# Figures\n\nWritten by hand.\n\n", "<!-- measured: weight -->\n\nOf air.\n\n<!-- end of weight -->\n", "\nBy hand too.\n"
+	old := lead + speedOfLight(2*time.Second).String() + tail + other
+	if got, want := r.into(old), lead+r.String()+tail+other; got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	if got, want := r.into(lead+other), lead+other+"\n"+r.String(); got != want {
+		t.Errorf("a document without the part: got\n%s\nwant\n%s", got, want)
+	}
+	if got, cut := r.into(lead+"<!-- measured: speed -->\nno end\n"), "no end"; !strings.Contains(got, cut) || !strings.HasSuffix(got, r.String()) {
+		t.Errorf("a section without an end is lost, or the new one is not there:\n%s", got)
 	}
 }

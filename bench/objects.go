@@ -44,18 +44,13 @@ func filesContent(dir string) (content, error) {
 		if err != nil {
 			return err
 		}
-		f, err := os.Open(path)
+		rows, err := rowsOf(path, info.Size())
 		if err != nil {
 			return err
 		}
-		defer f.Close()
-		p, err := parquet.OpenFile(f, info.Size())
-		if err != nil {
-			return fmt.Errorf("%s: %w", d.Name(), err)
-		}
 		folders[filepath.Dir(path)] = true
 		c.objects++
-		c.rows += p.NumRows()
+		c.rows += rows
 		c.bytes += info.Size()
 		if info.ModTime().After(c.last) {
 			c.last = info.ModTime()
@@ -64,6 +59,20 @@ func filesContent(dir string) (content, error) {
 	})
 	c.folders = len(folders)
 	return c, err
+}
+
+// rowsOf returns how many rows a Parquet file has by its footer.
+func rowsOf(name string, size int64) (int64, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	p, err := parquet.OpenFile(f, size)
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", filepath.Base(name), err)
+	}
+	return p.NumRows(), nil
 }
 
 // clear removes a part of the bucket, past the server.

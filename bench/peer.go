@@ -45,16 +45,19 @@ func peerNote(missing error) string {
 		"JobManager, TaskManager and job are one JVM with a heap of at most 4 GiB, started for each run, and its files go to a local folder, past any server. The time, CPU time and peak memory are of that process from its start to its end. To nowhere records are decoded."
 }
 
-func (p *peer) writes(sink string) bool { return sink != toElasticsearch }
+// does says whether the peer can do a work: it knows trips alone.
+func (p *peer) does(w work) bool {
+	return w.source == fromKafka && w.sink != toElasticsearch && w.shape.bytes != smallRecord
+}
 
 // warmUp has it built, which is not to be measured, and its files read once.
 func (p *peer) warmUp(ctx context.Context, l *lab, b *broker) error {
 	const topic, records = "warm-up", 1000
 	l.say("trying the peer")
-	if err := b.fill(ctx, topic, records); err != nil {
+	if err := b.fill(ctx, topic, records, shape{}); err != nil {
 		return err
 	}
-	_, err := p.measure(ctx, l, b, topic, endRun{sink: toNothing, records: records, parallelism: 1, every: time.Second})
+	_, err := p.measure(ctx, l, b, topic, endRun{work: work{source: fromKafka, sink: toNothing, parallelism: 1, every: time.Second}, records: records})
 	return err
 }
 

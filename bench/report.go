@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -46,34 +48,32 @@ func (t *table) write(b *strings.Builder) {
 	}
 }
 
-// A report is all tables, and what they were made with.
+// submissionPart is the section of what was submitted, which is no part of its own.
+const submissionPart = "submission"
+
+// A report is the sections of a run by part, in the order in which they were measured, and what they were made with.
 type report struct {
-	facts      [][2]string
-	submission table
-	tables     []table
+	facts    string
+	parts    []string
+	sections map[string][]table
 }
 
 func newReport(ctx context.Context, command string) *report {
-	r := &report{}
-	fact := func(name, value string) {
-		if value != "" {
-			r.facts = append(r.facts, [2]string{name, value})
-		}
+	r := &report{sections: map[string][]table{}}
+	facts := []string{"`" + strings.TrimSpace(command) + "`", time.Now().UTC().Format("2006-01-02 15:04 MST")}
+	if commit := said(ctx, "git", "describe", "--always", "--dirty"); commit != "" {
+		facts = append(facts, "commit "+commit)
 	}
-	fact("command", "`"+strings.TrimSpace(command)+"`")
-	fact("date", time.Now().UTC().Format("2006-01-02 15:04 MST"))
-	fact("commit", said(ctx, "git", "describe", "--always", "--dirty"))
-	fact("machine", machine())
-	fact("load average at the start", loadAverage())
+	facts = append(facts, machine(), "load average at the start "+loadAverage())
 	java, _, _ := strings.Cut(said(ctx, filepath.Join(os.Getenv("JAVA_HOME"), "bin", "java"), "--version"), "\n")
 	if java == "" {
 		java, _, _ = strings.Cut(said(ctx, "java", "--version"), "\n")
 	}
-	versions := []string{runtime.Version(), "Flink " + cluster.Version, java}
+	facts = append(facts, runtime.Version(), "Flink "+cluster.Version, java)
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, d := range info.Deps {
 			if name, ok := strings.CutPrefix(d.Path, "github.com/apache/beam/sdks/"); ok {
-				versions = append(versions, "Beam SDK "+name+" "+d.Version)
+				facts = append(facts, "Beam SDK "+name+" "+d.Version)
 			}
 		}
 	}
@@ -82,10 +82,10 @@ func newReport(ctx context.Context, command string) *report {
 		if path, err := tool.Path(); err == nil {
 			name, _ := filepath.Rel(cache, path)
 			name, _, _ = strings.Cut(name, string(filepath.Separator))
-			versions = append(versions, name)
+			facts = append(facts, name)
 		}
 	}
-	fact("versions", strings.Join(versions, ", "))
+	r.facts = strings.Join(facts, ", ")
 	return r
 }
 
@@ -98,18 +98,62 @@ func said(ctx context.Context, name string, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// String is the report in Markdown.
-func (r *report) String() string {
-	var b strings.Builder
-	b.WriteString("# Figures on Flink\n\nWritten by `make bench-flink` (`go run ./bench`); single runs, nothing asserted. All servers and the job share one machine.\n\n")
-	b.WriteString("| | |\n| --- | --- |\n")
-	for _, f := range r.facts {
-		fmt.Fprintf(&b, "| %s | %s |\n", f[0], f[1])
+// set keeps the tables of a part that have rows.
+func (r *report) set(part string, tables ...table) {
+	var filled []table
+	for _, t := range tables {
+		if len(t.rows) > 0 {
+			filled = append(filled, t)
+		}
 	}
-	for _, t := range append([]table{r.submission}, r.tables...) {
+	if len(filled) == 0 {
+		return
+	}
+	if r.sections[part] == nil {
+		r.parts = append(r.parts, part)
+	}
+	r.sections[part] = filled
+}
+
+// section is a part in Markdown, with what it was measured by.
+func (r *report) section(part string) string {
+	var b strings.Builder
+	for _, t := range r.sections[part] {
 		t.write(&b)
 	}
-	return b.String()
+	return "\n" + strings.TrimLeft(b.String(), "\n") + "\nMeasured by " + r.facts + ".\n"
+}
+
+// String is the whole report in Markdown.
+func (r *report) String() string { return r.into("") }
+
+// into returns a document with the report's sections in place of those of the same parts, and all else in it as it was:
+// what people have written stays, and parts that were not measured too. Sections that it does not have go to its end.
+func (r *report) into(document string) string {
+	for _, part := range r.parts {
+		begin, end := "<!-- measured: "+part+" -->\n", "<!-- end of "+part+" -->\n"
+		section := begin + r.section(part) + "\n" + end
+		before, rest, found := strings.Cut(document, begin)
+		_, after, ended := strings.Cut(rest, end)
+		switch {
+		case found && ended:
+			document = before + section + after
+		case document == "":
+			document = section
+		default:
+			document = strings.TrimRight(document, "\n") + "\n\n" + section
+		}
+	}
+	return document
+}
+
+// write puts the sections into a file, which is made where there is none.
+func (r *report) write(path string) error {
+	old, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return os.WriteFile(path, []byte(r.into(string(old))), 0o644)
 }
 
 func secs(d time.Duration) string { return fmt.Sprintf("%.1f", d.Seconds()) }

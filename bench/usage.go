@@ -191,13 +191,18 @@ func machineCPU() (time.Duration, error) {
 }
 
 // peakMemory returns the most memory, in bytes, that processes had resident at a time each (VmHWM of proc_pid_status(5)).
-func peakMemory(pids []int) (sum int64) {
+func peakMemory(pids []int) int64 { return memoryOf(pids, "VmHWM:") }
+
+// residentMemory returns the memory, in bytes, that processes have resident now.
+func residentMemory(pids []int) int64 { return memoryOf(pids, "VmRSS:") }
+
+func memoryOf(pids []int, field string) (sum int64) {
 	for _, pid := range pids {
 		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 		if err != nil {
 			continue // it has ended
 		}
-		_, rest, _ := strings.Cut(string(text), "VmHWM:")
+		_, rest, _ := strings.Cut(string(text), field)
 		if fields := strings.Fields(rest); len(fields) > 0 {
 			if kb, err := strconv.ParseInt(fields[0], 10, 64); err == nil {
 				sum += kb << 10
