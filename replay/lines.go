@@ -40,14 +40,15 @@ func openLines(ctx context.Context, src source, name string) (*lines, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", name, err)
 	}
-	plain, stop, err := decompress(file)
+	stored := &counter{r: file}
+	plain, stop, err := decompress(stored)
 	if err != nil {
 		_ = file.Close()
 		return nil, fmt.Errorf("open %s: %w", name, err)
 	}
 	return &lines{
 		name: name,
-		r:    bufio.NewReaderSize(plain, 64<<10),
+		r:    bufio.NewReaderSize(&bounded{plain: plain, stored: stored}, 64<<10),
 		close: func() {
 			stop()
 			_ = file.Close() // only read from: nothing can be lost by it

@@ -129,6 +129,7 @@ func newLink(ctx context.Context, o Options, endpoints []string) (*link, error) 
 		MaxIdleConnsPerHost:   o.Concurrency,
 		IdleConnTimeout:       30 * time.Second, // shorter than load balancers have it
 		WriteBufferSize:       64 << 10,
+		TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12},
 	}
 	if o.CAFile != "" {
 		pem, err := os.ReadFile(o.CAFile)
@@ -139,7 +140,7 @@ func newLink(ctx context.Context, o Options, endpoints []string) (*link, error) 
 		if !roots.AppendCertsFromPEM(pem) {
 			return nil, fmt.Errorf("certificate authority: %s holds no PEM certificate", o.CAFile)
 		}
-		base.TLSClientConfig = &tls.Config{RootCAs: roots}
+		base.TLSClientConfig.RootCAs = roots
 	}
 	l := &link{auth: o.Auth, closeIdle: base.CloseIdleConnections}
 	header := http.Header{"User-Agent": {"streaming-etl"}}

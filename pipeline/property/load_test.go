@@ -309,6 +309,18 @@ func TestSecrets(t *testing.T) {
 	}
 }
 
+func TestASecretWhereItsPlaceIsAskedForIsNotTold(t *testing.T) {
+	for _, name := range []string{"KafkaPasswordFrom", "KafkaTokenFrom", "OutputKafkaPasswordFrom", "ElasticsearchPasswordFrom", "ElasticsearchApiKeyFrom"} {
+		_, err := Load(Sources{Args: []string{"--" + name + "=hunter2"}})
+		if got := mistakes(t, err); len(got) != 1 || got[0].Property != name || got[0].Value != "***" {
+			t.Errorf("%s: got %+v", name, got)
+		}
+		if strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("the secret is told: %v", err)
+		}
+	}
+}
+
 func TestGettersReturnTypedValues(t *testing.T) {
 	s, err := Load(Sources{Args: []string{
 		"--OutputDiscarding", "--InputReaders=7", "--InputPollIntervalMs=1500", "--OutputPartSizeMb=6",

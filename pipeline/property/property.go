@@ -159,6 +159,10 @@ func (p *Property) show(value string) string {
 	if p.Secret {
 		return "***"
 	}
+	// Who gives a secret where its place is asked for has given a secret.
+	if p.Allowed == allowedSecretPlace && checkSecretPlace(value) != "" {
+		return "***"
+	}
 	// Credentials in a URL are refused by its check, and must not be told by the refusal.
 	if at := strings.LastIndexByte(value, '@'); at >= 0 && (p.Kind == URL || p.Kind == Bucket || strings.Contains(value, "://")) {
 		start := 0

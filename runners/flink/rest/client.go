@@ -3,6 +3,7 @@ package rest
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -48,6 +49,7 @@ func New(address, setting string) (*Client, error) {
 	}
 	base.Path = strings.TrimSuffix(base.Path, "/")
 	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
 	transport.DialContext = (&net.Dialer{Timeout: dialTimeout}).DialContext
 	return &Client{base: base, setting: setting, http: &http.Client{Transport: transport}}, nil
 }
