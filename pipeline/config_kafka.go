@@ -88,6 +88,7 @@ func (c *Config) writeKafka(p *property.Set) {
 		CreateTopic:           p.Bool("OutputKafkaCreateTopic"),
 	}
 	c.KafkaSink.MarkerTopic = or(p.Get("OutputKafkaMarkerTopic"), topicOf(c.KafkaSink.TransactionalIDPrefix)+"-markers")
+	c.Lanes.Reserved = append(ownNames(c.DeadLetterTopic), c.KafkaSink.MarkerTopic)
 	c.setLanes(lanes)
 	if !strings.ContainsAny(c.Lanes.Topic, "{}") {
 		c.KafkaSink.Topic = c.Lanes.Topic

@@ -4,11 +4,14 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/streaming-etl/streaming-etl/io/batch"
 	"github.com/streaming-etl/streaming-etl/io/elasticsearchio"
 	"github.com/streaming-etl/streaming-etl/io/kinesisio"
+	"github.com/streaming-etl/streaming-etl/pipeline/deadletters"
 	"github.com/streaming-etl/streaming-etl/transforms/deadletter"
 	"github.com/streaming-etl/streaming-etl/transforms/encode"
 	"github.com/streaming-etl/streaming-etl/transforms/event"
@@ -63,6 +66,15 @@ func (r *bundleRecords) reset() {
 	r.list = r.list[:0]
 }
 
+// ownNames are the topics or indices that the job and the command deadletters
+// write beside those of events.
+func ownNames(letters string) []string {
+	if letters == "" {
+		return nil
+	}
+	return []string{letters, deadletters.ResentName(letters)}
+}
+
 // letterRef names dead letters, which are no records.
 const letterRef = -1
 
@@ -96,6 +108,10 @@ type documents struct {
 	templates []*template.Template
 	// index and the rest are nil where there is no template.
 	index, id, version, routing *template.Template
+	// templated says that events name the index.
+	templated bool
+	// own are the names of the job's own indices.
+	own []string
 	// position says that the version is the event's offset.
 	position bool
 	// remove is the field whose value deletes, or nil.
@@ -107,7 +123,7 @@ type documents struct {
 
 // newDocuments compiles the sink's templates.
 func newDocuments(c ElasticsearchSink, schema *event.Schema, source route.Source) (*documents, error) {
-	d := &documents{sink: c}
+	d := &documents{sink: c, templated: strings.Contains(c.Index, "{"), own: ownNames(c.DeadLetterIndex)}
 	compile := func(name, text string) (*template.Template, error) {
 		if text == "" {
 			return nil, nil
@@ -173,6 +189,9 @@ func (d *documents) Add(b *batch.Batch, i int, row event.Row, vars []string) (er
 	if d.indexText, err = d.index.Append(d.indexText[:0], row, vars); err != nil {
 		return err
 	}
+	if err := d.reserved(d.indexText); err != nil {
+		return err
+	}
 	if d.idText, err = d.id.Append(d.idText[:0], row, vars); err != nil {
 		return err
 	}
@@ -201,6 +220,22 @@ func (d *documents) Add(b *batch.Batch, i int, row event.Row, vars []string) (er
 	}
 	doc.Ref = d.records.add(b, i)
 	d.failed(d.bulk.Add(d.ctx, doc))
+	return nil
+}
+
+// reserved refuses indices that an event may not name: the job's own, in which
+// who writes events would write the record of what was sent again, and those of
+// the cluster, which begin with a dot, unless the template's own text does.
+func (d *documents) reserved(index []byte) error {
+	if !d.templated {
+		return nil // the user's choice, not an event's
+	}
+	if len(index) > 0 && index[0] == '.' && d.sink.Index[0] != '.' {
+		return &route.Refusal{Reason: elasticsearchio.ReasonInvalidIndex, Detail: fmt.Sprintf("%q: indices that begin with a dot are the cluster's own", index)}
+	}
+	if slices.Contains(d.own, string(index)) {
+		return &route.Refusal{Reason: elasticsearchio.ReasonInvalidIndex, Detail: fmt.Sprintf("%q: the index is the job's own", index)}
+	}
 	return nil
 }
 

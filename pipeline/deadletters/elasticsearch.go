@@ -12,6 +12,10 @@ import (
 // that of the letters.
 const ledgerSuffix = "-resent"
 
+// ResentName is the name of the index or topic in which is written what was sent
+// again of the letters in another one.
+func ResentName(letters string) string { return letters + ledgerSuffix }
+
 type elasticsearchPlace struct {
 	ElasticsearchPlace
 	client *elasticsearchio.Client

@@ -1,7 +1,10 @@
 package route
 
 import (
+	"bytes"
+	"cmp"
 	"fmt"
+	"strings"
 
 	"github.com/streaming-etl/streaming-etl/io/batch"
 	"github.com/streaming-etl/streaming-etl/transforms/event"
@@ -23,6 +26,10 @@ type LanesConfig struct {
 	BlockBytes int
 	// OpenBytes bounds the messages in unfinished blocks of all lanes.
 	OpenBytes int
+	// Reserved are topics of the job's own, which no event may name: who writes
+	// events would write the job's records of what was committed. Where Topic is
+	// a template, neither may topics of the brokers', which begin with __.
+	Reserved []string
 }
 
 // messageOverhead is what a record batch of one message needs besides the
@@ -39,13 +46,15 @@ type Lanes struct {
 	name       string
 	config     LanesConfig
 	topic, key *template.Template
-	lanes      []message.Builder
-	letters    message.Builder
-	emit       EmitLane
-	topicText  []byte
-	keyText    []byte
-	meta       batch.Meta
-	open       int
+	// templated says that events name the topic.
+	templated bool
+	lanes     []message.Builder
+	letters   message.Builder
+	emit      EmitLane
+	topicText []byte
+	keyText   []byte
+	meta      batch.Meta
+	open      int
 	// block is the last block that was emitted: what a block is compressed into
 	// is larger than what it then takes.
 	block []byte
@@ -53,7 +62,7 @@ type Lanes struct {
 
 // NewLanes compiles the configuration.
 func NewLanes(name string, c LanesConfig, schema *event.Schema, source Source) (*Lanes, error) {
-	l := &Lanes{name: name, config: c, lanes: make([]message.Builder, c.Lanes)}
+	l := &Lanes{name: name, config: c, templated: strings.Contains(c.Topic, "{"), lanes: make([]message.Builder, c.Lanes)}
 	if c.BlockBytes <= 0 {
 		l.config.BlockBytes = DefaultBlockBytes
 	}
@@ -113,7 +122,7 @@ func (l *Lanes) Add(b *batch.Batch, i int, row event.Row, vars []string) error {
 	if l.topicText, err = l.topic.Append(l.topicText[:0], row, vars); err != nil {
 		return err
 	}
-	if reason := topicFault(l.topicText); reason != "" {
+	if reason := cmp.Or(topicFault(l.topicText), l.reserved(l.topicText)); reason != "" {
 		return &Refusal{"invalid_topic", fmt.Sprintf("%q: %s", l.topicText, reason)}
 	}
 	if l.key != nil {
@@ -220,6 +229,22 @@ func (l *Lanes) Flush() {
 		l.finish(lane)
 	}
 	l.finishLetters()
+}
+
+// reserved says why events may not go to a topic, or "".
+func (l *Lanes) reserved(topic []byte) string {
+	if !l.templated {
+		return "" // the user's choice, not an event's
+	}
+	if bytes.HasPrefix(topic, []byte("__")) {
+		return "topics that begin with __ are the brokers' own"
+	}
+	for _, own := range l.config.Reserved {
+		if string(topic) == own {
+			return "the topic is the job's own"
+		}
+	}
+	return ""
 }
 
 // maxTopic is the longest name that a Kafka topic can have.

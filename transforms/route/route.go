@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/streaming-etl/streaming-etl/io/batch"
 	"github.com/streaming-etl/streaming-etl/transforms/block"
@@ -89,11 +90,13 @@ func (c *Counts) output(o, n int) {
 // Router decodes and routes batches. It keeps unfinished blocks between calls
 // of Add; Flush passes them on. It is for one goroutine at a time.
 type Router struct {
-	decoder    *decode.Decoder
-	path       *template.Template // nil where there are no files
-	outputs    []Output
-	letters    func(l *deadletter.Letter, b *batch.Batch)
-	onLetter   func(l *deadletter.Letter)
+	decoder  *decode.Decoder
+	path     *template.Template // nil where there are no files
+	outputs  []Output
+	letters  func(l *deadletter.Letter, b *batch.Batch)
+	onLetter func(l *deadletter.Letter)
+	// named says that events name the first folder of their path.
+	named      bool
 	tombstones bool
 	schema     *event.Schema
 	row        event.Row
@@ -151,6 +154,7 @@ func New(c Config, outputs ...Output) (*Router, error) {
 	r := &Router{
 		decoder:    decode.New(schema),
 		path:       path,
+		named:      strings.Contains(firstFolder(c.Path), "{"),
 		outputs:    outputs,
 		tombstones: c.Tombstones,
 		schema:     schema,
@@ -180,6 +184,28 @@ func (r *Router) Reset() {
 	clear(r.partitions)
 	clear(r.dead)
 	r.touched, r.open, r.held = nil, 0, 0
+}
+
+// The folders of dead letters and of the record of which were sent again. An
+// event may not name them as the first of its path.
+const (
+	lettersFolder = "dead-letters"
+	resentFolder  = "dead-letters-resent"
+)
+
+// reserved says that a path begins with one of them.
+func reserved(path []byte) bool {
+	if path[0] != lettersFolder[0] {
+		return false // nearly all
+	}
+	first, _, _ := bytes.Cut(path, []byte("/"))
+	return string(first) == lettersFolder || string(first) == resentFolder
+}
+
+// firstFolder is a path template's text up to its first slash.
+func firstFolder(path string) string {
+	first, _, _ := strings.Cut(path, "/")
+	return first
 }
 
 // maxPartitions bounds the empty builders that are kept for partitions that
@@ -267,6 +293,9 @@ func (r *Router) start(b *batch.Batch, emit Emit) {
 func (r *Router) addRow(emit Emit) (err error) {
 	if r.scratch, err = r.path.Append(r.scratch[:0], r.row, r.vars.values); err != nil {
 		return err
+	}
+	if r.named && reserved(r.scratch) {
+		return &Refusal{"reserved_path", fmt.Sprintf("%q: the folder is for dead letters", r.scratch)}
 	}
 	p := r.partitions[string(r.scratch)]
 	if p == nil {
@@ -360,7 +389,7 @@ func (r *Router) AddLetter(l *deadletter.Letter, b *batch.Batch, emit Emit) {
 	}
 	d := r.dead[l.Reason]
 	if d == nil {
-		path := "dead-letters/" + JobStart + "=" + r.vars.values[0] + "/reason=" + l.Reason
+		path := lettersFolder + "/" + JobStart + "=" + r.vars.values[0] + "/reason=" + l.Reason
 		d = &letters{key: Key{Stream: DeadLetters, Path: path}.String()}
 		r.dead[l.Reason] = d
 	}

@@ -1,0 +1,47 @@
+package pipeline
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/streaming-etl/streaming-etl/io/elasticsearchio"
+	"github.com/streaming-etl/streaming-etl/transforms/event"
+	"github.com/streaming-etl/streaming-etl/transforms/route"
+)
+
+func TestEventsDoNotNameIndicesOfTheJobOrTheCluster(t *testing.T) {
+	for _, test := range []struct {
+		template, index string
+		refused         bool
+	}{
+		{"{type}", "dead-letters", true},
+		{"{type}", "dead-letters-resent", true},
+		{"{type}", ".security-7", true},
+		{"{type}", "trips", false},
+		{"trips-{type}", "trips-.x", false},
+		{".hidden-{type}", ".hidden-x", false}, // the user's choice
+		{"dead-letters", "dead-letters", false},
+	} {
+		d, err := newDocuments(ElasticsearchSink{Index: test.template, DeadLetterIndex: "dead-letters"}, event.TaxiTrip(), route.Kinesis)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = d.reserved([]byte(test.index))
+		var refusal *route.Refusal
+		if errors.As(err, &refusal) != test.refused || test.refused && refusal.Reason != elasticsearchio.ReasonInvalidIndex {
+			t.Errorf("%s as %s: %v", test.template, test.index, err)
+		}
+	}
+}
+
+func TestTheJobsOwnTopicsAreReserved(t *testing.T) {
+	c := configure(t, "--InputKinesisStream=trips", "--Region=us-east-1", "--OutputKafkaBootstrapServers=b:9092", "--OutputKafkaTopic={type}",
+		"--OutputKafkaTransactionalIdPrefix=etl", "--OutputKafkaDeadLetterTopic=letters")
+	want := map[string]bool{"letters": true, "letters-resent": true, "etl-markers": true}
+	for _, name := range c.Lanes.Reserved {
+		delete(want, name)
+	}
+	if len(want) > 0 {
+		t.Errorf("%v are not reserved: %q", want, c.Lanes.Reserved)
+	}
+}
