@@ -16,8 +16,14 @@ import (
 	"github.com/streaming-etl/streaming-etl/runners/flink"
 )
 
+// asProgram has the test binary be the program, for tests that start it.
+const asProgram = "ETL_TEST_AS_PROGRAM"
+
 // TestMain lets the test binary be the worker and the graph builder that it is as a program.
 func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		main()
+	}
 	if handled, code := flink.WorkerMain(os.Args[1:]); handled {
 		os.Exit(code)
 	}
