@@ -156,7 +156,7 @@ func (s *storm) blow(ctx context.Context) error {
 		return err
 	}
 	start := len(open)
-	steps := []func(context.Context) error{s.to(2 * start)}
+	steps := []step{s.to(2 * start)}
 	for range 10 {
 		steps = append(steps, s.one)
 	}
@@ -164,41 +164,51 @@ func (s *storm) blow(ctx context.Context) error {
 	for range 10 {
 		steps = append(steps, s.one)
 	}
-	for _, step := range append(steps, s.to(start)) {
-		if err := step(ctx); err != nil {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(stormPause):
+	for _, do := range append(steps, s.to(start)) {
+		for done := false; !done; {
+			if done, err = do(ctx); err != nil {
+				return err
+			}
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(stormPause):
+			}
 		}
 	}
 	return nil
 }
 
-// to splits or merges until there are n shards.
-func (s *storm) to(n int) func(context.Context) error {
-	return func(ctx context.Context) error {
-		_, err := s.client.UpdateShardCount(ctx, &kinesis.UpdateShardCountInput{
-			StreamName: aws.String(streamName), TargetShardCount: aws.Int32(int32(n)), ScalingType: types.ScalingTypeUniformScaling,
+// A step changes the shards once, and tells whether that was all of it.
+type step func(context.Context) (done bool, err error)
+
+// to splits or merges until there are n shards. One call at most doubles or halves them.
+func (s *storm) to(n int) step {
+	return func(ctx context.Context) (bool, error) {
+		open, err := s.open(ctx)
+		if err != nil {
+			return false, err
+		}
+		target := min(max(n, (len(open)+1)/2), 2*len(open))
+		_, err = s.client.UpdateShardCount(ctx, &kinesis.UpdateShardCountInput{
+			StreamName: aws.String(streamName), TargetShardCount: aws.Int32(int32(target)), ScalingType: types.ScalingTypeUniformScaling,
 		})
-		return err
+		return target == n, err
 	}
 }
 
 // one splits a shard or merges two, at random.
-func (s *storm) one(ctx context.Context) error {
+func (s *storm) one(ctx context.Context) (done bool, err error) {
 	open, err := s.open(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	i := s.random.IntN(len(open))
 	if s.random.IntN(2) == 0 && i+1 < len(open) {
 		_, err = s.client.MergeShards(ctx, &kinesis.MergeShardsInput{
 			StreamName: aws.String(streamName), ShardToMerge: open[i].ShardId, AdjacentShardToMerge: open[i+1].ShardId,
 		})
-		return err
+		return true, err
 	}
 	from, to := startOf(&open[i]), new(big.Int)
 	to.SetString(*open[i].HashKeyRange.EndingHashKey, 10)
@@ -207,7 +217,7 @@ func (s *storm) one(ctx context.Context) error {
 	_, err = s.client.SplitShard(ctx, &kinesis.SplitShardInput{
 		StreamName: aws.String(streamName), ShardToSplit: open[i].ShardId, NewStartingHashKey: aws.String(part.Add(part, from).String()),
 	})
-	return err
+	return true, err
 }
 
 // open returns the open shards in the order of their hash keys.
