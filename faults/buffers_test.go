@@ -78,7 +78,7 @@ func oneBroker(t *testing.T, l *lab) *stack.KafkaCluster {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), setupTimeout)
 	defer cancel()
-	k, err := stack.RunKafka(ctx, filepath.Join(l.dir, "one-broker"), stack.KafkaOptions{})
+	k, err := stack.RunKafka(ctx, filepath.Join(t.TempDir(), "one-broker"), stack.KafkaOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -343,4 +343,12 @@ func (r *run) tellWhy(t *testing.T) {
 	for _, f := range failures {
 		t.Logf("%s %s", f.Time.Format(time.TimeOnly), f)
 	}
+	for _, file := range r.lab.cluster.Logs() {
+		if text, err := os.ReadFile(file); err == nil {
+			t.Logf("%s ends with\n%s", filepath.Base(file), text[max(0, len(text)-logEnd):])
+		}
+	}
 }
+
+// logEnd is how much of each log is shown of a run that failed.
+const logEnd = 16 << 10
