@@ -61,6 +61,13 @@ func (b *build) makeDashboard() {
 		graph("Down, milliseconds", b.ofApp("downtime", maximum, "down")),
 		graph("Errors in the log", w.errors),
 	})
+	// What the job counts itself does not reach CloudWatch, its lines do. One
+	// that repeats itself is written ten times a minute at most.
+	row(graphs{
+		graph("Lines of the job: failed bundles", b.counted("FailedBundles", linesOfFailures, "failed bundles")),
+		graph("Lines of the job: calls made again", b.counted("CallsMadeAgain", linesOfRetries, "calls made again")),
+		graph("Lines of the job: dead letters", b.counted("DeadLetters", linesOfLetters, "dead letters")),
+	})
 	row(graphs{
 		graph("CPU, percent (the JVM; the container with the worker)", b.ofApp("cpuUtilization", maximum, "JVM"), b.ofApp("containerCPUUtilization", maximum, "container")),
 		graph("Memory, percent (heap; the container with the worker)", b.ofApp("heapMemoryUtilization", maximum, "heap"), b.ofApp("containerMemoryUtilization", maximum, "container")),

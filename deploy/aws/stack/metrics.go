@@ -72,6 +72,14 @@ func (b *build) counted(name, pattern, label string) awscloudwatch.Metric {
 	return metric(*namespace, name, sum, label)
 }
 
+// What lines of the job have in them, as patterns of CloudWatch Logs: words in
+// quotes, and with ? any of several.
+const (
+	linesOfFailures = `"a bundle failed"`
+	linesOfRetries  = `?"is made again" ?"is asked again" ?"are written again"`
+	linesOfLetters  = `"a record is a dead letter"`
+)
+
 // inputStreams returns the names of the streams that the job reads.
 func (b *build) inputStreams() []*string {
 	var names []*string
