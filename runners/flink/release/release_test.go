@@ -47,12 +47,12 @@ func copyModule(t *testing.T, to string) {
 }
 
 // built makes the release of a copy of the module in a folder of this name.
-func built(t *testing.T, folder string) map[string][]byte {
+func built(t *testing.T, folder string, jar bool) map[string][]byte {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), folder)
 	copyModule(t, dir)
 	out := filepath.Join(dir, "dist")
-	if err := release(t.Context(), options{out: out, version: "v1.2.3", dir: dir, pkg: ".", targets: []string{"linux/amd64"}}, io.Discard); err != nil {
+	if err := release(t.Context(), options{out: out, version: "v1.2.3", dir: dir, pkg: ".", targets: []string{"linux/amd64"}, jar: jar}, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	files, err := os.ReadDir(out)
@@ -72,7 +72,7 @@ func TestTwoBuildsInDifferentFoldersAreEqual(t *testing.T) {
 	if testing.Short() {
 		t.Skip("links the program twice")
 	}
-	first, second := built(t, "a"), built(t, "another-folder/deeper")
+	first, second := built(t, "a", false), built(t, "another-folder/deeper", false)
 	const name = "streaming-etl-v1.2.3-linux-amd64"
 	want := []string{"SHA256SUMS", name, name + ".cdx.json"}
 	if got := slices.Sorted(maps.Keys(first)); !slices.Equal(got, want) {
@@ -112,6 +112,31 @@ func TestTwoBuildsInDifferentFoldersAreEqual(t *testing.T) {
 	sum := doc.Metadata.Component.Hashes[0].Content
 	if line := sum + "  " + name + "\n"; !strings.Contains(string(first["SHA256SUMS"]), line) {
 		t.Errorf("checksums lack %q:\n%s", line, first["SHA256SUMS"])
+	}
+}
+
+func TestTwoJarsFromDifferentFoldersAreEqual(t *testing.T) {
+	if os.Getenv("ETL_FLINK_TESTS") == "" {
+		t.Skip("needs Java and, once, Maven, and links the program four times: set ETL_FLINK_TESTS=1")
+	}
+	first, second := built(t, "a", true), built(t, "another-folder/deeper", true)
+	const name = "streaming-etl-v1.2.3.jar"
+	if !slices.Equal(slices.Sorted(maps.Keys(first)), slices.Sorted(maps.Keys(second))) || first[name+".cdx.json"] == nil {
+		t.Fatalf("files %q and %q", slices.Sorted(maps.Keys(first)), slices.Sorted(maps.Keys(second)))
+	}
+	for file := range first {
+		if !bytes.Equal(first[file], second[file]) {
+			t.Errorf("%s differs: %d and %d bytes", file, len(first[file]), len(second[file]))
+		}
+	}
+	content, err := zip.NewReader(bytes.NewReader(first[name]), int64(len(first[name])))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, worker := range []string{"worker/linux-amd64", "worker/linux-arm64"} {
+		if !slices.ContainsFunc(content.File, func(f *zip.File) bool { return f.Name == worker }) {
+			t.Errorf("the jar lacks %s", worker)
+		}
 	}
 }
 
