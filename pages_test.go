@@ -128,7 +128,7 @@ func TestEveryCommandOfThePagesRunsOrSaysWhyNot(t *testing.T) {
 				continue
 			}
 			if w == nil {
-				w = newPageWorld(t)
+				w = newPageWorld(t, "")
 			}
 			t.Run(b.name(), func(t *testing.T) { w.run(t, b) })
 			ran++

@@ -34,7 +34,8 @@ type pageWorld struct {
 	env     []string
 	stream  *kinesis.Client
 	bucket  *s3.Client
-	replace *strings.Replacer // of what stands for an address or an id
+	program string            // what runs in the place of "go run ."
+	words   map[string]string // what stands in the pages for an address or an id
 }
 
 // worldTrip is a trip as a stream has it.
@@ -49,7 +50,9 @@ func worldTrip(id int) string {
 const worldLetter = `{"reason":"out_of_range","field":"vendor_id","detail":"an int","output":"","source":"trips","shard":"shardId-000000000000",` +
 	`"sequence_number":"49000000000000000000000000000000000000000000000000000001","sub_sequence_number":0,"arrival_time":"2026-01-02T03:04:05.678Z","payload":"{\"vendor_id\":99999999999}"}`
 
-func newPageWorld(t *testing.T) *pageWorld {
+// newPageWorld starts a world. Where program is not empty it runs in the place
+// of this test's own binary.
+func newPageWorld(t *testing.T, program string) *pageWorld {
 	t.Helper()
 	k, err := kinesisfake.New(kinesisfake.SeedStream("trips", 2))
 	if err != nil {
@@ -77,7 +80,7 @@ func newPageWorld(t *testing.T) *pageWorld {
 	} {
 		t.Setenv(name, value)
 	}
-	w := &pageWorld{dir: t.TempDir()}
+	w := &pageWorld{dir: t.TempDir(), program: program}
 	if w.stream, err = kinesisio.NewClient(t.Context(), kinesisio.Options{Stream: "trips", Region: "us-east-1", Endpoint: k.URL()}); err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +108,7 @@ func newPageWorld(t *testing.T) *pageWorld {
 	if err := json.Unmarshal([]byte(stdout), &letters); err != nil || code != exitOK || len(letters.Letters) != 1 {
 		t.Fatalf("exit code %d, %v: %s%s", code, err, stdout, stderr)
 	}
-	w.replace = strings.NewReplacer("host:8081", strings.TrimPrefix(flinkURL, "http://"), "abcd2345", letters.Letters[0].ID)
+	w.words = map[string]string{"host:8081": strings.TrimPrefix(flinkURL, "http://"), "abcd2345": letters.Letters[0].ID}
 	return w
 }
 
@@ -133,9 +136,11 @@ func (w *pageWorld) layOut(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	program, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
+	program := w.program
+	if program == "" {
+		if program, err = os.Executable(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	realGo, err := exec.LookPath("go")
 	if err != nil {
@@ -150,7 +155,23 @@ func (w *pageWorld) layOut(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	w.env = append(os.Environ(), "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"), "HOME="+home, "FPATH_OF_ZSH="+filepath.Join(home, "functions"))
+	w.env = append(append(os.Environ(), goHomes(t, realGo)...), "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"), "HOME="+home, "FPATH_OF_ZSH="+filepath.Join(home, "functions"))
+}
+
+// goHomes are the folders that Go finds by HOME, which is another one.
+func goHomes(t *testing.T, realGo string) []string {
+	t.Helper()
+	names := []string{"GOCACHE", "GOMODCACHE", "GOPATH", "GOENV"}
+	text, err := exec.CommandContext(t.Context(), realGo, append([]string{"env"}, names...)...).Output()
+	if err != nil {
+		t.Fatalf("go env: %v", err)
+	}
+	values := strings.Split(string(text), "\n")
+	var out []string
+	for i, name := range names {
+		out = append(out, name+"="+values[i])
+	}
+	return out
 }
 
 func (w *pageWorld) object(t *testing.T, bucket, key, content string) {
@@ -163,7 +184,10 @@ func (w *pageWorld) object(t *testing.T, bucket, key, content string) {
 // shell is the block as a command of its own process group. zsh's fpath is
 // given to it, since bash knows none.
 func (w *pageWorld) shell(ctx context.Context, b shellBlock) *exec.Cmd {
-	script := "set -eo pipefail\nfpath=(. \"$FPATH_OF_ZSH\")\n" + w.replace.Replace(b.text)
+	script := "set -eo pipefail\nfpath=(. \"$FPATH_OF_ZSH\")\n" + b.text
+	for word, value := range w.words {
+		script = strings.ReplaceAll(script, word, value)
+	}
 	cmd := exec.CommandContext(ctx, "bash", "-c", script)
 	cmd.Dir, cmd.Env = w.dir, w.env
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -184,10 +208,10 @@ func inTime(t *testing.T) context.Context {
 }
 
 // run runs a block's commands, to their end or until they have read something.
-func (w *pageWorld) run(t *testing.T, b shellBlock) {
+func (w *pageWorld) run(t *testing.T, b shellBlock) (output string) {
 	if b.mark == markEnds {
 		w.runUntilRead(t, b)
-		return
+		return ""
 	}
 	cmd := w.shell(inTime(t), b)
 	var out bytes.Buffer
@@ -200,6 +224,7 @@ func (w *pageWorld) run(t *testing.T, b shellBlock) {
 			t.Errorf("the page has another output. It writes\n%s\nwhich is of the shape\n%s\nand the page's is of\n%s", out.String(), got, want)
 		}
 	}
+	return out.String()
 }
 
 var (
@@ -226,60 +251,98 @@ func shape(text string) string {
 	return strings.Join(out, "\n")
 }
 
-var hasRead = regexp.MustCompile(`  read [1-9]`)
+// startedBlock is a block whose commands are running, and get trips to read.
+type startedBlock struct {
+	cmd   *exec.Cmd
+	block shellBlock
+	lines chan string // closed at the end of the output
+	end   func() error
+	said  strings.Builder
+}
 
-// runUntilRead puts trips into the stream until the command tells that it has
-// read some, sends it a signal, and looks whether it ends well with what it has
-// read delivered.
-func (w *pageWorld) runUntilRead(t *testing.T, b shellBlock) {
-	before := w.keys(t)
-	cmd := w.shell(inTime(t), b)
+func (w *pageWorld) start(t *testing.T, b shellBlock) *startedBlock {
+	t.Helper()
+	s := &startedBlock{cmd: w.shell(inTime(t), b), block: b, lines: make(chan string)}
 	reader, writer := io.Pipe()
-	cmd.Stdout, cmd.Stderr = writer, writer
-	if err := cmd.Start(); err != nil {
+	s.cmd.Stdout, s.cmd.Stderr = writer, writer
+	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	feeding, stop := context.WithCancel(t.Context())
 	var feed sync.WaitGroup
-	feed.Go(func() {
-		// The job reads what comes after its start, which nobody tells.
-		tick := time.NewTicker(50 * time.Millisecond)
-		defer tick.Stop()
-		for id := 1000; ; id++ {
-			select {
-			case <-feeding.Done():
-				return
-			case <-tick.C:
-			}
-			_, err := w.stream.PutRecord(feeding, &kinesis.PutRecordInput{StreamName: aws.String("trips"), PartitionKey: aws.String(fmt.Sprint(id)), Data: []byte(worldTrip(id))})
-			if err != nil && feeding.Err() == nil {
-				t.Errorf("put a trip: %v", err)
-				return
-			}
-		}
-	})
-	var out strings.Builder
-	var told sync.WaitGroup
-	told.Go(func() {
-		signalled := false
+	feed.Go(func() { w.feed(feeding, t) })
+	go func() {
+		defer close(s.lines)
 		for lines := bufio.NewScanner(reader); lines.Scan(); {
-			out.WriteString(lines.Text() + "\n")
-			if !signalled && hasRead.MatchString(lines.Text()) {
-				signalled = true
-				if err := syscall.Kill(-cmd.Process.Pid, syscall.SIGINT); err != nil {
-					t.Error(err)
-				}
-			}
+			s.lines <- lines.Text()
 		}
-	})
-	err := cmd.Wait()
-	stop()
-	feed.Wait()
-	writer.Close()
-	told.Wait()
-	if err != nil {
-		t.Fatalf("%v:\n%s%s", err, b.text, out.String())
+	}()
+	ended := make(chan error, 1)
+	go func() {
+		err := s.cmd.Wait()
+		stop()
+		feed.Wait()
+		writer.Close()
+		ended <- err
+	}()
+	s.end = func() error { return <-ended }
+	return s
+}
+
+// feed puts trips into the stream: a job reads what comes after its start,
+// which nobody tells.
+func (w *pageWorld) feed(ctx context.Context, t *testing.T) {
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for id := 1000; ; id++ {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		_, err := w.stream.PutRecord(ctx, &kinesis.PutRecordInput{StreamName: aws.String("trips"), PartitionKey: aws.String(fmt.Sprint(id)), Data: []byte(worldTrip(id))})
+		if err != nil && ctx.Err() == nil {
+			t.Errorf("put a trip: %v", err)
+			return
+		}
 	}
+}
+
+// says waits for a line, or fails the test at the output's end.
+func (s *startedBlock) says(t *testing.T, what *regexp.Regexp) {
+	t.Helper()
+	for line := range s.lines {
+		s.said.WriteString(line + "\n")
+		if what.MatchString(line) {
+			return
+		}
+	}
+	t.Fatalf("it ended without %v: %v\n%s%s", what, s.end(), s.block.text, s.said.String())
+}
+
+// ends reads to the end of the output, and fails the test if that is no good one.
+func (s *startedBlock) ends(t *testing.T) {
+	t.Helper()
+	for line := range s.lines {
+		s.said.WriteString(line + "\n")
+	}
+	if err := s.end(); err != nil {
+		t.Fatalf("%v:\n%s%s", err, s.block.text, s.said.String())
+	}
+}
+
+var hasRead = regexp.MustCompile(`  read [1-9]`)
+
+// runUntilRead runs a block until it tells that it has read something, sends it
+// a signal, and looks whether it ends well with what it has read delivered.
+func (w *pageWorld) runUntilRead(t *testing.T, b shellBlock) {
+	before := w.keys(t)
+	s := w.start(t, b)
+	s.says(t, hasRead)
+	if err := syscall.Kill(-s.cmd.Process.Pid, syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	s.ends(t)
 	delivered := 0
 	for key := range w.keys(t) {
 		if before[key] {
@@ -292,7 +355,7 @@ func (w *pageWorld) runUntilRead(t *testing.T, b shellBlock) {
 		}
 	}
 	if delivered == 0 {
-		t.Errorf("no file was delivered:\n%s", out.String())
+		t.Errorf("no file was delivered:\n%s", s.said.String())
 	}
 }
 

@@ -121,7 +121,7 @@ func (o *output) each(ctx context.Context, file string, do func(row int64, recor
 	}
 	// A Parquet file is read from its end.
 	if f, ok := content.(*os.File); ok {
-		return o.reader.parquet(f, do)
+		return o.parquet(f, do)
 	}
 	spool, err := os.CreateTemp(o.temp, "object-*.parquet")
 	if err != nil {
@@ -132,7 +132,15 @@ func (o *output) each(ctx context.Context, file string, do func(row int64, recor
 	if _, err := io.Copy(spool, in); err != nil {
 		return err
 	}
-	return o.reader.parquet(spool, do)
+	return o.parquet(spool, do)
+}
+
+func (o *output) parquet(f *os.File, do func(row int64, record []byte) error) error {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	return o.reader.parquet(f, info.Size(), do)
 }
 
 func (o *output) side(only, doubled int64) Side {

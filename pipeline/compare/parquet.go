@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,13 +27,15 @@ type column struct {
 // rowsAtOnce is how many rows are decoded at a time.
 const rowsAtOnce = 256
 
-// parquet reads the rows of a Parquet file.
-func (r *reader) parquet(f *os.File, do func(row int64, record []byte) error) error {
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	p, err := parquet.OpenFile(f, info.Size())
+// parquet reads the rows of a Parquet file of so many bytes.
+func (r *reader) parquet(f io.ReaderAt, size int64, do func(row int64, record []byte) error) (err error) {
+	defer func() {
+		// The library panics on some files that are damaged.
+		if cause := recover(); cause != nil {
+			err = fmt.Errorf("damaged Parquet file: %v", cause)
+		}
+	}()
+	p, err := parquet.OpenFile(f, size)
 	if err != nil {
 		return fmt.Errorf("open Parquet file: %w", err)
 	}

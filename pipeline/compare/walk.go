@@ -77,13 +77,13 @@ func (w *walk) step(cursors *[2]cursor) error {
 	var g group
 	for {
 		// Of one digest, entries are sorted by partition.
-		part, any := uint32(0), false
+		part, found := uint32(0), false
 		for i := range cursors {
-			if c := &cursors[i]; c.ok && c.next.compareDigest(&digest) == 0 && (!any || c.next.partition() < part) {
-				part, any = c.next.partition(), true
+			if c := &cursors[i]; c.ok && c.next.compareDigest(&digest) == 0 && (!found || c.next.partition() < part) {
+				part, found = c.next.partition(), true
 			}
 		}
-		if !any {
+		if !found {
 			break
 		}
 		var here [2]int64
