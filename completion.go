@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/streaming-etl/streaming-etl/pipeline/property"
 	"github.com/streaming-etl/streaming-etl/replay"
@@ -57,7 +59,13 @@ func flagsOf(command string) []property.Flag {
 		return listed(f)
 	case "status":
 		f, _ := statusFlags()
-		return listed(f)
+		own := listed(f)
+		for _, p := range property.Flags() {
+			if first, _ := utf8.DecodeRuneInString(p.Name); unicode.IsUpper(first) {
+				own = append(own, p) // the job's, for samples of dead letters
+			}
+		}
+		return own
 	case "savepoint", "stop", "cancel":
 		f, _ := controlFlags(command)
 		return listed(f)
