@@ -26,7 +26,7 @@ func compareFlags() (*flag.FlagSet, *compareOptions) {
 	f, asJSON := newFlags("compare")
 	o := &compareOptions{json: asJSON}
 	f.StringVar(&o.columns, "columns", "", "the columns to compare, with commas between (default: all)")
-	f.StringVar(&o.ignore, "ignore", "job_start", "variables of folders that do not tell partitions apart, with commas between")
+	f.StringVar(&o.ignore, "ignore", "job_start", "variables of folders that do not tell partitions apart, with commas between; * for all folders")
 	f.IntVar(&o.show, "show", compare.DefaultShow, "how many records of each kind of difference to show, and how many partitions")
 	f.StringVar(&o.region, "region", "", "the region of buckets (default: of the environment, the profile, the instance)")
 	f.StringVar(&o.endpoint, "endpoint", "", "the URL of another S3 service")

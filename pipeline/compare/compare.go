@@ -33,6 +33,10 @@ const (
 	DefaultShow = 5
 )
 
+// AllFolders in Options.Ignore has no folder tell partitions apart, for outputs
+// that are laid out differently.
+const AllFolders = "*"
+
 // Options say what is compared.
 type Options struct {
 	// A and B are the two outputs: a folder, a file, or s3://bucket/prefix.
@@ -42,7 +46,8 @@ type Options struct {
 	Columns []string
 	// Ignore are the variables of folders that are no part of a partition's
 	// name: with job_start, the files of job_start=1/year=2018 and of
-	// job_start=2/year=2018 are of one partition, year=2018.
+	// job_start=2/year=2018 are of one partition, year=2018. With AllFolders
+	// there is one partition.
 	Ignore []string
 	// Show is how many records of each kind of difference are read again to be
 	// shown; 0 shows none.

@@ -148,6 +148,9 @@ func TestRecordsInAnotherPartitionAreFound(t *testing.T) {
 	a := put(t, map[string][]byte{"day=1/x": []byte(`{"id":1}`), "day=2/x": []byte(`{"id":2}`)})
 	b := put(t, map[string][]byte{"day=1/x": []byte(`{"id":2}`), "day=2/x": []byte(`{"id":1}`)})
 	r := run(t, compare.Options{A: a, B: b, Show: 10})
+	if all := run(t, compare.Options{A: a, B: b, Ignore: []string{compare.AllFolders}}); !all.Equal || all.Partitions != 1 {
+		t.Errorf("without folders: %+v", all)
+	}
 	if r.Equal || r.Moved != 2 || r.Common != 2 || len(r.Differing) != 0 || len(r.Examples) != 2 || r.Examples[0].Kind != compare.Moved {
 		t.Errorf("%+v", r)
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/streaming-etl/streaming-etl/io/s3io"
@@ -130,13 +131,12 @@ func hidden(name string) bool {
 // partitionOf is the folder of a file without the variables that do not count.
 func partitionOf(file string, ignore []string) string {
 	var kept []string
+	if slices.Contains(ignore, AllFolders) {
+		return "."
+	}
 	for folder := range strings.SplitSeq(path.Dir(strings.TrimPrefix(file, "/")), "/") {
 		name, _, isVariable := strings.Cut(folder, "=")
-		drop := folder == "."
-		for _, v := range ignore {
-			drop = drop || isVariable && name == v
-		}
-		if !drop {
+		if folder != "." && !(isVariable && slices.Contains(ignore, name)) {
 			kept = append(kept, folder)
 		}
 	}
