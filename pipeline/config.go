@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -180,7 +181,7 @@ func (c *Config) readKinesis(p *property.Set) {
 		PollInterval:      p.Duration("InputPollIntervalMs"),
 		IdlePollInterval:  max(p.Duration("InputIdlePollIntervalMs"), p.Duration("InputPollIntervalMs")),
 		DiscoveryInterval: p.Duration("InputDiscoveryIntervalMs"),
-		BufferBytes:       p.Size("InputBufferMb"),
+		BufferBytes:       cmp.Or(p.Size("InputBufferMb"), kinesisio.DefaultBufferBytes),
 	}
 	if c.Kinesis.Consumer == "EFO" {
 		c.Kinesis.Consumer = topicOf(c.JobName) // consumers are named as topics are

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/streaming-etl/streaming-etl/io/kafkaio"
@@ -26,7 +27,7 @@ func (c *Config) readKafka(p *property.Set) {
 		ReadUncommitted:   p.Get("InputKafkaIsolation") == "read_uncommitted",
 		StopAtEnd:         p.Bool("InputKafkaStopAtEnd"),
 		DiscoveryInterval: p.Duration("InputKafkaDiscoveryInterval"),
-		BufferBytes:       p.Size("InputBufferMb"),
+		BufferBytes:       cmp.Or(p.Size("InputBufferMb"), kafkaio.DefaultBufferBytes),
 		Security:          kafkaSecurity(p, ""),
 	}
 	if c.Kafka.InitialPosition == kafkaio.GroupOffsets {

@@ -47,15 +47,15 @@ const (
 const (
 	// DefaultFetchBytes is about the most that one answer of a broker brings,
 	// over all partitions.
-	DefaultFetchBytes = 16 << 20
+	DefaultFetchBytes = 4 << 20
 	// DefaultPartitionFetchBytes is about the most of one partition in it, so
 	// that partitions with much to read leave room for the others.
-	DefaultPartitionFetchBytes = 4 << 20
+	DefaultPartitionFetchBytes = 1 << 20
 	// DefaultMaxWait is how long a broker may hold back an answer when there is
 	// nothing to read. New records are told at once.
 	DefaultMaxWait = 500 * time.Millisecond
 	// DefaultBufferBytes bounds what a slot fetches ahead.
-	DefaultBufferBytes = 64 << 20
+	DefaultBufferBytes = 8 << 20
 	// DefaultDiscoveryInterval is the time between two looks for new
 	// partitions and topics. Changes of leaders are looked for when met.
 	DefaultDiscoveryInterval = 30 * time.Second

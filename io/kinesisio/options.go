@@ -39,7 +39,7 @@ const (
 	DefaultMaxRecordsPerCall = 10_000
 	// DefaultBufferBytes bounds what a slot fetches ahead. A call reserves
 	// the 10 MB that it may bring, so it also bounds the calls at one time.
-	DefaultBufferBytes = 64 << 20
+	DefaultBufferBytes = 32 << 20
 	// DefaultDiscoveryInterval is the time between two listings of the
 	// stream's shards. Children of shards that this slot read to the end are
 	// known at once; this is for children of other slots' shards.

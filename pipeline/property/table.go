@@ -106,13 +106,13 @@ func source() []Property {
 				"Children of a shard that a slot itself read to the end are known at once; this is for children of other slots' shards.",
 		},
 		{
-			Name: "InputBufferMb", Group: groupSource, Kind: Megabytes, Default: "32", Min: 1, Max: 4096,
+			Name: "InputBufferMb", Group: groupSource, Kind: Megabytes, Default: "0", Max: 4096, DefaultNote: "32 for Kinesis, 8 for Kafka",
 			Doc: "How much the background fetchers of one slot read ahead, per slot. " +
-				"More rides out slower steps behind; with less than 10 only one call is under way at a time. The memory is needed times the number of slots of a process.",
+				"More rides out slower steps behind; with less than 10 only one call of Kinesis is under way at a time. The memory is needed times the number of slots of a process.",
 		},
 		{
-			Name: "InputReadMaxMb", Group: groupSource, Kind: Megabytes, Default: "64", Min: 1, Max: 512,
-			Doc: "How much a slot passes on at each firing of its timer, out of InputBufferMb, which bounds it too. " +
+			Name: "InputReadMaxMb", Group: groupSource, Kind: Megabytes, Default: "32", Min: 1, Max: 512,
+			Doc: "How much a slot passes on at each firing of its timer: what InputBufferMb holds, and what comes meanwhile. " +
 				"It is the ceiling of the rate: this much per slot and cycle; on Flink it is held in the TaskManager's heap until the cycle ends.",
 		},
 

@@ -60,7 +60,7 @@ func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 	want := map[string]string{
 		"InputKinesisStream": "", "InputStreamRegion": "", "InputStreamEndpoint": "", "InputStreamInitialPosition": "LATEST",
 		"InputGeneratedRecords": "0", "OutputBlockKb": "1024", "InputStreamInitialTimestamp": "", "InputStreamStopTimestamp": "", "InputReaders": "0", "InputPollIntervalMs": "250",
-		"InputDiscoveryIntervalMs": "10000", "InputBufferMb": "32", "InputReadMaxMb": "64", "EventSchema": "", "OutputBucket": "",
+		"InputDiscoveryIntervalMs": "10000", "InputBufferMb": "0", "InputReadMaxMb": "32", "EventSchema": "", "OutputBucket": "",
 		"OutputPrefix": "", "OutputBucketRegion": "", "OutputBucketEndpoint": "",
 		"OutputPathTemplate": "job_start={job_start}/pickup_location={pickup_location_id:%03d}/year={pickup_datetime:2006}/month={pickup_datetime:01}",
 		"ParquetConversion":  "true", "ParquetCompression": "snappy", "CheckpointInterval": "0", "MinPauseBetweenCheckpoints": "0", "CheckpointTimeout": "0", "CheckpointBuffers": "16",
