@@ -47,6 +47,7 @@ func WorkerMain(args []string) (handled bool, exitCode int) {
 	}
 	id, _ := argument(args, "id")
 
+	collectSooner()
 	crashes := openCrashFile()
 	stopProfile := startProfile(crashes)
 	defer stopProfile()
