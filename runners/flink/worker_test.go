@@ -220,7 +220,7 @@ func TestWorkerLogsWhereItsCrashesGo(t *testing.T) {
 	for {
 		select {
 		case line := <-tm.logs:
-			if strings.Contains(line, "worker 1-1 started") {
+			if strings.Contains(line, "worker started") && strings.Contains(line, "worker=1-1") {
 				if !strings.Contains(line, want) {
 					t.Errorf("%q does not name %s", line, want)
 				}
