@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"fmt"
 	"reflect"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -46,7 +45,6 @@ type assembleFn struct {
 	job     *process
 	formats map[route.Stream]file.Format
 	stores  stores
-	encode  chan struct{}
 	files   *files
 	metrics assembleMetrics
 	// err is why a timer of this bundle failed; see readFn.OnTimer.
@@ -78,7 +76,6 @@ func newAssembleFn(c Config) *assembleFn {
 
 func (f *assembleFn) Setup(ctx context.Context) error {
 	f.job = processFor(f.Config.JobID)
-	f.encode = make(chan struct{}, runtime.GOMAXPROCS(0))
 	f.metrics = assembleMetrics{files: beam.NewCounter("s3", "files_uploaded"), bytes: beam.NewCounter("s3", "bytes_uploaded")}
 	events, err := f.Config.format()
 	if err != nil {
@@ -249,9 +246,9 @@ func (f *assembleFn) write(ctx context.Context, keyText string, blocks [][]byte)
 			_ = up.Abort(actx)
 		}
 	}()
-	f.encode <- struct{}{}
+	f.job.encode <- struct{}{}
 	written, err := format.Write(up, blocks, map[string]string{"job": f.Config.JobName, "partition": key.Path})
-	<-f.encode
+	<-f.job.encode
 	if err != nil {
 		return s3io.Token{}, err
 	}

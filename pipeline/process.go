@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"sync"
 
@@ -21,6 +22,8 @@ type process struct {
 	monitor *Monitor
 	// memory bounds the bytes of blocks that are being written into files.
 	memory *semaphore.Weighted
+	// encode has room for as many encoders of files as there are processors.
+	encode chan struct{}
 
 	// attempt tells this run of the job's workers from those before a restore.
 	attempt int64
@@ -74,8 +77,9 @@ func (p *process) s3(ctx context.Context, o s3io.Options) (*s3io.Store, error) {
 }
 
 // assembleBytes is the weight of all blocks that one process turns into files
-// at a time.
-const assembleBytes = 256 << 20
+// at a time: two files of the default size, one of which is encoded while the
+// other is on its way.
+const assembleBytes = 128 << 20
 
 // processes has one entry for each job of this process: one, but in tests.
 var processes sync.Map
@@ -85,7 +89,7 @@ func processFor(jobID string) *process {
 		return p.(*process)
 	}
 	p, _ := processes.LoadOrStore(jobID, &process{
-		readers: slots.NewPool(), memory: semaphore.NewWeighted(assembleBytes),
+		readers: slots.NewPool(), memory: semaphore.NewWeighted(assembleBytes), encode: make(chan struct{}, runtime.GOMAXPROCS(0)),
 		attempt: rand.Int64(), shared: map[string]any{},
 	})
 	return p.(*process)
