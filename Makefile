@@ -77,8 +77,9 @@ chaos: ## damages everything at once at random, KILLS times (default 10) by SEED
 	go run ./chaos -kills $(or $(KILLS),10) -seed $(or $(SEED),0) -minutes $(or $(MINUTES),0)
 
 .PHONY: bench-peers
-bench-peers: ## measures jobs from Kafka in turns with plain Flink in Java and writes docs/benchmarks.md; wants a quiet machine
-	go run ./bench -only kafka -kafka-to files,topic -parallelism 1,2 -repeat 3 -checkpoints 10s -out docs/benchmarks.md -svg docs/benchmarks.svg
+bench-peers: ## measures what a record costs, in turns with plain Flink in Java, and writes docs/benchmarks.md; hours, wants a quiet machine
+	go run ./bench -only kafka,places,tasks -kafka-to files,topic,elasticsearch -parallelism 1,2 -repeat 3 -checkpoints 10s -out docs/benchmarks.md -svg docs/benchmarks.svg
+	go run ./bench -only scale,sizes,ways,visible,memory -checkpoints 10s -out docs/benchmarks.md
 
 .PHONY: bench-flink
 bench-flink: ## measures the job on a local Flink and writes docs/flink-figures.md; wants a quiet machine

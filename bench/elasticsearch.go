@@ -44,6 +44,16 @@ func (s *searchServer) content(ctx context.Context, index string) (content, erro
 	return content{rows: answer.All.Primaries.Docs.Count, bytes: answer.All.Primaries.Store.Size}, nil
 }
 
+// count sets n to the number of documents that a search finds, 0 while there is no index.
+func (s *searchServer) count(ctx context.Context, index string, n *int) error {
+	var answer struct{ Count int }
+	if err := s.ask(ctx, http.MethodGet, index+"/_count?ignore_unavailable=true", &answer); err != nil {
+		return err
+	}
+	*n = answer.Count
+	return nil
+}
+
 func (s *searchServer) ask(ctx context.Context, method, path string, answer any) error {
 	request, err := http.NewRequestWithContext(ctx, method, s.server.Endpoint()+"/"+path, nil)
 	if err != nil {

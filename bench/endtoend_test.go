@@ -68,3 +68,43 @@ func TestRecordsThatDidNotArriveAreAnError(t *testing.T) {
 		t.Errorf("all records have arrived, but: %v", err)
 	}
 }
+
+func TestATripTellsWhenItWasSent(t *testing.T) {
+	before := time.Now().Truncate(time.Millisecond)
+	line, err := now([]byte(`{"trip_id":1,"pickup_datetime":"2018-01-01T00:00:00.000Z","type":"yellow"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sent, err := sentAt(line)
+	if err != nil || sent.Before(before) || sent.After(time.Now()) {
+		t.Errorf("sent at %v, %v, not between %v and now", sent, err, before)
+	}
+	if sent, err := sentAt([]byte(`{"pickup_datetime":"2018`)); err == nil {
+		t.Errorf("a line that is cut short was sent at %v", sent)
+	}
+}
+
+func TestSlopesAreBetweenNeighbours(t *testing.T) {
+	var runs []endRun
+	for _, n := range []int64{1_000_000, 100_000, 10_000_000} {
+		runs = append(runs, endRun{program: ours, records: n, worker: time.Duration(n) * 3 * time.Microsecond})
+	}
+	got := slopes(runs)
+	if len(got) != 2 || got[0].records != 1_000_000 || got[0].short.records != 100_000 || got[1].short.records != 1_000_000 {
+		t.Fatalf("%+v", got)
+	}
+	for _, s := range got {
+		if cost := s.per(endRun.cpu); cost < 2.99 || cost > 3.01 {
+			t.Errorf("from %d to %d records %v CPU seconds per million, want 3", s.short.records, s.records, cost)
+		}
+	}
+}
+
+func TestGrowthIsTheSlopeOfALine(t *testing.T) {
+	if got := growth([]float64{100, 102, 104, 106}); got < 1.99 || got > 2.01 {
+		t.Errorf("growth %v of a line that grows by 2", got)
+	}
+	if got := growth([]float64{100}); got != 0 {
+		t.Errorf("growth %v of one value", got)
+	}
+}

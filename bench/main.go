@@ -99,6 +99,7 @@ var parts = []struct {
 	{"sizes", recordSizes},
 	{"tasks", tasks},
 	{"ways", ways},
+	{"visible", visible},
 	{"memory", memory},
 }
 
