@@ -42,7 +42,8 @@ type work struct {
 	source, sink string
 	shape        shape
 	parallelism  int
-	every        time.Duration // the checkpoints, and the files
+	every        time.Duration // the checkpoints
+	files        time.Duration // the age at which files are closed; 0 is every
 }
 
 // A series is a work that is done with several numbers of records, in ascending order.
@@ -186,7 +187,7 @@ func measureOurs(ctx context.Context, l *lab, b *broker, input string, r endRun)
 	var count func() (content, error)
 	switch r.sink {
 	case toFiles:
-		args = append(args, "--OutputBucket="+bucketName, "--OutputBucketEndpoint="+l.s3.Endpoint(), "--OutputPrefix="+prefix, fmt.Sprintf("--OutputFileRollIntervalMs=%d", r.every.Milliseconds()))
+		args = append(args, "--OutputBucket="+bucketName, "--OutputBucketEndpoint="+l.s3.Endpoint(), "--OutputPrefix="+prefix, fmt.Sprintf("--OutputFileRollIntervalMs=%d", cmp.Or(r.files, r.every).Milliseconds()))
 		defer l.clear(prefix)
 		count = func() (content, error) { return l.content(prefix) }
 	case toTopic:

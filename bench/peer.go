@@ -45,9 +45,9 @@ func peerNote(missing error) string {
 		"JobManager, TaskManager and job are one JVM with a heap of at most 4 GiB, started for each run, and its files go to a local folder, past any server. The time, CPU time and peak memory are of that process from its start to its end. To nowhere records are decoded."
 }
 
-// does says whether the peer can do a work: it knows trips alone.
+// does says whether the peer can do a work: it knows trips alone, and has a folder for each place.
 func (p *peer) does(w work) bool {
-	return w.source == fromKafka && w.sink != toElasticsearch && w.shape.bytes != smallRecord
+	return w.source == fromKafka && w.sink != toElasticsearch && w.shape.bytes != smallRecord && w.shape.places != 1
 }
 
 // warmUp has it built, which is not to be measured, and its files read once.
