@@ -125,6 +125,9 @@ func (f *commitFn) FinishBundle(ctx context.Context) error {
 	defer f.job.monitor.end()
 	err := f.group.Wait()
 	f.stores.tell(ctx, f.job)
+	for _, rare := range []beam.Counter{f.metrics.repeated, f.metrics.dead, f.metrics.rows} {
+		rare.Inc(ctx, 0) // a counter that is there before it counts has a rate of its first
+	}
 	for _, c := range f.done {
 		if c.outcome == s3io.AlreadyCommitted {
 			f.metrics.repeated.Inc(ctx, 1)

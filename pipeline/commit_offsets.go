@@ -65,6 +65,7 @@ func (f *commitOffsetsFn) ProcessElement(_ context.Context, _ state.Provider, sl
 // FinishBundle commits. A group that cannot be told is no reason to stop.
 func (f *commitOffsetsFn) FinishBundle(ctx context.Context) {
 	f.commits.Inc(ctx, int64(len(f.last)))
+	f.failed.Inc(ctx, 0)
 	for _, positions := range f.last {
 		if err := f.committer.Commit(ctx, positions); err != nil {
 			f.failed.Inc(ctx, 1)

@@ -62,7 +62,7 @@ func Metrics() []Metric {
 		{"kafka/offset_commits_failed", Sum, "`InputKafkaCommitOffsets`", "those that the group's coordinator did not take"},
 
 		{"decode/events", Sum, every, "events that were decoded"},
-		{"decode/dead_letters", Sum, every, "dead letters that were found, of decoding and of all sinks; not there before the first"},
+		{"decode/dead_letters", Sum, every, "dead letters that were found, of decoding and of all sinks"},
 		{"decode/blocks", Sum, "S3; " + lanes, "blocks of events on their way to a file or a transaction"},
 		{"decode/block_bytes", Sum, "S3; " + lanes, "their size, compressed"},
 		{"dead_letters/REASON", Sum, letters, "dead letters by reason"},

@@ -161,6 +161,7 @@ func (f *routeFn) FinishBundle(ctx context.Context, emit func(string, []byte), _
 }
 
 func (f *routeFn) finish(ctx context.Context, emit route.Emit) error {
+	f.metrics.dead.Inc(ctx, 0)
 	var keeper writer // of dead letters
 	for i, w := range f.writers {
 		if err := f.flush(ctx, i, w, emit); err != nil {

@@ -76,6 +76,18 @@ func StartElasticsearch(t TB) *Server {
 	})
 }
 
+// StartPrometheus starts Prometheus for a test, and ends it at the test's end.
+func StartPrometheus(t TB, o PrometheusOptions) *PrometheusServer {
+	t.Helper()
+	return start(t, "Prometheus", func() (*PrometheusServer, func(), error) {
+		p, err := RunPrometheus(t.Context(), t.TempDir(), o)
+		if err != nil {
+			return nil, nil, err
+		}
+		return p, p.end, nil
+	})
+}
+
 // StartFlink starts a Flink cluster for a test, and stops it at the test's end. Without Options.Dir its directory is
 // one of the test's.
 func StartFlink(t TB, o cluster.Options) *cluster.Cluster {

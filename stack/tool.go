@@ -24,6 +24,9 @@ const (
 	Ferrokinesis  Tool = "ferrokinesis"
 	Kafka         Tool = "kafka"
 	Elasticsearch Tool = "elasticsearch"
+	// Prometheus is for tests of metrics. It is installed from Debian's archive, in the version of this machine's
+	// release, and so on Debian and its like only.
+	Prometheus Tool = "prometheus"
 )
 
 // Versions of the tools; Flink's is cluster.Version.
@@ -33,6 +36,7 @@ const (
 	ferrokinesisVersion  = "0.7.0"
 	kafkaVersion         = "4.4.0"
 	elasticsearchVersion = "8.19.21"
+	prometheusVersion    = "debian"
 )
 
 // ErrNotInstalled is in the error of whatever needs a tool that is not in the cache.
@@ -81,6 +85,8 @@ func (t Tool) recipe() (recipe, bool) {
 			return recipe{}, false // it is part of the program
 		}
 		return recipe{elasticsearchVersion, jar, []string{"mvn", "java", "javac"}, "a download of 95 MB", makeElasticsearch}, true
+	case Prometheus:
+		return recipe{prometheusVersion, prometheusBinary, []string{"apt-get", "dpkg-deb"}, "a download of 20 MB", makePrometheus}, true
 	}
 	return recipe{}, false
 }

@@ -1,10 +1,11 @@
 //go:build unix
 
 // Command cmd runs the local stack in the background: Flink (a JobManager and two TaskManagers), an S3 server, a
-// Kinesis server, a Kafka broker and Elasticsearch, on free ports of the loopback interface.
+// Kinesis server, a Kafka broker and Elasticsearch, on free ports of the loopback interface; and Prometheus, if it is
+// installed.
 //
-//	go run ./stack/cmd install [tool …]   fetches or builds flink, versitygw, kinesalite, kafka and elasticsearch (or
-//	                                      the tools named)
+//	go run ./stack/cmd install [tool …]   fetches or builds flink, versitygw, kinesalite, kafka, elasticsearch and, on
+//	                                      Debian and its like, prometheus (or the tools named)
 //	go run ./stack/cmd up                 installs what is missing, starts all and prints the environment
 //	go run ./stack/cmd env                prints the environment: eval "$(go run ./stack/cmd env)"
 //	go run ./stack/cmd down               stops all
@@ -17,6 +18,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"syscall"
@@ -42,6 +44,7 @@ func main() {
 type settings struct {
 	dir          string
 	ferrokinesis bool
+	metrics      bool
 	flink        cluster.Options
 }
 
@@ -57,6 +60,8 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	if name == "up" || name == "serve" {
 		flags.BoolVar(&s.ferrokinesis, "ferrokinesis", false,
 			"install ferrokinesis for Kinesis, a build of 5 to 20 minutes (without: it is used if it is installed)")
+		flags.BoolVar(&s.metrics, "metrics", true,
+			"have Flink tell its metrics to Prometheus, on all of the machine's addresses; if Prometheus is installed, run it")
 		flags.IntVar(&s.flink.TaskManagers, "task-managers", 2, "number of Flink's TaskManagers")
 		flags.IntVar(&s.flink.Slots, "slots", cluster.DefaultSlots, "number of slots of each TaskManager")
 		flags.StringVar(&s.flink.StateBackend, "state-backend", cluster.DefaultStateBackend, "hashmap or rocksdb")
@@ -85,6 +90,10 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 			for _, name := range names {
 				tools = append(tools, stack.Tool(name))
 			}
+		} else if _, err := exec.LookPath("apt-get"); err == nil {
+			tools = append(tools, stack.Prometheus)
+		} else {
+			fmt.Fprintln(stderr, "prometheus is left out: it comes from Debian's archive, and there is no apt-get")
 		}
 		return install(ctx, tools, stderr)
 	case "up":

@@ -83,6 +83,16 @@ func TestUpRunsTheStackUntilDown(t *testing.T) {
 	if o, err := flink.Overview(t.Context()); err != nil || o.TaskManagers != 1 {
 		t.Errorf("overview %+v, error %v", o, err)
 	}
+	for _, target := range strings.Split(urls["FLINK_METRICS"], ",") {
+		if err := dial(target); err != nil {
+			t.Errorf("FLINK_METRICS: %v", err)
+		}
+	}
+	if _, err := stack.Prometheus.Path(); err == nil {
+		if err := dial(urls["PROMETHEUS_ENDPOINT"]); err != nil {
+			t.Errorf("PROMETHEUS_ENDPOINT: %v", err)
+		}
+	}
 	if again, said, err := runCommand(t, "up", "-dir", dir); err != nil || again != env || !strings.Contains(said, "running already") {
 		t.Errorf("up again: %q, said %q, error %v", again, said, err)
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/streaming-etl/streaming-etl/deploy/grafana"
 	"github.com/streaming-etl/streaming-etl/runners/flink/cluster"
 	"github.com/streaming-etl/streaming-etl/stack"
 )
@@ -49,6 +50,7 @@ func serve(ctx context.Context, s settings) error {
 	}
 	s.flink.Dir = filepath.Join(s.dir, "flink")
 	s.flink.Env = credentials
+	s.flink.Prometheus = s.metrics
 	flink, err := cluster.Start(ctx, s.flink)
 	if err != nil {
 		return err
@@ -68,6 +70,14 @@ func serve(ctx context.Context, s settings) error {
 	}
 	defer elasticsearch.Stop()
 
+	prometheus, err := watch(ctx, s, flink.PrometheusTargets())
+	if err != nil {
+		return err
+	}
+	if prometheus != nil {
+		defer prometheus.Stop()
+	}
+
 	env := filepath.Join(s.dir, envFile)
 	lines := append([]string{
 		"FLINK_REST=" + flink.URL(),
@@ -78,12 +88,34 @@ func serve(ctx context.Context, s settings) error {
 		"KAFKA_TOPIC=" + topic,
 		"ELASTICSEARCH_ENDPOINT=" + elasticsearch.Endpoint(),
 	}, credentials...)
+	if s.metrics {
+		lines = append(lines, "FLINK_METRICS="+strings.Join(flink.PrometheusTargets(), ","))
+	}
+	if prometheus != nil {
+		lines = append(lines, "PROMETHEUS_ENDPOINT="+prometheus.Endpoint())
+	}
 	if err := writeEnv(env, lines); err != nil {
 		return err
 	}
 	defer os.Remove(env)
 	<-ctx.Done()
 	return nil
+}
+
+// watch starts Prometheus with the alerts where it is installed; else it returns nil.
+func watch(ctx context.Context, s settings, targets []string) (*stack.PrometheusServer, error) {
+	if _, err := stack.Prometheus.Path(); err != nil || !s.metrics {
+		return nil, nil
+	}
+	dir := filepath.Join(s.dir, "prometheus")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	rules := filepath.Join(dir, "alerts.yaml")
+	if err := os.WriteFile(rules, []byte(grafana.Alerts()), 0o644); err != nil {
+		return nil, err
+	}
+	return stack.RunPrometheus(ctx, dir, stack.PrometheusOptions{Targets: targets, Rules: []string{rules}})
 }
 
 // lockPID writes this process's id to the file by which down finds it, and locks it until it is closed.

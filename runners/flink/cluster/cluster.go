@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -34,8 +35,10 @@ type Cluster struct {
 	java    string
 	tmFlags jvmFlags
 	url     string
-	client  *rest.Client
-	host    *process.Host
+	// reporterPorts are those of the JobManager and the TaskManagers for Prometheus.
+	reporterPorts []int
+	client        *rest.Client
+	host          *process.Host
 
 	mu           sync.Mutex
 	jobManager   *process.Process
@@ -117,11 +120,20 @@ func (c *Cluster) makeDir() (err error) {
 func (c *Cluster) startFirst(ctx context.Context) error {
 	var failures []error
 	for range portAttempts {
-		ports, err := process.FreePorts(2)
+		wanted := 2
+		if c.options.Prometheus {
+			wanted += 1 + c.options.TaskManagers
+		}
+		ports, err := process.FreePorts(wanted)
 		if err != nil {
 			return err
 		}
-		if err := c.layout.write(c.options.settings(c.layout, ports[0], ports[1])); err != nil {
+		c.reporterPorts = ports[2:]
+		settings := c.options.settings(c.layout, ports[0], ports[1])
+		if c.options.Prometheus {
+			maps.Copy(settings, reporterSettings(c.reporterPorts[0]))
+		}
+		if err := c.layout.write(settings); err != nil {
 			return err
 		}
 		c.url = "http://127.0.0.1:" + strconv.Itoa(ports[1])

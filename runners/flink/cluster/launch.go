@@ -54,6 +54,7 @@ func (c *Cluster) launchJobManager() error {
 func (c *Cluster) launchTaskManager(i int) error {
 	tm := &c.taskManagers[i]
 	args := append(slices.Clone(c.tmFlags.settings), "-D", "taskmanager.resource-id="+resourceID(i, tm.started+1))
+	args = append(args, c.reporterArgs(i)...)
 	p, err := c.launch(taskManagerName(i), c.tmFlags.jvm, taskManagerClass, args...)
 	if err != nil {
 		return err

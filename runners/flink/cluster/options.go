@@ -74,6 +74,10 @@ type Options struct {
 	// JVMFlags are more flags of all JVMs, as Flink's setting env.java.opts.all has them; nil is FirstCompiler.
 	JVMFlags []string
 
+	// Prometheus has each process tell its metrics to who asks at a port of its own: see Cluster.PrometheusTargets.
+	// Flink's reporter listens on all of the machine's addresses, and cannot be told otherwise.
+	Prometheus bool
+
 	// Config are further settings of Flink, by their full names. They replace ours.
 	Config map[string]string
 
