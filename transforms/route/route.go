@@ -318,7 +318,8 @@ func (r *Router) addRow(emit Emit) (err error) {
 }
 
 func (r *Router) newPartition(path string) *partition {
-	if len(r.partitions) >= maxPartitions {
+	// Where all of them have rows there is none to let go of.
+	if len(r.partitions) >= maxPartitions && len(r.touched) < len(r.partitions) {
 		for k, p := range r.partitions {
 			if !p.touched {
 				delete(r.partitions, k)
