@@ -153,7 +153,7 @@ func (p *PrometheusServer) Healthy(ctx context.Context) error {
 		return fmt.Errorf("ask Prometheus for its targets: %w", err)
 	}
 	if len(data.ActiveTargets) == 0 {
-		return errors.New("Prometheus has no targets")
+		return errors.New("there are no targets")
 	}
 	var faults []error
 	for _, t := range data.ActiveTargets {
