@@ -59,7 +59,7 @@ stack-down: ## stops them
 .PHONY: test-flink
 test-flink: ## runs the tests on real servers: Flink, Kafka, Elasticsearch, versitygw, a Kinesis server (installs them first)
 	go run ./stack/cmd install
-	ETL_STACK=require ETL_FLINK_TESTS=1 go test -p 1 -count=1 -timeout 60m ./stack/... ./runners/flink/... ./io/kafkaio/... ./faults
+	ETL_STACK=require ETL_FLINK_TESTS=1 go test -p 1 -count=1 -timeout 60m ./stack/... ./runners/flink/... ./io/kafkaio/... ./deploy/grafana ./faults
 
 .PHONY: test-versions
 test-versions: ## runs the jar on Flink 1.19 and 1.20, RocksDB, an application cluster, Beam's job server

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"sync"
 	"time"
@@ -130,6 +131,12 @@ func (c *Committer) commit(ctx context.Context, number int, blocks []Block) (out
 			return out, nil
 		}
 		l.drop(ctx, err)
+		if hangs := (*hangingError)(nil); errors.As(err, &hangs) {
+			slog.WarnContext(ctx, "kafka: a transaction that no coordinator knows is ended", "lane", number, "error", err)
+			if ended := c.endHanging(ctx, l, hangs); ended != nil {
+				err = fmt.Errorf("%w; %w", err, ended)
+			}
+		}
 		if n > 0 {
 			attempt, first = 1, time.Time{}
 		}

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -29,6 +31,10 @@ type lane struct {
 	turn chan struct{}
 	// now is nil before the first use and after each error.
 	now *session
+	// topics are those that were looked at for hanging transactions since now
+	// began, topic is the last one that was written to.
+	topics map[string]bool
+	topic  string
 	// known is set once the lane was initialised, marker is the last one that
 	// was read or written since; nil stands for none.
 	known  bool
@@ -47,23 +53,36 @@ func (c *Committer) open(ctx context.Context, l *lane) error {
 			return err
 		}
 	}
-	s, err := newSession(c.opts.producerOptions(), c.client, []kgo.Opt{
-		kgo.TransactionalID(c.opts.transactionalID(l.number)),
-		kgo.TransactionTimeout(c.opts.TransactionTimeout),
-	})
+	s, err := c.newLaneSession(l)
 	if err != nil {
 		return err
 	}
-	if _, _, err := s.client.ProducerID(ctx); err != nil {
-		s.client.Close()
-		return fmt.Errorf("initialise the transactional id %s: %w", c.opts.transactionalID(l.number), s.errors.because(err))
+	id, _, err := s.client.ProducerID(ctx)
+	if err != nil {
+		err = fmt.Errorf("initialise the transactional id %s: %w", c.opts.transactionalID(l.number), s.errors.because(err))
 	}
-	if err := c.see(ctx, l, (*markers).last); err != nil {
+	if err == nil {
+		var own kadm.TopicsSet
+		own.Add(c.opts.MarkerTopic, int32(l.number))
+		err = c.look(ctx, id, own)
+	}
+	if err == nil {
+		err = c.see(ctx, l, (*markers).last)
+	}
+	if err != nil {
 		s.client.Close()
 		return err
 	}
-	l.now = s
+	l.now, l.topics, l.topic = s, make(map[string]bool), ""
 	return nil
+}
+
+// newLaneSession returns a session with the lane's transactional id.
+func (c *Committer) newLaneSession(l *lane, more ...kgo.Opt) (*session, error) {
+	return newSession(c.opts.producerOptions(), c.client, []kgo.Opt{
+		kgo.TransactionalID(c.opts.transactionalID(l.number)),
+		kgo.TransactionTimeout(c.opts.TransactionTimeout),
+	}, more)
 }
 
 // see reads the lane's marker in one of two ways. One that another Committer
@@ -108,7 +127,7 @@ func (c *Committer) transaction(ctx context.Context, l *lane, blocks []Block) (d
 				break
 			}
 		}
-		if err := c.produce(writing, s, b, &done); err != nil {
+		if err := c.produce(writing, l, id, b, &done); err != nil {
 			return Outcome{}, err
 		}
 		m.Runs = m.after(b)
@@ -156,13 +175,19 @@ func (e *commitError) Error() string { return "commit a transaction: " + e.err.E
 func (e *commitError) Unwrap() error { return e.err }
 
 // produce hands a block's records to the client.
-func (c *Committer) produce(ctx context.Context, s *session, b Block, done *Outcome) error {
+func (c *Committer) produce(ctx context.Context, l *lane, producer int64, b Block, done *Outcome) error {
+	s := l.now
 	for rec, err := range b.Records {
 		if err != nil {
 			return fault{fmt.Errorf("read block %d of job %s: %w", b.Number, b.Job, err)}
 		}
 		if rec.Topic == "" {
 			return fault{errNoTopic}
+		}
+		if rec.Topic != l.topic {
+			if err := c.enter(ctx, l, producer, rec.Topic); err != nil {
+				return err
+			}
 		}
 		r, promise := s.slabs.take()
 		fill(r, &rec)
@@ -175,6 +200,19 @@ func (c *Committer) produce(ctx context.Context, s *session, b Block, done *Outc
 		}
 	}
 	return s.failed()
+}
+
+// enter looks at a topic before the session writes to it for the first time.
+func (c *Committer) enter(ctx context.Context, l *lane, producer int64, topic string) error {
+	l.topic = strings.Clone(topic) // it may be part of a block
+	if l.topics[l.topic] {
+		return nil
+	}
+	if err := c.look(ctx, producer, kadm.TopicsSet{l.topic: nil}); err != nil {
+		return err
+	}
+	l.topics[l.topic] = true
+	return nil
 }
 
 // drop gives up the session after an error. It ends the transaction, so that
