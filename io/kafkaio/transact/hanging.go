@@ -22,10 +22,17 @@ import (
 // transaction ends it too: with a commit, records become visible whose blocks
 // are written again.
 //
-// Once a transactional id is initialised its producer has no transaction open.
-// So one that the brokers tell of, in a partition that was not written to
-// since, hangs. It is ended by a transaction into the same partitions that is
-// aborted.
+// Once a transactional id is initialised its producer has no transaction of an
+// older epoch open. So one that the brokers tell of, in a partition that was
+// not written to since, hangs. (A newer epoch is that of another worker, which
+// has taken the lane over.) It is ended by a transaction into the same
+// partitions that is aborted.
+
+// producer is what a transactional id stands for once it was initialised.
+type producer struct {
+	id    int64
+	epoch int16
+}
 
 // hangingError tells where a transaction of the lane's producer hangs.
 type hangingError struct{ partitions kadm.TopicsSet }
@@ -40,23 +47,23 @@ func (e *hangingError) Error() string {
 	return "a transaction that no coordinator knows hangs in " + strings.Join(places, ", ")
 }
 
-// look returns a *hangingError if a transaction of the producer hangs in the
-// partitions; none of a topic stand for all. Where brokers cannot be asked
+// look returns a *hangingError if a transaction of the producer, of an epoch
+// before this one, hangs in the partitions; none of a topic stand for all. Where brokers cannot be asked
 // (before Kafka 2.8, or without the permission READ) it returns nil.
-func (c *Committer) look(ctx context.Context, producer int64, partitions kadm.TopicsSet) error {
+func (c *Committer) look(ctx context.Context, p producer, partitions kadm.TopicsSet) error {
 	answers, err := kadm.NewClient(c.markers.client).DescribeProducers(ctx, partitions)
 	if err == nil {
 		err = ctx.Err()
 	}
 	hanging := make(kadm.TopicsSet)
 	for _, topic := range answers {
-		for _, p := range topic.Partitions {
-			if p.Err != nil {
-				err = p.Err
+		for _, partition := range topic.Partitions {
+			if partition.Err != nil {
+				err = partition.Err
 			}
-			for _, a := range p.ActiveProducers {
-				if a.ProducerID == producer && a.CurrentTxnStartOffset >= 0 {
-					hanging.Add(topic.Topic, p.Partition)
+			for _, a := range partition.ActiveProducers {
+				if a.ProducerID == p.id && a.ProducerEpoch < p.epoch && a.CurrentTxnStartOffset >= 0 {
+					hanging.Add(topic.Topic, partition.Partition)
 				}
 			}
 		}
@@ -79,6 +86,11 @@ func (c *Committer) look(ctx context.Context, producer int64, partitions kadm.To
 func (c *Committer) endHanging(ctx context.Context, l *lane, h *hangingError) error {
 	ctx, cancel := context.WithTimeout(ctx, initDeadline)
 	defer cancel()
+	if l.known { // as in open
+		if err := c.see(ctx, l, (*markers).lastNow); err != nil {
+			return err
+		}
+	}
 	s, err := c.newLaneSession(l, kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	if err != nil {
 		return err

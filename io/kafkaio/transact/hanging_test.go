@@ -31,7 +31,7 @@ func (c *cluster) hang(t *testing.T, id, topic string, partition int32, value st
 	record.Length = int32(len(record.AppendTo(nil)) - 1) // of what follows the length, which takes a byte
 	batch := kmsg.RecordBatch{
 		PartitionLeaderEpoch: -1, Magic: 2, Attributes: 0x10, // of a transaction
-		ProducerID: all[id].ProducerID, ProducerEpoch: all[id].ProducerEpoch + 1, NumRecords: 1, Records: record.AppendTo(nil),
+		ProducerID: all[id].ProducerID, ProducerEpoch: all[id].ProducerEpoch, NumRecords: 1, Records: record.AppendTo(nil),
 	}
 	const untilLength, untilCRC = 12, 21 // bytes of a batch up to its length's end, and to its checksum's
 	batch.Length = int32(len(batch.AppendTo(nil)) - untilLength)

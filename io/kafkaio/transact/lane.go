@@ -57,14 +57,14 @@ func (c *Committer) open(ctx context.Context, l *lane) error {
 	if err != nil {
 		return err
 	}
-	id, _, err := s.client.ProducerID(ctx)
-	if err != nil {
+	var p producer
+	if p.id, p.epoch, err = s.client.ProducerID(ctx); err != nil {
 		err = fmt.Errorf("initialise the transactional id %s: %w", c.opts.transactionalID(l.number), s.errors.because(err))
 	}
 	if err == nil {
 		var own kadm.TopicsSet
 		own.Add(c.opts.MarkerTopic, int32(l.number))
-		err = c.look(ctx, id, own)
+		err = c.look(ctx, p, own)
 	}
 	if err == nil {
 		err = c.see(ctx, l, (*markers).last)
@@ -127,7 +127,7 @@ func (c *Committer) transaction(ctx context.Context, l *lane, blocks []Block) (d
 				break
 			}
 		}
-		if err := c.produce(writing, l, id, b, &done); err != nil {
+		if err := c.produce(writing, l, producer{id, epoch}, b, &done); err != nil {
 			return Outcome{}, err
 		}
 		m.Runs = m.after(b)
@@ -175,7 +175,7 @@ func (e *commitError) Error() string { return "commit a transaction: " + e.err.E
 func (e *commitError) Unwrap() error { return e.err }
 
 // produce hands a block's records to the client.
-func (c *Committer) produce(ctx context.Context, l *lane, producer int64, b Block, done *Outcome) error {
+func (c *Committer) produce(ctx context.Context, l *lane, p producer, b Block, done *Outcome) error {
 	s := l.now
 	for rec, err := range b.Records {
 		if err != nil {
@@ -185,7 +185,7 @@ func (c *Committer) produce(ctx context.Context, l *lane, producer int64, b Bloc
 			return fault{errNoTopic}
 		}
 		if rec.Topic != l.topic {
-			if err := c.enter(ctx, l, producer, rec.Topic); err != nil {
+			if err := c.enter(ctx, l, p, rec.Topic); err != nil {
 				return err
 			}
 		}
@@ -203,12 +203,12 @@ func (c *Committer) produce(ctx context.Context, l *lane, producer int64, b Bloc
 }
 
 // enter looks at a topic before the session writes to it for the first time.
-func (c *Committer) enter(ctx context.Context, l *lane, producer int64, topic string) error {
+func (c *Committer) enter(ctx context.Context, l *lane, p producer, topic string) error {
 	l.topic = strings.Clone(topic) // it may be part of a block
 	if l.topics[l.topic] {
 		return nil
 	}
-	if err := c.look(ctx, producer, kadm.TopicsSet{l.topic: nil}); err != nil {
+	if err := c.look(ctx, p, kadm.TopicsSet{l.topic: nil}); err != nil {
 		return err
 	}
 	l.topics[l.topic] = true
