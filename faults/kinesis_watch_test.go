@@ -148,6 +148,13 @@ func (w *streamWatch) tally() tally {
 	return tally{w.seen.delivered, w.seen.newest}
 }
 
+// hasDoubles tells whether anything was seen twice so far.
+func (w *streamWatch) hasDoubles() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.doubled > 0
+}
+
 func (w *streamWatch) report(t *testing.T) {
 	t.Helper()
 	for n := 1; n > 0; {
