@@ -263,7 +263,7 @@ func TestJobOnCluster(t *testing.T) {
 	t.Run("says where the trace of a crash is", func(t *testing.T) {
 		d.dir = t.TempDir()
 		job := d.run(t, 1, "", "--PanicAt=150")
-		const notice = "an earlier worker did not end well: see "
+		const notice, at = "an earlier worker did not end well", "crash_file="
 		deadline := time.Now().Add(time.Minute)
 		for !strings.Contains(d.logs(t), notice) {
 			if time.Now().After(deadline) {
@@ -272,8 +272,10 @@ func TestJobOnCluster(t *testing.T) {
 			time.Sleep(100 * time.Millisecond)
 		}
 		_, after, _ := strings.Cut(d.logs(t), notice)
-		file, _, _ := strings.Cut(after, "\n")
-		trace, err := os.ReadFile(strings.TrimSpace(file))
+		line, _, _ := strings.Cut(after, "\n")
+		_, file, _ := strings.Cut(line, at)
+		file, _, _ = strings.Cut(file, " ")
+		trace, err := os.ReadFile(file)
 		if err != nil || !strings.Contains(string(trace), "demo: number 150") {
 			t.Errorf("crash file %s: %v, without the panic:\n%.500s", file, err, trace)
 		}
