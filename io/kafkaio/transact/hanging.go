@@ -48,8 +48,9 @@ func (e *hangingError) Error() string {
 }
 
 // look returns a *hangingError if a transaction of the producer, of an epoch
-// before this one, hangs in the partitions; none of a topic stand for all. Where brokers cannot be asked
-// (before Kafka 2.8, or without the permission READ) it returns nil.
+// before this one, hangs in the partitions; none of a topic stand for all.
+// Where brokers cannot be asked (before Kafka 2.8, or without the permission
+// READ) it returns nil.
 func (c *Committer) look(ctx context.Context, p producer, partitions kadm.TopicsSet) error {
 	answers, err := kadm.NewClient(c.markers.client).DescribeProducers(ctx, partitions)
 	if err == nil {
@@ -86,12 +87,7 @@ func (c *Committer) look(ctx context.Context, p producer, partitions kadm.Topics
 func (c *Committer) endHanging(ctx context.Context, l *lane, h *hangingError) error {
 	ctx, cancel := context.WithTimeout(ctx, initDeadline)
 	defer cancel()
-	if l.known { // as in open
-		if err := c.see(ctx, l, (*markers).lastNow); err != nil {
-			return err
-		}
-	}
-	s, err := c.newLaneSession(l, kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	s, err := c.newLaneSession(ctx, l, kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	if err != nil {
 		return err
 	}

@@ -32,9 +32,8 @@ type lane struct {
 	// now is nil before the first use and after each error.
 	now *session
 	// topics are those that were looked at for hanging transactions since now
-	// began, topic is the last one that was written to.
+	// began.
 	topics map[string]bool
-	topic  string
 	// known is set once the lane was initialised, marker is the last one that
 	// was read or written since; nil stands for none.
 	known  bool
@@ -47,13 +46,7 @@ type lane struct {
 func (c *Committer) open(ctx context.Context, l *lane) error {
 	ctx, cancel := context.WithTimeout(ctx, initDeadline)
 	defer cancel()
-	if l.known {
-		// Before this takes the lane from anybody: is it ours still?
-		if err := c.see(ctx, l, (*markers).lastNow); err != nil {
-			return err
-		}
-	}
-	s, err := c.newLaneSession(l)
+	s, err := c.newLaneSession(ctx, l)
 	if err != nil {
 		return err
 	}
@@ -73,12 +66,19 @@ func (c *Committer) open(ctx context.Context, l *lane) error {
 		s.client.Close()
 		return err
 	}
-	l.now, l.topics, l.topic = s, make(map[string]bool), ""
+	l.now, l.topics = s, make(map[string]bool)
 	return nil
 }
 
-// newLaneSession returns a session with the lane's transactional id.
-func (c *Committer) newLaneSession(l *lane, more ...kgo.Opt) (*session, error) {
+// newLaneSession returns a session with the lane's transactional id, unless
+// the lane was taken over.
+func (c *Committer) newLaneSession(ctx context.Context, l *lane, more ...kgo.Opt) (*session, error) {
+	if l.known {
+		// Before this takes the lane from anybody: is it ours still?
+		if err := c.see(ctx, l, (*markers).lastNow); err != nil {
+			return nil, err
+		}
+	}
 	return newSession(c.opts.producerOptions(), c.client, []kgo.Opt{
 		kgo.TransactionalID(c.opts.transactionalID(l.number)),
 		kgo.TransactionTimeout(c.opts.TransactionTimeout),
@@ -176,7 +176,7 @@ func (e *commitError) Unwrap() error { return e.err }
 
 // produce hands a block's records to the client.
 func (c *Committer) produce(ctx context.Context, l *lane, p producer, b Block, done *Outcome) error {
-	s := l.now
+	s, topic := l.now, ""
 	for rec, err := range b.Records {
 		if err != nil {
 			return fault{fmt.Errorf("read block %d of job %s: %w", b.Number, b.Job, err)}
@@ -184,10 +184,11 @@ func (c *Committer) produce(ctx context.Context, l *lane, p producer, b Block, d
 		if rec.Topic == "" {
 			return fault{errNoTopic}
 		}
-		if rec.Topic != l.topic {
+		if rec.Topic != topic {
 			if err := c.enter(ctx, l, p, rec.Topic); err != nil {
 				return err
 			}
+			topic = rec.Topic
 		}
 		r, promise := s.slabs.take()
 		fill(r, &rec)
@@ -204,14 +205,14 @@ func (c *Committer) produce(ctx context.Context, l *lane, p producer, b Block, d
 
 // enter looks at a topic before the session writes to it for the first time.
 func (c *Committer) enter(ctx context.Context, l *lane, p producer, topic string) error {
-	l.topic = strings.Clone(topic) // it may be part of a block
-	if l.topics[l.topic] {
+	if l.topics[topic] {
 		return nil
 	}
-	if err := c.look(ctx, p, kadm.TopicsSet{l.topic: nil}); err != nil {
+	topic = strings.Clone(topic) // it may be part of a block
+	if err := c.look(ctx, p, kadm.TopicsSet{topic: nil}); err != nil {
 		return err
 	}
-	l.topics[l.topic] = true
+	l.topics[topic] = true
 	return nil
 }
 
