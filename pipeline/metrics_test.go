@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"bytes"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -20,30 +19,9 @@ import (
 )
 
 func TestOperationsListsEveryMetric(t *testing.T) {
-	const name = "../docs/operations.md"
-	const begin, end = "<!-- metrics: written by \"go test ./pipeline -run TestOperationsListsEveryMetric -update\" -->\n", "<!-- end of metrics -->"
-	text, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	head, rest, ok := strings.Cut(string(text), begin)
-	table, tail, ok2 := strings.Cut(rest, end)
-	if !ok || !ok2 {
-		t.Fatalf("operations.md has no place for the table between %q and %q", begin, end)
-	}
-	var want bytes.Buffer
-	if err := WriteMetrics(&want); err != nil {
-		t.Fatal(err)
-	}
-	if *update {
-		if err := os.WriteFile(name, []byte(head+begin+want.String()+end+tail), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if table != want.String() {
-		t.Errorf("the table of metrics is not that of the program: run go test ./pipeline -run TestOperationsListsEveryMetric -update")
-	}
+	const command = "go test ./pipeline -run TestOperationsListsEveryMetric -update"
+	const begin, end = "<!-- metrics: written by \"" + command + "\" -->\n", "<!-- end of metrics -->"
+	wantTable(t, "../docs/operations.md", begin, end, command, WriteMetrics)
 }
 
 // TestMetricsAreThoseThatStepsMake compares the table with the names that the
