@@ -31,26 +31,10 @@ func newServers(t *testing.T) *servers {
 	} {
 		t.Setenv(name, value)
 	}
-	k, err := kinesisfake.New(kinesisfake.SeedStream("trips", 2))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := k.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	b, err := s3fake.New(s3fake.Options{Bucket: "lake"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := b.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	k, b := newTripsAndLake(t)
 	s := &servers{properties: []string{"--Region=us-east-1", "--InputKinesisStream=trips", "--InputStreamEndpoint=" + k.URL(),
 		"--InputStreamInitialPosition=TRIM_HORIZON", "--OutputBucket=lake", "--OutputBucketEndpoint=" + b.URL(), "--OutputPrefix=raw/"}}
+	var err error
 	if s.stream, err = kinesisio.NewClient(t.Context(), kinesisio.Options{Stream: "trips", Region: "us-east-1", Endpoint: k.URL()}); err != nil {
 		t.Fatal(err)
 	}
@@ -152,4 +136,28 @@ func TestDeadLettersRefusesWhatItDoesNotUnderstand(t *testing.T) {
 			t.Errorf("%v: exit code %d, %q is not in: %s", test.args, code, test.want, stderr)
 		}
 	}
+}
+
+// newTripsAndLake starts a Kinesis server with the stream trips, and an S3 server with the bucket lake.
+func newTripsAndLake(t *testing.T) (*kinesisfake.Server, *s3fake.Server) {
+	t.Helper()
+	k, err := kinesisfake.New(kinesisfake.SeedStream("trips", 2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := k.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	b, err := s3fake.New(s3fake.Options{Bucket: "lake"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return k, b
 }

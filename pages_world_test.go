@@ -22,8 +22,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/streaming-etl/streaming-etl/io/kinesisio"
-	"github.com/streaming-etl/streaming-etl/io/kinesisio/kinesisfake"
-	"github.com/streaming-etl/streaming-etl/io/s3io/s3fake"
 )
 
 // pageWorld is where the commands of a page run: a folder that looks like the
@@ -54,24 +52,7 @@ const worldLetter = `{"reason":"out_of_range","field":"vendor_id","detail":"an i
 // of this test's own binary.
 func newPageWorld(t *testing.T, program string) *pageWorld {
 	t.Helper()
-	k, err := kinesisfake.New(kinesisfake.SeedStream("trips", 2))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := k.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	b, err := s3fake.New(s3fake.Options{Bucket: "lake"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := b.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	k, b := newTripsAndLake(t)
 	_, flinkURL := newFlinkServer(t)
 	for name, value := range map[string]string{
 		"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any", "AWS_SESSION_TOKEN": "", "AWS_PROFILE": "", "AWS_REGION": "us-east-1",
@@ -81,6 +62,7 @@ func newPageWorld(t *testing.T, program string) *pageWorld {
 		t.Setenv(name, value)
 	}
 	w := &pageWorld{dir: t.TempDir(), program: program}
+	var err error
 	if w.stream, err = kinesisio.NewClient(t.Context(), kinesisio.Options{Stream: "trips", Region: "us-east-1", Endpoint: k.URL()}); err != nil {
 		t.Fatal(err)
 	}
