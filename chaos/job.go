@@ -42,9 +42,7 @@ type job struct {
 	mu          sync.Mutex
 	id          string // empty while none runs
 	parallelism int
-	restarts    int
-	last        int64 // the last checkpoint that was seen
-	known       []history.Snapshot
+	seen        sightings
 }
 
 // args are the job's properties.
@@ -88,7 +86,8 @@ func (j *job) start(ctx context.Context, parallelism int, from string, since tim
 	id, err := j.submit(ctx, parallelism, from)
 	if id != "" {
 		j.mu.Lock()
-		j.id, j.parallelism, j.restarts, j.last = id, parallelism, 0, 0
+		j.id, j.parallelism = id, parallelism
+		j.seen.submitted(from != "")
 		j.mu.Unlock()
 		j.lab.history.Add(history.Event{Kind: history.Submitted, Job: j.origin, Submission: &history.Submission{JobID: id, Parallelism: parallelism, From: from}})
 	}
@@ -134,29 +133,18 @@ func (j *job) look(ctx context.Context) {
 	if err != nil {
 		return
 	}
-	restarts, err := client.Restarts(ctx, id)
-	if err != nil {
-		return
-	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.id != id {
 		return
 	}
-	if n := restarts - j.restarts; n > 0 {
-		// The tasks went back to the last checkpoint or to one after the last look: no earlier than this.
-		var since time.Time
-		if len(j.known) > 0 {
-			since = j.known[len(j.known)-1].Triggered
-		}
-		j.restarts = restarts
-		j.restored(history.Restored{Since: since, Times: n, Cause: j.cause(ctx, id)})
+	restored, completed := j.seen.take(checkpoints)
+	if restored != nil {
+		restored.Cause = j.cause(ctx, id)
+		j.restored(*restored)
 	}
-	if c := checkpoints.Last; c != nil && c.ID != j.last {
-		s := history.Snapshot{ID: c.ID, Triggered: c.Triggered, Millis: c.Duration.Milliseconds(), Bytes: c.Size}
-		j.last = c.ID
-		j.known = append(j.known, s)
-		j.lab.history.Add(history.Event{Kind: history.Checkpoint, Job: j.origin, Snapshot: &s})
+	if completed != nil {
+		j.lab.history.Add(history.Event{Kind: history.Checkpoint, Job: j.origin, Snapshot: completed})
 	}
 }
 
@@ -176,7 +164,7 @@ func (j *job) cause(ctx context.Context, id string) string {
 func (j *job) completed() int64 {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.last
+	return j.seen.last
 }
 
 // ended returns whether the job has come to an end that nobody has asked for.
@@ -233,12 +221,7 @@ func (j *job) revive(ctx context.Context) error {
 		return err
 	}
 	j.mu.Lock()
-	var since time.Time
-	for _, s := range j.known {
-		if s.ID <= number { // numbers go on over submissions
-			since = s.Triggered
-		}
-	}
+	since := j.seen.triggered(number)
 	parallelism := j.parallelism
 	j.mu.Unlock()
 	return j.start(ctx, parallelism, path, since)
