@@ -25,6 +25,9 @@ type process struct {
 	// encode has room for as many encoders of files as there are processors.
 	encode chan struct{}
 
+	// pace keeps bundles short.
+	pace *pace
+
 	// attempt tells this run of the job's workers from those before a restore.
 	attempt int64
 	// order numbers and sorts the blocks of lanes on the local runner.
@@ -90,7 +93,7 @@ func processFor(jobID string) *process {
 	}
 	p, _ := processes.LoadOrStore(jobID, &process{
 		readers: slots.NewPool(), memory: semaphore.NewWeighted(assembleBytes), encode: make(chan struct{}, runtime.GOMAXPROCS(0)),
-		attempt: rand.Int64(), shared: map[string]any{},
+		pace: newPace(), attempt: rand.Int64(), shared: map[string]any{},
 	})
 	return p.(*process)
 }

@@ -37,6 +37,8 @@ type readFn struct {
 	metrics readMetrics
 	// lags is what was told of how far slots are behind.
 	lags map[int]*toldLags
+	// firings counts those of this bundle, fired those of the one before.
+	firings, fired int
 	// err is why a firing of this bundle failed; FinishBundle returns it.
 	err error
 }
@@ -102,6 +104,7 @@ func sameSlots(state, slot []byte) error {
 func (f *readFn) StartBundle(_ context.Context, _ func(batch.Batch), _ func(int64, []byte)) {
 	f.job.monitor.begin()
 	f.err = nil
+	f.firings, f.fired = 0, f.firings
 }
 
 // OnTimer is one firing of the slot. Its errors are returned by FinishBundle:
@@ -112,6 +115,7 @@ func (f *readFn) OnTimer(ctx context.Context, sp state.Provider, tp timers.Provi
 	if f.err != nil {
 		return // the bundle has failed
 	}
+	f.firings++
 	f.err = f.fire(ctx, sp, tp, key, emit, func(positions []byte) {
 		if f.Config.commitsOffsets() {
 			offsets(key, positions)
@@ -149,7 +153,7 @@ func (f *readFn) fire(ctx context.Context, sp state.Provider, tp timers.Provider
 	}
 	defer f.job.monitor.fired()
 	f.tellLags(ctx, s.Slot.Index)
-	limit := f.job.monitor.allowance(f.Config.ReadMaxBytes)
+	limit := f.job.monitor.allowance(min(f.Config.ReadMaxBytes, f.job.pace.limit(f.fired)))
 	if limit == 0 {
 		f.Tick.Set(tp, time.Now().Add(idleInterval))
 		return nil

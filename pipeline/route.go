@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
@@ -38,6 +39,9 @@ type routeFn struct {
 	// added counts the bundle's events by writer, letters its dead letters that a writer takes.
 	added   []int
 	letters int
+	// bytes is what the bundle has, busy how long it was at work on it.
+	bytes int
+	busy  time.Duration
 	// told are the dead letters that were logged.
 	told toldLetters
 }
@@ -90,7 +94,7 @@ func (f *routeFn) StartBundle(ctx context.Context, _ func(string, []byte), lane 
 	f.told = toldLetters{}
 	f.router.OnLetter(func(l *deadletter.Letter) { f.told.tell(ctx, l) })
 	clear(f.added)
-	f.letters = 0
+	f.letters, f.bytes, f.busy = 0, 0, 0
 	if f.lanes != nil {
 		f.lanes.Start(f.toLane(ctx, lane))
 	}
@@ -123,6 +127,7 @@ func (f *routeFn) sendLetter(ctx context.Context, l *deadletter.Letter) {
 const letterRoom = 100
 
 func (f *routeFn) ProcessElement(ctx context.Context, b batch.Batch, emit func(string, []byte), _ func(int64, []byte)) {
+	begun := f.job.pace.now()
 	counts := f.router.Add(&b, f.counted(ctx, emit))
 	f.metrics.events.Inc(ctx, int64(counts.Events))
 	f.job.monitor.handed(counts.Rows)
@@ -139,6 +144,8 @@ func (f *routeFn) ProcessElement(ctx context.Context, b batch.Batch, emit func(s
 			emit(key, block.FlushMarker())
 		}
 	}
+	f.bytes += len(b.Data)
+	f.busy += f.job.pace.now().Sub(begun)
 }
 
 // countDead counts dead letters. The monitor learns of those for files here,
@@ -154,9 +161,11 @@ func (f *routeFn) countDead(ctx context.Context, dead map[string]int) {
 }
 
 func (f *routeFn) FinishBundle(ctx context.Context, emit func(string, []byte), _ func(int64, []byte)) error {
+	begun := f.job.pace.now()
 	if err := f.finish(ctx, f.counted(ctx, emit)); err != nil {
 		return f.job.failed(ctx, "Route", err)
 	}
+	f.job.pace.took(f.bytes, f.busy+f.job.pace.now().Sub(begun))
 	return nil
 }
 

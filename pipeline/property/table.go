@@ -113,7 +113,8 @@ func source() []Property {
 		{
 			Name: "InputReadMaxMb", Group: groupSource, Kind: Megabytes, Default: "32", Min: 1, Max: 512,
 			Doc: "How much a slot passes on at each firing of its timer: what InputBufferMb holds, and what comes meanwhile. " +
-				"It is the ceiling of the rate: this much per slot and cycle; on Flink it is held in the TaskManager's heap until the cycle ends.",
+				"It is the ceiling of the rate: this much per slot and cycle; on Flink it is held in the TaskManager's heap until the cycle ends. " +
+				"Less where a sink is slow: a cycle is to take 3 s at most, as no checkpoint completes before its end.",
 		},
 
 		{
