@@ -13,6 +13,7 @@ import (
 
 	"github.com/parquet-go/parquet-go"
 
+	"github.com/streaming-etl/streaming-etl/internal/leak"
 	"github.com/streaming-etl/streaming-etl/runners/flink"
 )
 
@@ -42,7 +43,9 @@ func runCommand(t *testing.T, args ...string) (code int, stdout, stderr string) 
 
 func TestFirstCommandDeliversTheSample(t *testing.T) {
 	dir := t.TempDir()
+	before := leak.Before()
 	code, stdout, stderr := runCommand(t, "--runner=direct", "--out="+dir)
+	before.NoneLeft(t)
 	if code != exitOK {
 		t.Fatalf("exit code %d: %s", code, stderr)
 	}

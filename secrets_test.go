@@ -19,6 +19,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/streaming-etl/streaming-etl/internal/leak"
 	"github.com/streaming-etl/streaming-etl/io/elasticsearchio/esfake"
 	"github.com/streaming-etl/streaming-etl/pipeline/property"
 	"github.com/streaming-etl/streaming-etl/runners/flink"
@@ -110,10 +111,14 @@ func TestSecretsAreInNoPlanLogOrReport(t *testing.T) {
 	} {
 		var code int
 		var stdout, stderr string
+		before := leak.Before()
 		log := errorOutput(t, func() { code, stdout, stderr = runCommand(t, append(command, properties...)...) })
 		name := strings.Join(command[:min(2, len(command))], " ")
 		if code != exitOK && name != "check --connect" { // which finds the in-process servers lacking
 			t.Errorf("%s: exit code %d: %s", name, code, stderr)
+		}
+		if command[0] == "run" {
+			before.NoneLeft(t)
 		}
 		if command[0] == "run" && !bytes.Contains(log, []byte("a record is a dead letter")) {
 			t.Errorf("%s: nothing was logged: %s", name, log)

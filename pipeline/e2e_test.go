@@ -120,7 +120,7 @@ func TestFilesAreClosedByAge(t *testing.T) {
 	defer stop()
 	from := time.Now()
 	// Nobody asks for the files: the job is stopped when all are there.
-	_, err := RunDirect(ctx, c, DirectOptions{Out: t.TempDir(), Progress: func(p Progress) {
+	_, err := runDirect(ctx, t, c, DirectOptions{Progress: func(p Progress) {
 		if p.Delivered == int64(len(lines)) {
 			stop()
 		}

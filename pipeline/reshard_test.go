@@ -128,7 +128,7 @@ func TestAStopTimestampEndsTheJob(t *testing.T) {
 		c := configure(t, w.flags(append(flags, "--OutputPrefix="+prefix, "--InputStreamStopTimestamp="+stop.Format(time.RFC3339))...)...)
 		guard, cancel := context.WithTimeout(t.Context(), patience)
 		from := time.Now()
-		sum, err := RunDirect(guard, c, DirectOptions{Out: t.TempDir()})
+		sum, err := runDirect(guard, t, c, DirectOptions{})
 		if err != nil || guard.Err() != nil {
 			t.Fatalf("the job ended with %v, %v", err, guard.Err())
 		}
@@ -171,7 +171,7 @@ func TestACancelDeliversWhatWasRead(t *testing.T) {
 	}()
 	var messages strings.Builder
 	from := time.Now()
-	sum, err := RunDirect(ctx, c, DirectOptions{Out: t.TempDir(), Messages: &messages, Progress: func(p Progress) {
+	sum, err := runDirect(ctx, t, c, DirectOptions{Messages: &messages, Progress: func(p Progress) {
 		if p.Read > 0 {
 			signal()
 		}

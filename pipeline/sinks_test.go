@@ -55,7 +55,7 @@ func TestEverySinkGetsEveryEventOfKafka(t *testing.T) {
 		"--OutputElasticsearchEndpoint="+es.URL, "--ElasticsearchIndex=trips-{pickup_datetime:2006.01}", "--ElasticsearchVersion=position",
 		"--OutputKinesisStream=copies", "--OutputStreamEndpoint="+w.kinesis.URL())
 	// The job ends by itself: the topic is read to its end.
-	sum, err := RunDirect(t.Context(), c, DirectOptions{Out: t.TempDir()})
+	sum, err := runDirect(t.Context(), t, c, DirectOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,10 +162,10 @@ func TestAtLeastOnceNeedsNoTransactions(t *testing.T) {
 	lines := sampleTrips(t, 500)
 	messages := tripMessages("trips", lines)
 	k.put(t.Context(), t, append(slices.Clone(messages), &kgo.Record{Topic: "trips", Value: []byte("no JSON")})...)
-	sum, err := RunDirect(t.Context(), configure(t,
+	sum, err := runDirect(t.Context(), t, configure(t,
 		"--InputKafkaBootstrapServers="+k.brokers, "--InputKafkaTopic=trips", "--InputKafkaInitialPosition=EARLIEST", "--InputKafkaStopAtEnd",
 		"--OutputKafkaBootstrapServers="+k.brokers, "--OutputKafkaTopic=trips-{type}", "--OutputKafkaDelivery=AT_LEAST_ONCE",
-		"--OutputKafkaDeadLetterTopic=letters"), DirectOptions{Out: t.TempDir()})
+		"--OutputKafkaDeadLetterTopic=letters"), DirectOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,10 +191,10 @@ func TestDeadLettersFindAPlaceWithoutABucket(t *testing.T) {
 	t.Run("Kafka", func(t *testing.T) {
 		k := newKafka(t, "trips:1", "copies:1", "letters:2")
 		k.put(t.Context(), t, messages()...)
-		sum, err := RunDirect(t.Context(), configure(t,
+		sum, err := runDirect(t.Context(), t, configure(t,
 			"--InputKafkaBootstrapServers="+k.brokers, "--InputKafkaTopic=trips", "--InputKafkaInitialPosition=EARLIEST", "--InputKafkaStopAtEnd",
 			"--OutputKafkaBootstrapServers="+k.brokers, "--OutputKafkaTopic=copies", "--OutputKafkaMaxMessageBytes=2048",
-			"--OutputKafkaDeadLetterTopic=letters", "--InputKafkaTombstones=PASS"), DirectOptions{Out: t.TempDir()})
+			"--OutputKafkaDeadLetterTopic=letters", "--InputKafkaTombstones=PASS"), DirectOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -227,9 +227,9 @@ func TestDeadLettersFindAPlaceWithoutABucket(t *testing.T) {
 			}
 			return nil
 		})
-		sum, err := RunDirect(t.Context(), configure(t,
+		sum, err := runDirect(t.Context(), t, configure(t,
 			"--InputKafkaBootstrapServers="+k.brokers, "--InputKafkaTopic=trips", "--InputKafkaInitialPosition=EARLIEST", "--InputKafkaStopAtEnd",
-			"--OutputElasticsearchEndpoint="+es.URL, "--ElasticsearchDocumentId=", "--ElasticsearchDeadLetterIndex=letters"), DirectOptions{Out: t.TempDir()})
+			"--OutputElasticsearchEndpoint="+es.URL, "--ElasticsearchDocumentId=", "--ElasticsearchDeadLetterIndex=letters"), DirectOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
