@@ -2,10 +2,11 @@ package kinesisio
 
 import (
 	"bytes"
-	"crypto/md5"
 	"fmt"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/streaming-etl/streaming-etl/internal/mutant"
 )
 
 // sharers are readers that share a shard, each with keys of its own.
@@ -59,41 +60,6 @@ func TestAggregatesOfOthersAreSharedByKey(t *testing.T) {
 	}
 }
 
-// mutateAggregate damages an aggregate. Where it is sealed again, the checksum does not tell.
-func mutateAggregate(r *rand.Rand, whole []byte) []byte {
-	d := bytes.Clone(whole)
-	at := func() int { return r.IntN(max(1, len(d))) }
-	switch r.IntN(8) {
-	case 0:
-		return d
-	case 1: // cut short
-		return d[:at()]
-	case 2: // a damaged byte
-		d[at()] ^= 1 << r.IntN(8)
-		return d
-	}
-	message := d[len(aggregateMagic) : len(d)-md5.Size]
-	d = message
-	for range 1 + r.IntN(3) {
-		switch i := at(); r.IntN(4) {
-		case 0:
-			d[i] = byte(r.Uint32())
-		case 1:
-			d[i] ^= 1 << r.IntN(8)
-		case 2: // a piece missing
-			d = append(d[:i], d[min(len(d), i+1+r.IntN(20)):]...)
-		case 3: // a piece twice, or elsewhere
-			from, to := at(), at()
-			piece := bytes.Clone(d[min(from, to):max(from, to)])
-			d = append(bytes.Clone(d[:i]), append(piece, d[i:]...)...)
-		}
-		if len(d) == 0 {
-			break
-		}
-	}
-	return sealed(string(d))
-}
-
 // Whatever comes that looks like an aggregate: each of its payloads is one reader's, or else the record is, as it is.
 func TestDamagedAggregatesAreRecordsOrLeftWhole(t *testing.T) {
 	const mutants = 100_000
@@ -119,7 +85,7 @@ func TestDamagedAggregatesAreRecordsOrLeftWhole(t *testing.T) {
 	}
 	aggregated := 0
 	for range mutants {
-		m := mutateAggregate(random, wholes[random.IntN(len(wholes))])
+		m := mutant.Aggregate(random, wholes[random.IntN(len(wholes))])
 		subs, ok := deaggregate(m, nil)
 		if ok {
 			aggregated++

@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"math/rand/v2"
-	"strings"
 	"testing"
 
+	"github.com/streaming-etl/streaming-etl/internal/mutant"
 	"github.com/streaming-etl/streaming-etl/io/batch"
 	"github.com/streaming-etl/streaming-etl/transforms/block"
 	"github.com/streaming-etl/streaming-etl/transforms/route"
@@ -14,52 +14,6 @@ import (
 
 // mutants are the records of TestAMillionMutantsAreEventsOrDeadLetters.
 const mutants = 1_000_000
-
-// mutate makes a record of a trip: damaged, replaced, or left as it is.
-func mutate(r *rand.Rand, dst, trip []byte) []byte {
-	at := func() int { return r.IntN(max(1, len(dst))) }
-	dst = append(dst[:0], trip...)
-	switch r.IntN(16) {
-	case 0: // as it is
-	case 1: // cut short
-		dst = dst[:at()]
-	case 2: // nothing
-		dst = dst[:0]
-	case 3: // anything
-		dst = dst[:at()]
-		for i := range dst {
-			dst[i] = byte(r.Uint32())
-		}
-	case 4: // a piece missing
-		from := at()
-		dst = append(dst[:from], dst[min(len(dst), from+1+r.IntN(20)):]...)
-	case 5: // a piece twice
-		from, to := at(), at()
-		dst = append(dst, dst[min(from, to):max(from, to)]...)
-	case 6: // a field more, which may be there, with anything nested
-		depth := r.IntN(600)
-		dst = append(dst[:len(dst)-1], `,"extra":`+strings.Repeat("[", depth)+strings.Repeat("]", depth)+"}"...)
-	case 7: // a large one
-		if r.IntN(1000) == 0 {
-			dst = append(dst[:len(dst)-1], `,"note":"`+strings.Repeat("x", 1<<20)+`"}`...)
-		}
-	default: // some bytes
-		for range 1 + r.IntN(4) {
-			switch i := at(); r.IntN(4) {
-			case 0:
-				dst[i] = byte(r.Uint32())
-			case 1:
-				dst[i] ^= 1 << r.IntN(8)
-			case 2:
-				const marks = `{}[]",:\-+.eE0123456789tfnu `
-				dst[i] = marks[r.IntN(len(marks))]
-			case 3:
-				dst[i], dst[at()] = dst[at()], dst[i]
-			}
-		}
-	}
-	return dst
-}
 
 // Whatever comes is either an event or a dead letter, and is counted; an event
 // is JSON by another parser too.
@@ -88,7 +42,7 @@ func TestAMillionMutantsAreEventsOrDeadLetters(t *testing.T) {
 	events, dead := 0, 0
 	var record []byte
 	for i := range mutants {
-		record = mutate(random, record, trips.Payload(random.IntN(trips.Len())))
+		record = mutant.Trip(random, record, trips.Payload(random.IntN(trips.Len())))
 		b := batch.Batch{Source: "trips", Shard: "0", Base: int64(i)}
 		b.Append(bytes.Clone(record), 0, 0, 1514768400000)
 		counts := r.Add(&b, emit)
