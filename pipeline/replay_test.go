@@ -340,8 +340,16 @@ func TestOnAClusterACommitWaitsForS3(t *testing.T) {
 		}
 		next.ServeHTTP(rw, r)
 	})
-	if p, err := commitBundle(t.Context(), c, tokens...); err != nil || p.Files != int64(len(tokens)) {
-		t.Errorf("%d of %d files, %v", p.Files, len(tokens), err)
+	text := logged(t, func() {
+		if p, err := commitBundle(t.Context(), c, tokens...); err != nil || p.Files != int64(len(tokens)) {
+			t.Errorf("%d of %d files, %v", p.Files, len(tokens), err)
+		}
+	})
+	if n := strings.Count(text, `level=WARN msg="a commit waits for S3" stage=Commit property=OutputBucket since=`); n != 19 {
+		t.Errorf("%d lines tell of the 19 refusals:\n%s", n, text)
+	}
+	if !strings.Contains(text, "SlowDown") || !strings.Contains(text, " next=") {
+		t.Errorf("the log does not say why, and what to do:\n%s", text)
 	}
 }
 
