@@ -62,6 +62,15 @@ type Options struct {
 	MaxMemory int64
 	// TempDir is the folder for temporary files; default the system's.
 	TempDir string
+	// Progress is told after every few thousand records and after each file,
+	// by one goroutine at a time, how much of both outputs has been read. May
+	// be nil.
+	Progress func(Progress)
+}
+
+// Progress is how far the reading of both outputs is, which is most of the work.
+type Progress struct {
+	Files, Records int64
 }
 
 // Side is what one of the outputs holds.
@@ -151,7 +160,7 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	}
 	defer os.RemoveAll(dir)
 
-	partitions := &names{}
+	partitions, told := &names{}, &progress{tell: o.Progress}
 	outputs := [2]*output{}
 	for i, name := range []string{o.A, o.B} {
 		p, err := openPlace(ctx, name, o)
@@ -160,7 +169,7 @@ func Run(ctx context.Context, o Options) (Result, error) {
 		}
 		outputs[i] = &output{
 			place: p, partitions: partitions, ignore: o.Ignore, temp: dir,
-			reader: newReader(o.Columns), sorter: newSorter(dir, o.MaxMemory/2),
+			reader: newReader(o.Columns), sorter: newSorter(dir, o.MaxMemory/2), progress: told,
 		}
 		defer outputs[i].sorter.close()
 	}

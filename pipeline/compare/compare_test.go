@@ -208,6 +208,25 @@ func TestMoreRecordsThanMemoryHoldsAreComparedThroughFiles(t *testing.T) {
 	}
 }
 
+func TestProgressEndsWithAllThatWasRead(t *testing.T) {
+	var lines bytes.Buffer
+	for i := range 10_000 {
+		fmt.Fprintf(&lines, "{\"id\":%d}\n", i)
+	}
+	a := put(t, map[string][]byte{"a": lines.Bytes(), "b": lines.Bytes(), "report.html": nil})
+	b := put(t, map[string][]byte{"c": lines.Bytes()})
+	var told []compare.Progress
+	run(t, compare.Options{A: a, B: b, Progress: func(p compare.Progress) { told = append(told, p) }})
+	if len(told) < 6 || told[len(told)-1] != (compare.Progress{Files: 3, Records: 30_000}) {
+		t.Errorf("%+v", told)
+	}
+	for i := 1; i < len(told); i++ {
+		if told[i].Records <= told[i-1].Records || told[i].Files < told[i-1].Files {
+			t.Errorf("%+v comes after %+v", told[i], told[i-1])
+		}
+	}
+}
+
 // TestCountsAreThoseOfASimpleComparison compares with one that holds all in maps.
 func TestCountsAreThoseOfASimpleComparison(t *testing.T) {
 	for seed := range uint64(30) {

@@ -24,6 +24,7 @@ type output struct {
 	partitions *names
 	ignore     []string
 	temp       string
+	progress   *progress // of both
 
 	mu      sync.Mutex
 	names   []string // of files, by the number that entries hold
@@ -81,6 +82,7 @@ func (o *output) readFile(ctx context.Context, file string, number, part uint32)
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		o.progress.add(0, int64(len(entries)))
 		err := o.sorter.add(entries)
 		entries = entries[:0]
 		return err
@@ -91,7 +93,28 @@ func (o *output) readFile(ctx context.Context, file string, number, part uint32)
 	o.mu.Lock()
 	o.records += records
 	o.mu.Unlock()
+	o.progress.add(1, int64(len(entries)))
 	return o.sorter.add(entries)
+}
+
+// progress sums up what has been read, and tells it. It is safe for concurrent
+// use.
+type progress struct {
+	tell func(Progress) // nil for nobody
+
+	mu   sync.Mutex
+	read Progress
+}
+
+func (p *progress) add(files, records int64) {
+	if p.tell == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.read.Files += files
+	p.read.Records += records
+	p.tell(p.read)
 }
 
 var parquetMagic = []byte("PAR1")

@@ -77,14 +77,19 @@ func (r *reader) parquet(f io.ReaderAt, size int64, do func(row int64, record []
 	return nil
 }
 
-// appendRow appends the columns, which are sorted by name. values has one of
-// each column of the file, in their order.
+// appendRow appends the columns, which are sorted by name. values are those of
+// the file's columns in their order: one of each, but of a nested one, which is
+// left out here, as many as it has elements.
 func appendRow(b []byte, columns []column, values parquet.Row) []byte {
 	b = append(b, '{')
 	first := true
 	for i := range columns {
 		c := &columns[i]
-		v := values[c.index]
+		at := c.index
+		for values[at].Column() != c.index {
+			at++
+		}
+		v := values[at]
 		if v.IsNull() {
 			continue
 		}
