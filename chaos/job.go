@@ -54,7 +54,7 @@ func (j *job) args(parallelism int) []string {
 		fmt.Sprintf("--CheckpointInterval=%d", checkpointInterval.Milliseconds()), "--EventSchema=" + record.Schema,
 
 		"--OutputBucket=" + bucketName, "--OutputPrefix=" + output + "/", "--OutputBucketEndpoint=" + l.url(plan.S3),
-		"--OutputPathTemplate=job_start={job_start}/payment={payment_type}", fmt.Sprintf("--OutputFileRollIntervalMs=%d", rollInterval.Milliseconds()),
+		"--OutputPathTemplate=job_start={job_start}/" + record.FolderTemplate, fmt.Sprintf("--OutputFileRollIntervalMs=%d", rollInterval.Milliseconds()),
 
 		"--OutputElasticsearchEndpoint=" + l.url(plan.Elasticsearch), "--ElasticsearchIndex=" + output, "--ElasticsearchDocumentId={trip_id}",
 

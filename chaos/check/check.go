@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strconv"
 
 	"github.com/streaming-etl/streaming-etl/chaos/history"
 	"github.com/streaming-etl/streaming-etl/chaos/record"
@@ -97,6 +98,12 @@ func (c *checker) run() error {
 			}
 			if job == Kafka {
 				e.Scope = partitions(c.events, start.Partitions)
+			}
+			switch {
+			case sink == Elasticsearch:
+				e.Key = func(number int64) string { return strconv.FormatInt(number, 10) } // the document's id
+			case e.Ordered:
+				e.Key = record.Key
 			}
 			if sink == Kinesis {
 				e.MayRepeat = mayRepeat(c.events, job)

@@ -2,6 +2,8 @@ package check
 
 import (
 	"encoding/json"
+	"path"
+	"path/filepath"
 
 	"github.com/streaming-etl/streaming-etl/chaos/record"
 )
@@ -45,6 +47,10 @@ func (l *letters) take(line []byte, at string) {
 	if letter.Reason != want || letter.Output != "" {
 		l.v.Wrong++
 		l.v.example("%s: record %d has reason %q of output %q, want %q of all", at, number, letter.Reason, letter.Output, want)
+	}
+	if folder := path.Base(path.Dir(filepath.ToSlash(at))); folder != "reason="+letter.Reason {
+		l.v.Wrong++
+		l.v.example("%s: record %d has reason %q, and is in folder %s", at, number, letter.Reason, folder)
 	}
 	if sent := l.Sample.Line(l.Origin, number); letter.Payload != string(sent) {
 		l.v.Wrong++

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -34,7 +35,7 @@ func world(t *testing.T, s *record.Sample) string {
 		for _, sink := range []string{Source, Elasticsearch, Kafka, Kinesis} {
 			write(t, s, dir, job, sink)
 		}
-		objects(t, s, dir, job, "")
+		objects(t, s, dir, job, "part-a")
 	}
 	return dir
 }
@@ -49,7 +50,11 @@ func write(t *testing.T, s *record.Sample, dir, job, sink string) {
 		if sink != Source && record.Reason(n) != "" {
 			continue
 		}
-		if err := w.Add(Observation{Partition: "0", Key: record.Key(n), Value: string(s.Line(job, n))}); err != nil {
+		key := record.Key(n)
+		if sink == Elasticsearch {
+			key = strconv.FormatInt(n, 10)
+		}
+		if err := w.Add(Observation{Partition: "0", Key: key, Value: string(s.Line(job, n))}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -58,22 +63,22 @@ func write(t *testing.T, s *record.Sample, dir, job, sink string) {
 	}
 }
 
-// objects writes a job's objects, of which a file of Parquet has its rows in a folder.
-func objects(t *testing.T, s *record.Sample, dir, job, folder string) {
+// objects writes a job's objects: files of a name in folders, as the job would.
+func objects(t *testing.T, s *record.Sample, dir, job, name string) {
 	t.Helper()
-	var rows []goRow
-	var letters []byte
+	rows := make(map[string][]goRow) // by folder
+	letters := make(map[string][]byte)
 	for n := range int64(sent) {
 		if reason := record.Reason(n); reason != "" {
 			line, err := json.Marshal(map[string]string{"reason": reason, "payload": string(s.Line(job, n))})
 			if err != nil {
 				t.Fatal(err)
 			}
-			letters = append(append(letters, line...), '\n')
+			letters["reason="+reason] = append(append(letters["reason="+reason], line...), '\n')
 			continue
 		}
 		r := s.Row(job, n)
-		rows = append(rows, goRow{
+		rows[r.Folder()] = append(rows[r.Folder()], goRow{
 			VendorID: r.VendorID, Pickup: int64(r.Pickup), Dropoff: int64(r.Dropoff), PassengerCount: r.PassengerCount,
 			TripDistance: r.TripDistance, RatecodeID: r.RatecodeID, StoreAndFwdFlag: r.StoreAndFwdFlag, PickupLocationID: r.PickupLocationID,
 			DropoffLocationID: r.DropoffLocationID, PaymentType: r.PaymentType, FareAmount: r.FareAmount, Extra: r.Extra, MtaTax: r.MtaTax,
@@ -81,19 +86,22 @@ func objects(t *testing.T, s *record.Sample, dir, job, folder string) {
 			TripID: r.TripID, Type: r.Type, Origin: r.Origin, Key: r.Key, Sequence: r.Sequence, Checksum: r.Checksum,
 		})
 	}
-	at := FileOf(dir, job+"/"+S3)
-	data := filepath.Join(at, "job_start=1", folder, "part-a.parquet")
-	dead := filepath.Join(at, LettersFolder, "job_start=1", "part-b.json")
-	for _, name := range []string{data, dead} {
-		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+	file := func(parts ...string) string {
+		path := filepath.Join(append([]string{FileOf(dir, job+"/"+S3)}, parts...)...)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	for folder, rows := range rows {
+		if err := parquet.WriteFile(file("job_start=1", folder, name+".parquet"), rows); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := parquet.WriteFile(data, rows); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(dead, letters, 0o644); err != nil {
-		t.Fatal(err)
+	for folder, lines := range letters {
+		if err := os.WriteFile(file(LettersFolder, "job_start=1", folder, "part-b.json"), lines, 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
@@ -116,7 +124,7 @@ func TestARunInWhichAllIsRight(t *testing.T) {
 func TestARunInWhichAFileIsDoubled(t *testing.T) {
 	s := sample(t)
 	dir := world(t, s)
-	objects(t, s, dir, Kafka, "payment=2")
+	objects(t, s, dir, Kafka, "part-b")
 	got, _, err := Run(t.Context(), dir, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -126,6 +134,34 @@ func TestARunInWhichAFileIsDoubled(t *testing.T) {
 	}
 	for _, v := range got.Verdicts {
 		if want := v.Outlet == "kafka/s3"; want != (v.Doubled == record.Good(sent)) {
+			t.Errorf("%+v", v)
+		}
+	}
+}
+
+func TestADocumentUnderAnotherIDIsWrong(t *testing.T) {
+	s := sample(t)
+	dir := world(t, s)
+	w, err := NewWriter(dir, "kafka/"+Elasticsearch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range int64(sent) {
+		if record.Reason(n) == "" {
+			if err := w.Add(Observation{Key: "id", Value: string(s.Line(Kafka, n))}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	got, _, err := Run(t.Context(), dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range got.Verdicts {
+		if want := v.Outlet == "kafka/elasticsearch"; want != (v.Wrong == record.Good(sent)) {
 			t.Errorf("%+v", v)
 		}
 	}
@@ -167,15 +203,17 @@ func TestAMissingFileIsAnError(t *testing.T) {
 func TestParquetIsReadAlikeByBoth(t *testing.T) {
 	s := sample(t)
 	dir := t.TempDir()
-	objects(t, s, dir, Kafka, "")
+	objects(t, s, dir, Kafka, "part-a")
 	at := FileOf(dir, "kafka/s3")
 	files, err := parquetFiles(at)
-	if err != nil || len(files) != 1 {
+	if err != nil || len(files) < 2 {
 		t.Fatalf("files %q, %v", files, err)
 	}
 	byGo := make(map[int64]record.Row)
-	if err := readByParquetGo(files[0], func(r *record.Row, _ string) { byGo[r.TripID] = *r }); err != nil {
-		t.Fatal(err)
+	for _, name := range files {
+		if err := readByParquetGo(name, func(r *record.Row, _ string) { byGo[r.TripID] = *r }); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if len(byGo) != int(record.Good(sent)) || byGo[5] != s.Row(Kafka, 5) {
 		t.Errorf("%d rows, row 5 is %+v", len(byGo), byGo[5])

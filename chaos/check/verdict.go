@@ -3,6 +3,8 @@ package check
 import (
 	"bytes"
 	"fmt"
+	"path"
+	"path/filepath"
 
 	"github.com/streaming-etl/streaming-etl/chaos/record"
 )
@@ -46,6 +48,8 @@ type expectation struct {
 	Origin string
 	Sent   int64
 	Sample *record.Sample
+	// Key returns the key that a record is to have; nil if it has none.
+	Key func(number int64) string
 	// Ordered says that the records of a key are to be in one partition, in order.
 	Ordered bool
 	// Scope tells within what the order of a key holds; nil is all.
@@ -121,15 +125,13 @@ func (t *tally) take(o *Observation) {
 		t.v.Wrong++
 		t.v.example("%s: record %d is (its checksum holds: %t)\n%s, was sent as\n%s", o.Partition, number, record.Intact([]byte(o.Value)), o.Value, want)
 	}
-	if !t.Ordered {
-		return
-	}
-	key := record.Key(number)
-	if o.Key != key {
+	if t.Key != nil && o.Key != t.Key(number) {
 		t.v.Wrong++
-		t.v.example("%s: record %d has key %q, want %q", o.Partition, number, o.Key, key)
+		t.v.example("%s: record %d has key %q, want %q", o.Partition, number, o.Key, t.Key(number))
 	}
-	t.order(number, key, o.Partition, first)
+	if t.Ordered {
+		t.order(number, record.Key(number), o.Partition, first)
+	}
 }
 
 // order compares a record's place with that of the one before it of its key.
@@ -162,6 +164,10 @@ func (t *tally) takeRow(row *record.Row, at string) {
 	if want := t.Sample.Row(t.Origin, row.TripID); *row != want {
 		t.v.Wrong++
 		t.v.example("%s: record %d is\n%+v, was sent as\n%+v", at, row.TripID, *row, want)
+	}
+	if folder := path.Base(path.Dir(filepath.ToSlash(at))); folder != row.Folder() {
+		t.v.Wrong++
+		t.v.example("%s: record %d is in folder %s, want %s", at, row.TripID, folder, row.Folder())
 	}
 }
 

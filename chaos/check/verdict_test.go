@@ -107,7 +107,7 @@ func TestVerdictFindsWhatIsWrong(t *testing.T) {
 		}, want: counts{wrong: 1}, say: "is in partition 1"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			tally := newTally(expectation{Outlet: "kafka/kafka", Origin: "kafka", Sent: sent, Sample: s, Ordered: true, MayRepeat: test.may})
+			tally := newTally(expectation{Outlet: "kafka/kafka", Origin: "kafka", Sent: sent, Sample: s, Key: record.Key, Ordered: true, MayRepeat: test.may})
 			for _, o := range test.change(observed(s)) {
 				tally.take(&o)
 			}
@@ -158,14 +158,21 @@ func TestVerdictOnRows(t *testing.T) {
 		case n == 9:
 			row.Checksum = "0000000000000000"
 		case n == 10:
-			tally.takeRow(&row, "file")
+			tally.takeRow(&row, row.Folder()+"/file")
+		case n == 11:
+			tally.takeRow(&row, "payment=9/file")
+			continue
 		}
-		tally.takeRow(&row, "file")
+		tally.takeRow(&row, row.Folder()+"/file")
 	}
 	never := s.Row("kafka", sent)
-	tally.takeRow(&never, "file")
-	if got, want := countsOf(tally.verdict()), (counts{lost: 1, doubled: 1, wrong: 2, unsent: 1}); got != want {
+	tally.takeRow(&never, never.Folder()+"/file")
+	v := tally.verdict()
+	if got, want := countsOf(v), (counts{lost: 1, doubled: 1, wrong: 3, unsent: 1}); got != want {
 		t.Errorf("counts %+v, want %+v", got, want)
+	}
+	if said := strings.Join(v.Examples, "\n"); !strings.Contains(said, "record 11 is in folder payment=9, want payment=") {
+		t.Errorf("said %q", said)
 	}
 }
 
@@ -178,25 +185,35 @@ func TestVerdictOnDeadLetters(t *testing.T) {
 		}
 		return line
 	}
+	at := func(line []byte) string {
+		var letter struct{ Reason string }
+		if err := json.Unmarshal(line, &letter); err != nil {
+			return "file"
+		}
+		return "reason=" + letter.Reason + "/file"
+	}
+	misplaced := func([]byte) string { return "reason=other/file" }
 	const first, second, third = 128, 128 + 257, 128 + 2*257 // the bad ones
 	for _, test := range []struct {
 		name  string
+		at    func([]byte) string
 		lines [][]byte
 		want  counts
 	}{
-		{"all there", [][]byte{letter(first, record.Reason(first), ""), letter(second, record.Reason(second), ""), letter(third, record.Reason(third), "")}, counts{}},
-		{"lost", [][]byte{letter(first, record.Reason(first), ""), letter(second, record.Reason(second), "")}, counts{lost: 1}},
-		{"doubled", [][]byte{letter(first, record.Reason(first), ""), letter(second, record.Reason(second), ""), letter(third, record.Reason(third), ""),
+		{"in folders of another reason", misplaced, [][]byte{letter(first, record.Reason(first), ""), letter(second, record.Reason(second), ""), letter(third, record.Reason(third), "")}, counts{wrong: 3}},
+		{"all there", at, [][]byte{letter(first, record.Reason(first), ""), letter(second, record.Reason(second), ""), letter(third, record.Reason(third), "")}, counts{}},
+		{"lost", at, [][]byte{letter(first, record.Reason(first), ""), letter(second, record.Reason(second), "")}, counts{lost: 1}},
+		{"doubled", at, [][]byte{letter(first, record.Reason(first), ""), letter(second, record.Reason(second), ""), letter(third, record.Reason(third), ""),
 			letter(third, record.Reason(third), "")}, counts{doubled: 1}},
-		{"without a reason", [][]byte{letter(first, "", ""), letter(second, record.Reason(second), ""), letter(third, record.Reason(third), "")}, counts{wrong: 1}},
-		{"of one output", [][]byte{letter(first, record.Reason(first), "kafka"), letter(second, record.Reason(second), ""), letter(third, record.Reason(third), "")}, counts{wrong: 1}},
-		{"of a good record", [][]byte{letter(first, record.Reason(first), ""), letter(second, record.Reason(second), ""), letter(third, record.Reason(third), ""),
+		{"without a reason", at, [][]byte{letter(first, "", ""), letter(second, record.Reason(second), ""), letter(third, record.Reason(third), "")}, counts{wrong: 1}},
+		{"of one output", at, [][]byte{letter(first, record.Reason(first), "kafka"), letter(second, record.Reason(second), ""), letter(third, record.Reason(third), "")}, counts{wrong: 1}},
+		{"of a good record", at, [][]byte{letter(first, record.Reason(first), ""), letter(second, record.Reason(second), ""), letter(third, record.Reason(third), ""),
 			letter(0, "mapping", "elasticsearch")}, counts{unsent: 1}},
-		{"no letter", [][]byte{letter(first, record.Reason(first), ""), letter(second, record.Reason(second), ""), letter(third, record.Reason(third), ""), []byte("{")}, counts{wrong: 1}},
+		{"no letter", at, [][]byte{letter(first, record.Reason(first), ""), letter(second, record.Reason(second), ""), letter(third, record.Reason(third), ""), []byte("{")}, counts{wrong: 1}},
 	} {
 		l := newLetters(expectation{Origin: "kafka", Sent: 700, Sample: s})
 		for _, line := range test.lines {
-			l.take(line, "file")
+			l.take(line, test.at(line))
 		}
 		if got := countsOf(l.verdict()); got != test.want {
 			t.Errorf("%s: counts %+v, want %+v", test.name, got, test.want)

@@ -126,6 +126,12 @@ type Row struct {
 	Checksum             string  `json:"checksum"`
 }
 
+// FolderTemplate names, in the jobs' OutputPathTemplate, the folder of a record. Folder is its name.
+const FolderTemplate = "payment={payment_type}"
+
+// Folder returns the name of the folder that the record's file is in.
+func (r *Row) Folder() string { return fmt.Sprintf("payment=%d", r.PaymentType) }
+
 // Millis is a time in milliseconds since 1970, in JSON a number or a text in ISO 8601.
 type Millis int64
 
