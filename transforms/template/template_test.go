@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"net/url"
 	"reflect"
 	"strings"
@@ -337,6 +338,45 @@ func TestValuesInPathsAreEscaped(t *testing.T) {
 	got, err := times.Append(nil, rowOf(""), nil)
 	if want := "2018-01-02T03%3A04%3A05.006Z/03%3A04/2018-01-02 Tue"; err != nil || string(got) != want {
 		t.Errorf("%q, %v, want %q", got, err, want)
+	}
+}
+
+// Whatever a value is, its path has the template's folders and no other, none of them leads elsewhere, and the value can be
+// read back from it: so two values have two paths.
+func TestNoValueLeavesItsFolder(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 1))
+	tmpl, err := CompilePath("{s}/a={s}/{s}.x", schema(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pieces := []string{".", "..", "/", "//", `\`, "%", "%2F", "%2e", "=", "{s}", "\x00", "\n", "\xff", "é", "\u2024", "\u2215", "\uff0f", "~", "*", " ", "a"}
+	for range 100_000 {
+		var b strings.Builder
+		for range 1 + random.IntN(6) {
+			if random.IntN(4) == 0 {
+				b.WriteByte(byte(random.Uint32()))
+			} else {
+				b.WriteString(pieces[random.IntN(len(pieces))])
+			}
+		}
+		value := b.String()
+		got, err := tmpl.Append(nil, rowOf(value), nil)
+		if err != nil {
+			t.Fatalf("%q: %v", value, err)
+		}
+		segments := strings.Split(string(got), "/")
+		if len(segments) != 3 {
+			t.Fatalf("%q: %q has other folders", value, got)
+		}
+		segments[1], segments[2] = strings.TrimPrefix(segments[1], "a="), strings.TrimSuffix(segments[2], ".x")
+		for _, s := range segments {
+			back, err := url.PathUnescape(s)
+			if s == "." || s == ".." || strings.ContainsAny(s, "\\\x00\r\n") || err != nil || back != value {
+				t.Fatalf("%q: %q is not its name in %q (%v)", value, s, got, err)
+			}
+		}
 	}
 }
 
