@@ -52,10 +52,12 @@ func compareOutputs(ctx context.Context, args []string, stdout, stderr io.Writer
 	list := func(text string) []string {
 		return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })
 	}
+	line := newProgressLine(stderr)
 	r, err := compare.Run(ctx, compare.Options{
 		A: places[0], B: places[1], Columns: list(o.columns), Ignore: list(o.ignore), Show: o.show,
-		Region: o.region, Endpoint: o.endpoint, Anonymous: o.anonymous,
+		Region: o.region, Endpoint: o.endpoint, Anonymous: o.anonymous, Progress: line.showComparison,
 	})
+	line.end()
 	if err != nil {
 		return fail(stderr, err)
 	}

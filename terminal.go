@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/streaming-etl/streaming-etl/pipeline"
+	"github.com/streaming-etl/streaming-etl/pipeline/compare"
 )
 
 // isTerminal says whether somebody looks at what is written. The null device
@@ -31,14 +32,15 @@ type progressLine struct {
 	terminal bool
 	start    time.Time
 	next     time.Time     // no line before
-	pause    time.Duration // after the next line
+	pause    time.Duration // after the next line that stays
 	open     bool
 }
 
-// Pauses between lines that stay.
+// Pauses between lines that stay, and between changes of the one in place.
 const (
 	firstPause = time.Second
 	maxPause   = time.Minute
+	framePause = 100 * time.Millisecond
 )
 
 func newProgressLine(w io.Writer) *progressLine {
@@ -46,19 +48,32 @@ func newProgressLine(w io.Writer) *progressLine {
 }
 
 func (l *progressLine) show(p pipeline.Progress) {
+	l.write(fmt.Sprintf("read %s  delivered %s  dead letters %s  files %s",
+		pipeline.Number(p.Read), pipeline.Number(p.Delivered), pipeline.Number(p.DeadLetters), pipeline.Number(p.Files)))
+}
+
+// showComparison shows nothing elsewhere than on a terminal: what a comparison
+// is for is its result.
+func (l *progressLine) showComparison(p compare.Progress) {
+	if l.terminal {
+		l.write(fmt.Sprintf("read %s records of %s files", pipeline.Number(p.Records), pipeline.Number(p.Files)))
+	}
+}
+
+func (l *progressLine) write(text string) {
 	now := time.Now()
-	if !l.terminal && now.Before(l.next) {
+	if now.Before(l.next) {
 		return
 	}
-	l.next = now.Add(l.pause)
-	l.pause = min(2*l.pause, maxPause)
-	text := fmt.Sprintf("%6.1f s  read %s  delivered %s  dead letters %s  files %s", now.Sub(l.start).Seconds(),
-		pipeline.Number(p.Read), pipeline.Number(p.Delivered), pipeline.Number(p.DeadLetters), pipeline.Number(p.Files))
+	text = fmt.Sprintf("%6.1f s  %s", now.Sub(l.start).Seconds(), text)
 	if l.terminal {
+		l.next = now.Add(framePause)
 		fmt.Fprintf(l.w, "\r\033[K%s", text)
 		l.open = true
 		return
 	}
+	l.next = now.Add(l.pause)
+	l.pause = min(2*l.pause, maxPause)
 	fmt.Fprintln(l.w, text)
 }
 

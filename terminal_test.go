@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/streaming-etl/streaming-etl/pipeline"
+	"github.com/streaming-etl/streaming-etl/pipeline/compare"
 )
 
 func TestProgressElsewhereThanOnATerminalGetsRarer(t *testing.T) {
@@ -29,6 +30,27 @@ func TestProgressElsewhereThanOnATerminalGetsRarer(t *testing.T) {
 		}
 		if strings.ContainsAny(out.String(), "\r\x1b") {
 			t.Errorf("a terminal's sequences: %q", out.String())
+		}
+	})
+}
+
+func TestAComparisonsProgressIsInPlaceOnATerminalOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, terminal := range []bool{true, false} {
+			var out strings.Builder
+			l := newProgressLine(&out)
+			l.terminal = terminal
+			for i := range 100 { // 1 s
+				l.showComparison(compare.Progress{Files: 2, Records: 1000 * int64(i)})
+				time.Sleep(10 * time.Millisecond)
+			}
+			l.end()
+			switch text := out.String(); {
+			case !terminal && text != "":
+				t.Errorf("elsewhere it writes %q", text)
+			case terminal && (strings.Count(text, "\r\033[K") != 10 || strings.Count(text, "\n") != 1 || !strings.Contains(text, "0.9 s  read 90,000 records of 2 files\n")):
+				t.Errorf("on a terminal it writes %q", text)
+			}
 		}
 	})
 }
