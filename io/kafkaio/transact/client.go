@@ -39,7 +39,7 @@ func (o Options) clientOptions(ctx context.Context) ([]kgo.Opt, error) {
 // producerOptions are those of clients that write.
 func (o Options) producerOptions() []kgo.Opt {
 	return []kgo.Opt{
-		kgo.ProducerBatchCompression(codecs[o.Compression]()),
+		codecs[o.Compression](),
 		kgo.ProducerBatchMaxBytes(int32(o.MaxMessageBytes)),
 		kgo.ProducerLinger(linger),
 		kgo.MaxBufferedRecords(maxBufferedRecords),

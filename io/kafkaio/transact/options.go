@@ -120,12 +120,12 @@ type Options struct {
 
 var (
 	topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,249}$`)
-	codecs    = map[string]func() kgo.CompressionCodec{
-		"none":   kgo.NoCompression,
-		"gzip":   kgo.GzipCompression,
-		"snappy": kgo.SnappyCompression,
-		"lz4":    kgo.Lz4Compression,
-		"zstd":   kgo.ZstdCompression,
+	codecs    = map[string]func() kgo.Opt{
+		"none":   func() kgo.Opt { return kgo.ProducerBatchCompression(kgo.NoCompression()) },
+		"gzip":   func() kgo.Opt { return kgo.ProducerBatchCompression(kgo.GzipCompression()) },
+		"snappy": func() kgo.Opt { return kgo.ProducerBatchCompression(kgo.SnappyCompression()) },
+		"lz4":    func() kgo.Opt { return kgo.WithCompressor(newLz4Blocks()) },
+		"zstd":   func() kgo.Opt { return kgo.ProducerBatchCompression(kgo.ZstdCompression()) },
 	}
 )
 
