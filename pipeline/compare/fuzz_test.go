@@ -2,6 +2,7 @@ package compare
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 
 	"github.com/parquet-go/parquet-go"
@@ -64,4 +65,13 @@ func FuzzJSONLinesHaveOneText(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestFooterLongerThanTheFileTakesNoMemory(t *testing.T) {
+	for _, file := range []string{"", "PAR1", "PAR1\x04\x00\x00\x00PAR1", "PAR1 and more \xff\xff\xff\xffPAR1"} {
+		err := newReader(nil).parquet(strings.NewReader(file), int64(len(file)), func(int64, []byte) error { return nil })
+		if err == nil || !strings.Contains(err.Error(), "too short") && !strings.Contains(err.Error(), "a footer of") {
+			t.Errorf("%q: %v", file, err)
+		}
+	}
 }

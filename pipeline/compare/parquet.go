@@ -2,6 +2,7 @@ package compare
 
 import (
 	"cmp"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -35,6 +36,9 @@ func (r *reader) parquet(f io.ReaderAt, size int64, do func(row int64, record []
 			err = fmt.Errorf("damaged Parquet file: %v", cause)
 		}
 	}()
+	if err := footerFits(f, size); err != nil {
+		return fmt.Errorf("open Parquet file: %w", err)
+	}
 	p, err := parquet.OpenFile(f, size)
 	if err != nil {
 		return fmt.Errorf("open Parquet file: %w", err)
@@ -73,6 +77,25 @@ func (r *reader) parquet(f io.ReaderAt, size int64, do func(row int64, record []
 	}
 	if want := p.NumRows(); row != want {
 		return fmt.Errorf("%d rows were read, and the footer has %d", row, want)
+	}
+	return nil
+}
+
+// footerFits refuses a file whose footer would be longer than the file: the
+// library would take that much memory before it looks. The end of a file is
+// the footer's length in 4 bytes, little-endian, and "PAR1" (Apache Parquet's
+// "File format"); an encrypted footer ends in another word, which the library refuses.
+func footerFits(f io.ReaderAt, size int64) error {
+	const begin, end = 4, 8
+	if size < begin+end {
+		return fmt.Errorf("a file of %d bytes is too short", size)
+	}
+	var tail [end]byte
+	if _, err := f.ReadAt(tail[:], size-end); err != nil {
+		return fmt.Errorf("read its end: %w", err)
+	}
+	if footer := int64(binary.LittleEndian.Uint32(tail[:])); footer > size-begin-end {
+		return fmt.Errorf("a footer of %d bytes in a file of %d", footer, size)
 	}
 	return nil
 }
