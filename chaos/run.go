@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -31,6 +32,8 @@ const lastCheckpoints = 3
 // perform makes a run up to what is in the sinks. Errors are of what keeps a run from being made; what is wrong with
 // the jobs is in the history.
 func perform(ctx context.Context, o options, stderr io.Writer) error {
+	// The streams are in this process's memory, by the gigabyte: a quarter of that may be garbage, not as much again.
+	defer debug.SetGCPercent(debug.SetGCPercent(25))
 	l, err := openLab(ctx, o, stderr)
 	if err != nil {
 		return err
