@@ -101,8 +101,9 @@ deploy-templates: ## writes deploy/aws's templates anew
 	cd deploy/aws && go test -count=1 ./... -update
 
 .PHONY: readme
-readme: ## writes the README's property table anew
+readme: ## writes the README's property table and the golden files of help and table anew
 	go test ./pipeline -run TestReadmeListsEveryProperty -update
+	go test ./pipeline/property -run Golden -update
 
 .PHONY: ci
 ci: ## does what CI does
