@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/streaming-etl/streaming-etl/io/kinesisio"
@@ -60,13 +61,19 @@ func (e *Embedded) connect(c *Config) {
 	c.S3.Anonymous = true
 }
 
-// NamesNoServers says that the properties name neither source nor sink, so
-// that a first try runs on embedded ones.
+// serverNames are the properties that name what a job reads or writes, and
+// where that is.
+var serverNames = []string{
+	"InputKinesisStream", "InputStreamEndpoint", "InputKafkaBootstrapServers", "InputKafkaTopic", "InputGeneratedRecords",
+	"OutputBucket", "OutputBucketEndpoint", "DeadLetterBucket",
+	"OutputKafkaBootstrapServers", "OutputKafkaTopic", "OutputKafkaMarkerTopic", "OutputKafkaDeadLetterTopic",
+	"OutputElasticsearchEndpoint", "OutputKinesisStream", "OutputStreamEndpoint", "OutputDiscarding",
+}
+
+// NamesNoServers says that the properties name no part of a source or sink, so
+// that a first try runs on embedded ones. One that names a part, a sink without
+// a source for instance, is a mistake of a job of its own: the sample must not
+// go where the user's events are.
 func NamesNoServers(p *property.Set) bool {
-	for _, name := range []string{"InputKinesisStream", "InputGeneratedRecords", "OutputBucket", "OutputDiscarding"} {
-		if p.Given(name) {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(serverNames, p.Given)
 }

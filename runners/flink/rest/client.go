@@ -94,6 +94,11 @@ func (c *Client) do(ctx context.Context, r call, out any) error {
 	if err != nil {
 		return c.unreachable(ctx, err)
 	}
+	switch resp.StatusCode {
+	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		// A proxy before a JobManager that is gone, or one that elects a leader.
+		return &UnreachableError{URL: c.base.String(), Setting: c.setting, Err: answerError(resp.StatusCode, answer)}
+	}
 	if resp.StatusCode >= http.StatusBadRequest {
 		return answerError(resp.StatusCode, answer)
 	}

@@ -12,7 +12,8 @@ import (
 // of a JobManager without high availability it knows none of before.
 var ErrNotFound = errors.New("the cluster does not know it")
 
-// An UnreachableError is returned if the cluster could not be asked, or did not answer in time. Asking again later may
+// An UnreachableError is returned if the cluster could not be asked, did not answer in time, or has no JobManager that
+// leads (HTTP 502, 503, 504). Asking again later may
 // help: a JobManager that is restarted is unreachable for some seconds.
 type UnreachableError struct {
 	URL     string

@@ -101,20 +101,12 @@ type Status struct {
 	Failure string
 }
 
-// Look returns what the cluster says of a job now.
+// Look returns what the cluster says of a job now. With an error it has what
+// was answered before: the job first, then why it failed, its counters last.
 func Look(ctx context.Context, c *rest.Client, jobID string, counters ...string) (Status, error) {
 	var s Status
 	var err error
 	if s.Job, err = c.Job(ctx, jobID); err != nil {
-		return s, err
-	}
-	if s.Checkpoints, err = c.Checkpoints(ctx, jobID); err != nil {
-		return s, err
-	}
-	if s.Restarts, err = c.Restarts(ctx, jobID); err != nil {
-		return s, err
-	}
-	if s.Counters, err = c.Counters(ctx, jobID, counters...); err != nil {
 		return s, err
 	}
 	failures, err := c.Failures(ctx, jobID)
@@ -124,15 +116,25 @@ func Look(ctx context.Context, c *rest.Client, jobID string, counters ...string)
 	if len(failures) > 0 {
 		s.Failure = failures[0].Message
 	}
-	return s, nil
+	if s.Checkpoints, err = c.Checkpoints(ctx, jobID); err != nil {
+		return s, err
+	}
+	if s.Restarts, err = c.Restarts(ctx, jobID); err != nil {
+		return s, err
+	}
+	s.Counters, err = c.Counters(ctx, jobID, counters...)
+	return s, err
 }
 
 // outOfReach is how long a cluster may not answer while a job is followed: a
-// JobManager that is started again is back in less.
+// JobManager that is started again is back in less, and one that is busy with a
+// failure answers some questions only.
 const outOfReach = time.Minute
 
 // Follow looks at a job at each interval until it is over or ctx ends, and
-// returns the last look. A job that failed is an error, the end of ctx is none.
+// returns the last look. A job that failed is an error, the end of ctx is none,
+// nor is a look without all answers, which is not shown. A cluster that
+// does not answer for outOfReach, or does not know the job, is: the job may go on.
 func Follow(ctx context.Context, c *rest.Client, jobID string, interval time.Duration, show func(Status), counters ...string) (Status, error) {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
@@ -140,22 +142,18 @@ func Follow(ctx context.Context, c *rest.Client, jobID string, interval time.Dur
 	answered := time.Now()
 	for {
 		s, err := Look(ctx, c, jobID, counters...)
-		var unreachable *rest.UnreachableError
 		switch {
+		case s.Job.State == rest.Failed:
+			return s, fmt.Errorf("job %s failed: %s", jobID, s.Failure)
+		case s.Job.State.Ended():
+			return s, nil
 		case ctx.Err() != nil:
 			return last, nil
-		case errors.As(err, &unreachable) && time.Since(answered) < outOfReach:
-		case err != nil:
-			return last, err
-		default:
+		case err == nil:
 			last, answered = s, time.Now()
 			show(s)
-			switch s.Job.State {
-			case rest.Failed:
-				return s, fmt.Errorf("job %s failed: %s", jobID, s.Failure)
-			case rest.Finished, rest.Canceled:
-				return s, nil
-			}
+		case errors.Is(err, rest.ErrNotFound) || time.Since(answered) >= outOfReach:
+			return last, fmt.Errorf("job %s is no longer followed, and may go on: %w", jobID, err)
 		}
 		select {
 		case <-ctx.Done():

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/streaming-etl/streaming-etl/runners/flink/rest"
 	"github.com/streaming-etl/streaming-etl/runners/flink/submit"
@@ -76,5 +77,62 @@ func TestStateOfAnotherGraphIsToldWithTheFlagThatDropsIt(t *testing.T) {
 		if !strings.Contains(err.Error(), word) {
 			t.Errorf("%q is not in: %v", word, err)
 		}
+	}
+}
+
+// following returns a client of a server that answers each look at the job by the next function.
+func following(t *testing.T, looks ...http.HandlerFunc) *rest.Client {
+	t.Helper()
+	next := 0
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /jobs/"+job, func(w http.ResponseWriter, r *http.Request) {
+		looks[min(next, len(looks)-1)](w, r)
+		next++
+	})
+	mux.HandleFunc("GET /jobs/"+job+"/exceptions", func(w http.ResponseWriter, _ *http.Request) {
+		answer(t, w, map[string]string{"root-exception": "java.lang.RuntimeException: the bucket is gone\n\tat a.B.c(B.java:1)\n"})
+	})
+	mux.HandleFunc("GET /jobs/"+job+"/", func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusInternalServerError) // checkpoints, metrics
+	})
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	client, err := rest.New(server.URL, "a test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
+func state(t *testing.T, s rest.State) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { answer(t, w, map[string]any{"jid": job, "state": s}) }
+}
+
+func status(code int) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }
+}
+
+func TestFollowGoesOnWhereAClusterAnswersSomeQuestionsOnly(t *testing.T) {
+	client := following(t, state(t, rest.Running), status(http.StatusServiceUnavailable), status(http.StatusInternalServerError),
+		state(t, rest.Failing), state(t, rest.Canceled))
+	last, err := submit.Follow(t.Context(), client, job, time.Millisecond, func(submit.Status) { t.Error("a look without its counters is shown") })
+	if err != nil || last.Job.State != rest.Canceled {
+		t.Errorf("the job is %s, %v", last.Job.State, err)
+	}
+}
+
+func TestFollowTellsWhyAJobFailed(t *testing.T) {
+	client := following(t, state(t, rest.Running), state(t, rest.Failed))
+	_, err := submit.Follow(t.Context(), client, job, time.Millisecond, func(submit.Status) {})
+	if err == nil || !strings.Contains(err.Error(), "failed: the bucket is gone") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestFollowTellsThatAJobThatIsNotKnownMayGoOn(t *testing.T) {
+	client := following(t, state(t, rest.Running), status(http.StatusNotFound))
+	_, err := submit.Follow(t.Context(), client, job, time.Millisecond, func(submit.Status) {})
+	if !errors.Is(err, rest.ErrNotFound) || !strings.Contains(err.Error(), job) || !strings.Contains(err.Error(), "may go on") {
+		t.Errorf("error %v", err)
 	}
 }
