@@ -140,6 +140,48 @@ func TestEveryCommandOfThePagesRunsOrSaysWhyNot(t *testing.T) {
 	}
 }
 
+var testLine = regexp.MustCompile(`^(ok  |\?   )\t(github\.com/streaming-etl/streaming-etl)((?:/[a-z0-9]+)*)\t(?:[0-9.]+s|\[no test files\])$`)
+
+// TestOutputsThatAreNotComparedAreOfTests knows the one kind of output that no
+// test can compare with another run's: that of the tests themselves. Its lines
+// name packages that there are, with tests or without as they say.
+func TestOutputsThatAreNotComparedAreOfTests(t *testing.T) {
+	lines := 0
+	for _, page := range pages(t) {
+		for _, b := range shellBlocks(t, page) {
+			if b.output == "" || b.mark == "" {
+				continue // run compares it
+			}
+			if b.text != "go test ./...\n" {
+				t.Errorf("%s: the output is compared with nothing", b.name())
+				continue
+			}
+			for line := range strings.Lines(b.output) {
+				line = strings.TrimSuffix(line, "\n")
+				if line == "…" {
+					continue
+				}
+				m := testLine.FindStringSubmatch(line)
+				if m == nil {
+					t.Errorf("%s: go test writes no line as %q", b.name(), line)
+					continue
+				}
+				lines++
+				tests, err := filepath.Glob("." + m[3] + "/*_test.go")
+				if has := m[1] == "ok  "; err != nil || has != (len(tests) > 0) {
+					t.Errorf("%s: %q, and there are %d files of tests, %v", b.name(), line, len(tests), err)
+				}
+				if _, err := os.Stat("." + m[3]); err != nil {
+					t.Errorf("%s: %v", b.name(), err)
+				}
+			}
+		}
+	}
+	if lines == 0 {
+		t.Error("no page shows what the tests write")
+	}
+}
+
 // commandsIn are the commands of a shell text, with continued lines joined,
 // comments cut and quotes taken away.
 func commandsIn(text string) [][]string {

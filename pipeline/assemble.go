@@ -92,6 +92,8 @@ type stores map[route.Stream]folder
 type folder struct {
 	store  *s3io.Store
 	prefix string
+	// property names what says that it is here.
+	property string
 }
 
 func (c Config) stores(ctx context.Context, job *process) (stores, error) {
@@ -101,7 +103,7 @@ func (c Config) stores(ctx context.Context, job *process) (stores, error) {
 		if err != nil {
 			return nil, err
 		}
-		out[route.Events] = folder{s, c.Prefix}
+		out[route.Events] = folder{s, c.Prefix, bucketProperty}
 	}
 	if c.Letters == lettersToFiles {
 		o, prefix := c.letterBucket()
@@ -109,7 +111,7 @@ func (c Config) stores(ctx context.Context, job *process) (stores, error) {
 		if err != nil {
 			return nil, err
 		}
-		out[route.DeadLetters] = folder{s, prefix}
+		out[route.DeadLetters] = folder{s, prefix, c.letterProperty()}
 	}
 	return out, nil
 }
@@ -234,6 +236,11 @@ func (f *assembleFn) write(ctx context.Context, keyText string, blocks [][]byte)
 		}
 		rows += n
 	}
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("%s: %w", to.property, err)
+		}
+	}()
 	up, err := to.store.Create(ctx, name, format.ContentType(), map[string]string{"job": f.Config.JobName, "rows": strconv.Itoa(rows)})
 	if err != nil {
 		return s3io.Token{}, err
@@ -271,7 +278,7 @@ func (f *assembleFn) FinishBundle(ctx context.Context, emit func(s3io.Token)) er
 	if err := cmp.Or(out.group.Wait(), f.err); err != nil {
 		f.job.waiting.dropped(out.waiting)
 		f.abort(ctx, out.tokens)
-		return f.job.failed(ctx, "Assemble", fmt.Errorf("OutputBucket: %w", err))
+		return f.job.failed(ctx, "Assemble", err)
 	}
 	for _, t := range out.tokens {
 		f.metrics.files.Inc(ctx, 1)

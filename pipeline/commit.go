@@ -80,9 +80,9 @@ func (f *commitFn) ProcessElement(_ context.Context, t s3io.Token) error {
 	}
 	f.group.Go(func() error {
 		waiting := f.job.waiting.committing(t, time.Now())
-		outcome, err := f.commit(f.ctx, to.store, t)
+		outcome, err := f.commit(f.ctx, to, t)
 		if err != nil {
-			return err
+			return fmt.Errorf("%s: %w", to.property, err)
 		}
 		f.job.waiting.committed(waiting, t)
 		f.job.monitor.committed(t, key, outcome)
@@ -103,13 +103,13 @@ const (
 	commitPause    = 5 * time.Second
 )
 
-func (f *commitFn) commit(ctx context.Context, store *s3io.Store, t s3io.Token) (s3io.Outcome, error) {
+func (f *commitFn) commit(ctx context.Context, to folder, t s3io.Token) (s3io.Outcome, error) {
 	for began := time.Now(); ; {
-		outcome, err := store.Commit(ctx, t)
+		outcome, err := to.store.Commit(ctx, t)
 		if err == nil || f.Config.Local || !s3io.Passing(err) || time.Since(began) >= commitPatience {
 			return outcome, err
 		}
-		slog.WarnContext(ctx, "a commit waits for S3", logging.Stage, "Commit", logging.Property, "OutputBucket", "since", time.Since(began).Round(time.Second),
+		slog.WarnContext(ctx, "a commit waits for S3", logging.Stage, "Commit", logging.Property, to.property, "since", time.Since(began).Round(time.Second),
 			logging.Error, err, logging.Next, nextStep(err))
 		select {
 		case <-ctx.Done():
@@ -142,7 +142,7 @@ func (f *commitFn) FinishBundle(ctx context.Context) error {
 		}
 	}
 	if err != nil {
-		return f.job.failed(ctx, "Commit", fmt.Errorf("OutputBucket: %w", err))
+		return f.job.failed(ctx, "Commit", err)
 	}
 	return nil
 }

@@ -296,6 +296,17 @@ func (c *Config) letterBucket() (s3io.Options, string) {
 	return o, c.DeadLetterPrefix
 }
 
+// bucketProperty names the property that names the bucket of events.
+const bucketProperty = "OutputBucket"
+
+// letterProperty names the property that names the bucket of dead letters.
+func (c Config) letterProperty() string {
+	if c.DeadLetterBucket == "" {
+		return bucketProperty
+	}
+	return "DeadLetterBucket"
+}
+
 // sinkNames lists the job's sinks.
 func (c *Config) sinkNames() []string {
 	var out []string
@@ -477,5 +488,5 @@ func sinkProperty(name string) string {
 	case kinesisName:
 		return "OutputKinesisStream"
 	}
-	return "OutputBucket"
+	return bucketProperty
 }

@@ -322,6 +322,30 @@ func TestACommitAfterAnAbortFailsLoudly(t *testing.T) {
 	}
 }
 
+func TestFailuresNameThePropertyOfTheBucket(t *testing.T) {
+	w := newWorld(t, 1)
+	c := configure(t, w.flags("--DeadLetterBucket=nowhere")...)
+	blocks := tripBlocks(t, c, sampleTrips(t, 1))
+	tokens, err := assembleNow(t, c, blocks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	letters := route.Key{Stream: route.DeadLetters, Path: "dead-letters"}.String()
+	blocks[0].Key = letters
+	if _, err := assembleNow(t, c, blocks); err == nil || !strings.Contains(err.Error(), "DeadLetterBucket: ") || !strings.Contains(err.Error(), "nowhere") {
+		t.Errorf("a file in the bucket of dead letters: %v", err)
+	}
+	lost := tokens[0]
+	lost.UploadID, lost.Key = "no-such-upload", "no-such-key"
+	if _, err := commitBundle(t.Context(), c, lost); err == nil || !strings.Contains(err.Error(), "OutputBucket: ") {
+		t.Errorf("a commit in the bucket of events: %v", err)
+	}
+	lost.Bucket, lost.Attributes = "nowhere", map[string]string{partitionAttribute: letters}
+	if _, err := commitBundle(t.Context(), c, lost); err == nil || !strings.Contains(err.Error(), "DeadLetterBucket: ") {
+		t.Errorf("a commit in the bucket of dead letters: %v", err)
+	}
+}
+
 // A failed commit is a restart, and after as many as the runner has buffers
 // its order is lost.
 func TestOnAClusterACommitWaitsForS3(t *testing.T) {
