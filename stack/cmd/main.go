@@ -84,16 +84,12 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	}
 	switch name {
 	case "install":
-		tools := needed(stack.Kinesalite)
-		if names := flags.Args(); len(names) > 0 {
-			tools = nil
-			for _, name := range names {
-				tools = append(tools, stack.Tool(name))
-			}
-		} else if _, err := exec.LookPath("apt-get"); err == nil {
-			tools = append(tools, stack.Prometheus)
-		} else {
-			fmt.Fprintln(stderr, "prometheus is left out: it comes from Debian's archive, and there is no apt-get")
+		var tools []stack.Tool
+		for _, name := range flags.Args() {
+			tools = append(tools, stack.Tool(name))
+		}
+		if len(tools) == 0 {
+			tools = all(stderr)
 		}
 		return install(ctx, tools, stderr)
 	case "up":
@@ -114,6 +110,25 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 // needed are the tools that the stack runs, with a Kinesis server.
 func needed(kinesis stack.Tool) []stack.Tool {
 	return []stack.Tool{stack.Flink, stack.Versitygw, kinesis, stack.Kafka, stack.Elasticsearch}
+}
+
+// all are the tools that tests run, but for those that this machine cannot make, which are told.
+func all(stderr io.Writer) []stack.Tool {
+	tools := needed(stack.Kinesalite)
+	for _, more := range []struct {
+		tool    stack.Tool
+		by, why string
+	}{
+		{stack.Ferrokinesis, "cargo", "it is built by Rust's cargo"},
+		{stack.Prometheus, "apt-get", "it comes from Debian's archive"},
+	} {
+		if _, err := exec.LookPath(more.by); err != nil {
+			fmt.Fprintf(stderr, "%s is left out: %s, and there is no %s\n", more.tool, more.why, more.by)
+			continue
+		}
+		tools = append(tools, more.tool)
+	}
+	return tools
 }
 
 func install(ctx context.Context, tools []stack.Tool, stderr io.Writer) error {
