@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/streaming-etl/streaming-etl/chaos/check"
+	"github.com/streaming-etl/streaming-etl/stack"
 )
 
 // collect reads all that is in the sources and sinks into the run's directory, each by a reader that is not the job's.
@@ -61,31 +62,25 @@ func (l *lab) collect(ctx context.Context) error {
 
 // collectTopic reads a topic by Kafka's own console consumer.
 func (l *lab) collectTopic(ctx context.Context, topic string, w *check.Writer) error {
-	records, err := l.kafka.Consume(ctx, topic)
-	if err != nil {
-		return err
-	}
-	for i := range records {
-		r := &records[i]
-		if err := w.Add(check.Observation{Partition: fmt.Sprint(r.Partition), Key: string(r.Key), Value: string(r.Value)}); err != nil {
-			return err
-		}
-	}
-	return nil
+	return l.kafka.ConsumeEach(ctx, topic, func(r *stack.KafkaRecord) error {
+		return w.Add(check.Observation{Partition: fmt.Sprint(r.Partition), Key: string(r.Key), Value: string(r.Value)})
+	})
 }
 
 // collectStream reads a stream by the SDK, parents before their children: a shard is closed before its children are
 // open, so the order in which they were made is one.
 func (l *lab) collectStream(ctx context.Context, stream string, w *check.Writer) error {
-	iterators, err := l.iterators(ctx, stream)
-	if err != nil {
-		return err
-	}
 	shards, err := l.shards(ctx, stream)
 	if err != nil {
 		return err
 	}
 	for _, s := range shards {
+		// Not before: an iterator expires while other shards are read.
+		iterator, err := l.iterator(ctx, stream, *s.ShardId)
+		if err != nil {
+			return err
+		}
+		iterators := map[string]*string{*s.ShardId: iterator}
 		for more := true; more; {
 			if more, err = l.readShard(ctx, iterators, *s.ShardId, func(r *types.Record) error {
 				return w.Add(check.Observation{Partition: *s.ShardId, Key: *r.PartitionKey, Value: string(r.Data)})

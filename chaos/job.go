@@ -40,7 +40,8 @@ type job struct {
 	changing sync.Mutex
 
 	mu          sync.Mutex
-	id          string // empty while none runs
+	id          string   // empty while none runs
+	former      []string // ids of earlier submissions, whose checkpoints are still there
 	parallelism int
 	seen        sightings
 }
@@ -86,6 +87,9 @@ func (j *job) start(ctx context.Context, parallelism int, from string, since tim
 	id, err := j.submit(ctx, parallelism, from)
 	if id != "" {
 		j.mu.Lock()
+		if j.id != "" {
+			j.former = append(j.former, j.id)
+		}
 		j.id, j.parallelism = id, parallelism
 		j.seen.submitted(from != "")
 		j.mu.Unlock()
@@ -144,8 +148,20 @@ func (j *job) look(ctx context.Context) {
 		j.restored(*restored)
 	}
 	if completed != nil {
+		j.forget()
 		j.lab.history.Add(history.Event{Kind: history.Checkpoint, Job: j.origin, Snapshot: completed})
 	}
+}
+
+// forget removes the checkpoints that the job's former submissions have left, whose room is the present one's. It has
+// completed one of its own, so that nothing is started from them again.
+func (j *job) forget() {
+	for _, id := range j.former {
+		if err := os.RemoveAll(filepath.Join(j.lab.checkpoints, id)); err != nil {
+			j.lab.say("%v", err)
+		}
+	}
+	j.former = nil
 }
 
 // maxCause bounds how much of a cause is told.

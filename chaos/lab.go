@@ -107,7 +107,7 @@ func openLab(ctx context.Context, o options, stderr io.Writer) (l *lab, err erro
 		return nil, err
 	}
 	if err := check.InstallDuckDB(ctx); err != nil {
-		l.say("Parquet will be read by the library that wrote it: %v", err)
+		return nil, fmt.Errorf("get DuckDB, since Parquet is to be read by another library than the one that wrote it: %w", err)
 	}
 	if l.jar == "" {
 		l.say("building the jar")

@@ -181,13 +181,11 @@ func (l *lab) lookAtDocuments(ctx context.Context, origin string, o *outlet) err
 	var answer struct {
 		Hits         struct{ Total struct{ Value int64 } }
 		Aggregations struct {
-			New struct {
-				Steps struct {
-					Buckets []struct {
-						Key    float64
-						Count  int64                   `json:"doc_count"`
-						Newest struct{ Value float64 } `json:"newest"`
-					}
+			Steps struct {
+				Buckets []struct {
+					Key    float64
+					Count  int64                   `json:"doc_count"`
+					Newest struct{ Value float64 } `json:"newest"`
 				}
 			}
 		}
@@ -195,15 +193,13 @@ func (l *lab) lookAtDocuments(ctx context.Context, origin string, o *outlet) err
 	newest := object{"newest": object{"max": object{"field": "trip_id"}}}
 	if err := l.askElasticsearch(ctx, http.MethodPost, "/"+copies(origin)+"/_search", object{
 		"size": 0, "track_total_hits": true,
-		"aggs": object{"new": object{
-			"filter": object{"range": object{"trip_id": object{"gte": from}}},
-			"aggs":   object{"steps": object{"histogram": object{"field": "trip_id", "interval": histogramStep, "min_doc_count": 1}, "aggs": newest}},
-		}},
+		"query": object{"range": object{"trip_id": object{"gte": from}}},
+		"aggs":  object{"steps": object{"histogram": object{"field": "trip_id", "interval": histogramStep, "min_doc_count": 1}, "aggs": newest}},
 	}, &answer); err != nil {
 		return err
 	}
 	front := from
-	for _, b := range answer.Aggregations.New.Steps.Buckets {
+	for _, b := range answer.Aggregations.Steps.Buckets {
 		begin, last := int64(b.Key), int64(b.Newest.Value)
 		if begin != front || b.Count != record.Good(last+1)-record.Good(begin) {
 			break
@@ -216,7 +212,7 @@ func (l *lab) lookAtDocuments(ctx context.Context, origin string, o *outlet) err
 			break
 		}
 	}
-	o.set(history.Reach{Front: max(front, reach.Front), Seen: answer.Hits.Total.Value})
+	o.set(history.Reach{Front: max(front, reach.Front), Seen: record.Good(from) + answer.Hits.Total.Value})
 	return nil
 }
 
@@ -259,15 +255,22 @@ func (l *lab) iterators(ctx context.Context, stream string) (map[string]*string,
 	}
 	iterators := make(map[string]*string)
 	for _, s := range shards {
-		got, err := l.stream.GetShardIterator(ctx, &kinesis.GetShardIteratorInput{
-			StreamName: &stream, ShardId: s.ShardId, ShardIteratorType: types.ShardIteratorTypeTrimHorizon,
-		})
-		if err != nil {
+		if iterators[*s.ShardId], err = l.iterator(ctx, stream, *s.ShardId); err != nil {
 			return nil, err
 		}
-		iterators[*s.ShardId] = got.ShardIterator
 	}
 	return iterators, nil
+}
+
+// iterator returns where a shard begins.
+func (l *lab) iterator(ctx context.Context, stream, shard string) (*string, error) {
+	got, err := l.stream.GetShardIterator(ctx, &kinesis.GetShardIteratorInput{
+		StreamName: &stream, ShardId: &shard, ShardIteratorType: types.ShardIteratorTypeTrimHorizon,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return got.ShardIterator, nil
 }
 
 // shards returns all shards of a stream, the closed ones too.

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"bytes"
 	"context"
+	"crypto/md5"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -11,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/streaming-etl/streaming-etl/internal/mutant"
 	"github.com/streaming-etl/streaming-etl/io/elasticsearchio/esfake"
@@ -197,11 +200,15 @@ func deliverMutants(t *testing.T, all []sent) Progress {
 			take(member(n), payload)
 		}
 		if s.damaged {
-			for n := 0; ; n++ {
+			n := 0
+			for ; ; n++ {
 				if _, ok := got[member(n)]; !ok {
 					break
 				}
 				delete(got, member(n))
+			}
+			if n == 0 && !emptyAggregate(s.data) {
+				t.Errorf("nothing has become of the damaged aggregate at %s, %q", at, s.data)
 			}
 		}
 	}
@@ -213,6 +220,31 @@ func deliverMutants(t *testing.T, all []sent) Progress {
 		t.Errorf("%+v; there are %d documents, %d rows and %d dead letters", p, documents, rows, letters)
 	}
 	return p
+}
+
+// emptyAggregate tells whether an aggregate is whole and holds no record (field 3 of the message), so that there is
+// nothing to deliver.
+func emptyAggregate(data []byte) bool {
+	end := len(data) - md5.Size
+	if end < len(mutant.Magic) {
+		return false
+	}
+	message := data[len(mutant.Magic):end]
+	if sum := md5.Sum(message); !bytes.Equal(sum[:], data[end:]) {
+		return false
+	}
+	for len(message) > 0 {
+		number, kind, n := protowire.ConsumeTag(message)
+		if n < 0 || number == 3 {
+			return false
+		}
+		value := protowire.ConsumeFieldValue(number, kind, message[n:])
+		if value < 0 {
+			return false
+		}
+		message = message[n+value:]
+	}
+	return true
 }
 
 // sameJSON tells whether two texts are the same JSON but for white space.

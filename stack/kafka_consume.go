@@ -1,11 +1,13 @@
 package stack
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,6 +23,9 @@ import (
 
 // consumerIdle ends a console consumer that nobody has stopped and that gets nothing more.
 const consumerIdle = 2 * time.Minute
+
+// maxPrinted is more than the largest record in a test takes.
+const maxPrinted = 64 << 20
 
 // A KafkaRecord is a record as Kafka's console consumer prints it.
 type KafkaRecord struct {
@@ -40,29 +45,38 @@ type KafkaHeader struct {
 // Consume reads all of a topic that is committed when it is called, by Kafka's own console consumer: for tests, a
 // reader that has nothing in common with ours. It gives the records of each partition in their order. It takes about
 // three seconds and more, and all records are in memory.
-func (k *KafkaCluster) Consume(ctx context.Context, topic string) ([]KafkaRecord, error) {
-	records, err := k.consume(ctx, topic)
-	if err != nil {
-		return nil, fmt.Errorf("consume %s: %w", topic, err)
-	}
-	return records, nil
+func (k *KafkaCluster) Consume(ctx context.Context, topic string) (records []KafkaRecord, err error) {
+	err = k.ConsumeEach(ctx, topic, func(r *KafkaRecord) error {
+		records = append(records, *r)
+		return nil
+	})
+	return records, err
 }
 
-func (k *KafkaCluster) consume(ctx context.Context, topic string) ([]KafkaRecord, error) {
+// ConsumeEach is Consume for a topic that is not to be in memory: it calls a function with each record, whose bytes are
+// its to keep.
+func (k *KafkaCluster) ConsumeEach(ctx context.Context, topic string, each func(*KafkaRecord) error) error {
+	if err := k.consume(ctx, topic, each); err != nil {
+		return fmt.Errorf("consume %s: %w", topic, err)
+	}
+	return nil
+}
+
+func (k *KafkaCluster) consume(ctx context.Context, topic string, each func(*KafkaRecord) error) error {
 	dir, err := os.MkdirTemp(k.dir, "consumer-*")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer os.RemoveAll(dir)
 	client, err := kgo.NewClient(kgo.SeedBrokers(k.Bootstrap()...))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer client.Close()
 	admin := kadm.NewClient(client)
 	missing, err := extent(ctx, admin, topic)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	// What separates fields is in no record.
 	form := consoleForm{field: "|" + rand.Text() + "|", record: "|" + rand.Text() + "|\n", header: "|" + rand.Text() + "|", null: rand.Text()}
@@ -80,7 +94,7 @@ func (k *KafkaCluster) consume(ctx context.Context, topic string) ([]KafkaRecord
 		}, form.arguments()),
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer p.Kill()
 	err = process.Await(ctx, "the console consumer", func(ctx context.Context) error {
@@ -96,14 +110,15 @@ func (k *KafkaCluster) consume(ctx context.Context, topic string) ([]KafkaRecord
 		return nil
 	}, p)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	p.Stop(kafkaStopGrace)
-	content, err := os.ReadFile(output)
+	printed, err := os.Open(output)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return form.parse(content)
+	defer printed.Close()
+	return form.parse(printed, each)
 }
 
 // extent returns the offsets up to which the partitions that hold something are committed.
@@ -147,20 +162,28 @@ func (f consoleForm) arguments() []string {
 }
 
 // parse reads what the console consumer has printed.
-func (f consoleForm) parse(content []byte) ([]KafkaRecord, error) {
-	records := make([]KafkaRecord, 0, bytes.Count(content, []byte(f.record)))
-	for len(content) > 0 {
-		line, rest, complete := bytes.Cut(content, []byte(f.record))
-		if !complete {
-			return nil, fmt.Errorf("the last record is cut off: %q", line)
+func (f consoleForm) parse(printed io.Reader, each func(*KafkaRecord) error) error {
+	lines := bufio.NewScanner(printed)
+	lines.Buffer(nil, maxPrinted)
+	lines.Split(func(data []byte, atEnd bool) (advance int, line []byte, err error) {
+		if end := bytes.Index(data, []byte(f.record)); end >= 0 {
+			return end + len(f.record), data[:end], nil
 		}
-		r, err := f.parseRecord(line)
+		if atEnd && len(data) > 0 {
+			return 0, nil, fmt.Errorf("the last record is cut off: %q", data)
+		}
+		return 0, nil, nil
+	})
+	for lines.Scan() {
+		r, err := f.parseRecord(bytes.Clone(lines.Bytes()))
 		if err != nil {
-			return nil, fmt.Errorf("%w: %q", err, line)
+			return fmt.Errorf("%w: %q", err, lines.Bytes())
 		}
-		records, content = append(records, r), rest
+		if err := each(&r); err != nil {
+			return err
+		}
 	}
-	return records, nil
+	return lines.Err()
 }
 
 func (f consoleForm) parseRecord(line []byte) (r KafkaRecord, err error) {

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -376,7 +377,14 @@ func TestKafkaThatCannotStartTellsWhy(t *testing.T) {
 func TestConsoleFormRefusesWhatItDidNotAskFor(t *testing.T) {
 	form := consoleForm{field: "|", record: ";", header: ",", null: "NULL"}
 	good := "CreateTime:5|Partition:1|Offset:2|a:1,b:NULL|NULL|v"
-	records, err := form.parse([]byte(good + ";" + good + ";"))
+	parse := func(text string) (records []KafkaRecord, err error) {
+		err = form.parse(iotest.OneByteReader(strings.NewReader(text)), func(r *KafkaRecord) error {
+			records = append(records, *r)
+			return nil
+		})
+		return records, err
+	}
+	records, err := parse(good + ";" + good + ";")
 	if err != nil || len(records) != 2 || records[1].Timestamp != 5 || records[1].Partition != 1 || records[1].Offset != 2 ||
 		len(records[1].Headers) != 2 || records[1].Key != nil || string(records[1].Value) != "v" {
 		t.Errorf("records %+v, error %v", records, err)
@@ -386,7 +394,7 @@ func TestConsoleFormRefusesWhatItDidNotAskFor(t *testing.T) {
 		strings.Replace(good, "Partition:1", "Partition:x", 1) + ";", strings.Replace(good, "Partition:1", "Partition:3000000000", 1) + ";",
 		strings.Replace(good, "Offset", "Delivery", 1) + ";", strings.Replace(good, "b:NULL", "b", 1) + ";",
 	} {
-		if records, err := form.parse([]byte(bad)); err == nil {
+		if records, err := parse(bad); err == nil {
 			t.Errorf("%q is %+v", bad, records)
 		}
 	}

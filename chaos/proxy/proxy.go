@@ -19,7 +19,7 @@ type Mode string
 // The modes.
 const (
 	Pass Mode = "pass"
-	// Delay holds every piece up for a while.
+	// Delay holds every piece up for a while from when it came.
 	Delay Mode = "delay"
 	// Reset breaks all connections at once (RST), and each further one when some bytes of an answer have passed.
 	Reset Mode = "reset"
@@ -36,6 +36,8 @@ func Damages() []Mode { return []Mode{Delay, Reset, Cut, Silence} }
 const (
 	// bufferSize bounds a piece.
 	bufferSize = 32 << 10
+	// heldUp bounds the pieces of a connection that are on their way in one direction.
+	heldUp = 64
 	// cutOneOf is of how many pieces one is cut.
 	cutOneOf = 4
 	// resetWithin bounds how many bytes of an answer pass before a reset.
@@ -173,33 +175,55 @@ func (p *Proxy) serve(client net.Conn) {
 	c.end()
 }
 
-// copy passes on what comes from one side until it ends.
+// A piece is what was read at once, and when.
+type piece struct {
+	bytes []byte
+	at    time.Time
+}
+
+// copy passes on what comes from one side until it ends. It is read while earlier pieces are held up, so that a delay
+// is no limit of what passes in a time, but for pieces of a connection's buffer.
 func (p *Proxy) copy(c *pair, from, to net.Conn, answer bool) {
-	buffer := make([]byte, bufferSize)
-	for {
-		n, err := from.Read(buffer)
-		if n > 0 && !p.pass(c, to, buffer[:n], answer) {
-			return
-		}
-		if err != nil {
-			// The other side may still have something to say after a client's end of sending.
-			if half, ok := to.(*net.TCPConn); ok {
-				_ = half.CloseWrite()
+	pieces, ended := make(chan piece, heldUp), make(chan struct{})
+	defer close(ended)
+	p.running.Go(func() { // until the connection ends
+		defer close(pieces)
+		for {
+			buffer := make([]byte, bufferSize)
+			n, err := from.Read(buffer)
+			if n > 0 {
+				select {
+				case pieces <- piece{buffer[:n], time.Now()}:
+				case <-ended:
+					return
+				}
 			}
+			if err != nil {
+				return
+			}
+		}
+	})
+	for piece := range pieces {
+		if !p.pass(c, to, piece, answer) {
 			return
 		}
+	}
+	// The other side may still have something to say after a client's end of sending.
+	if half, ok := to.(*net.TCPConn); ok {
+		_ = half.CloseWrite()
 	}
 }
 
 // pass passes a piece on, or does what the mode says, and tells whether the connection goes on.
-func (p *Proxy) pass(c *pair, to net.Conn, piece []byte, answer bool) bool {
+func (p *Proxy) pass(c *pair, to net.Conn, read piece, answer bool) bool {
+	piece := read.bytes
 	p.mu.Lock()
 	mode, healed := p.mode, p.healed
 	chance, part := p.random.IntN(cutOneOf), p.random.Float64()
 	p.mu.Unlock()
 	switch {
 	case mode == Delay:
-		timer := time.NewTimer(p.delay)
+		timer := time.NewTimer(time.Until(read.at.Add(p.delay)))
 		<-timer.C
 	case mode == Silence:
 		<-healed

@@ -42,6 +42,24 @@ func listen(t *testing.T, target string) *Proxy {
 	return p
 }
 
+// A link that is slow to answer is not one that carries little: pieces that come together leave together.
+func TestADelayIsTheSameForAllPieces(t *testing.T) {
+	const delay = 300 * time.Millisecond
+	p, err := Listen(1, delay)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.To(echo(t))
+	t.Cleanup(p.Close)
+	p.Set(Delay)
+	long := bytes.Repeat(message, 10) // 49 pieces at least: a delay each would be 15 s, there and back
+	began := time.Now()
+	got, err := exchange(dial(t, p), long)
+	if took := time.Since(began); err != nil || !bytes.Equal(got, long) || took < 2*delay || took > 20*delay {
+		t.Errorf("%d bytes of %d came back after %s, %v", len(got), len(long), took, err)
+	}
+}
+
 func dial(t *testing.T, p *Proxy) net.Conn {
 	t.Helper()
 	c, err := net.Dial("tcp", p.Address())
