@@ -15,7 +15,7 @@ import (
 // A Tool is a program that the stack needs.
 type Tool string
 
-// The tools. Ferrokinesis is not needed: it takes 5 to 20 minutes to build, and does more than kinesalite (split,
+// The tools. Ferrokinesis is not needed by the stack: it takes minutes to build, and does more than kinesalite (split,
 // merge, limits).
 const (
 	Flink         Tool = "flink"
@@ -69,7 +69,7 @@ func (t Tool) recipe() (recipe, bool) {
 			return run(cmd)
 		}}, true
 	case Ferrokinesis:
-		return recipe{ferrokinesisVersion, "bin/ferrokinesis", []string{"cargo"}, "a build of 5 to 20 minutes", func(ctx context.Context, dir string) error {
+		return recipe{ferrokinesisVersion, "bin/ferrokinesis", []string{"cargo"}, "a build of 2 to 7 minutes", func(ctx context.Context, dir string) error {
 			cmd := exec.CommandContext(ctx, "cargo", "install", "--locked", "--root", dir, "ferrokinesis@"+ferrokinesisVersion)
 			// Tests need its answers, not its speed: less is optimised, in half of the time.
 			cmd.Env = append(os.Environ(), "CARGO_PROFILE_RELEASE_OPT_LEVEL=1", "CARGO_PROFILE_RELEASE_LTO=off", "CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16")

@@ -59,7 +59,7 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	flags.StringVar(&s.dir, "dir", "", "the stack's `directory`, for data and logs (default: stack in the cache directory)")
 	if name == "up" || name == "serve" {
 		flags.BoolVar(&s.ferrokinesis, "ferrokinesis", false,
-			"install ferrokinesis for Kinesis, a build of 5 to 20 minutes (without: it is used if it is installed)")
+			"install ferrokinesis for Kinesis, a build of 2 to 7 minutes (without: it is used if it is installed)")
 		flags.BoolVar(&s.metrics, "metrics", true,
 			"have Flink tell its metrics to Prometheus, on all of the machine's addresses; if Prometheus is installed, run it")
 		flags.IntVar(&s.flink.TaskManagers, "task-managers", 2, "number of Flink's TaskManagers")
