@@ -3,7 +3,10 @@ package pipeline
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"reflect"
+	"slices"
+	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/state"
@@ -16,6 +19,10 @@ import (
 func init() {
 	beam.RegisterType(reflect.TypeFor[*commitOffsetsFn]())
 }
+
+// offsetsPatience bounds how long a bundle tries to commit the positions of all
+// its slots: checkpoints wait for it, and the next one brings newer positions.
+const offsetsPatience = 5 * time.Second
 
 // commitOffsetsFn commits the positions of slots to the consumer group, for
 // tools that show the lag. Its input is stable: what it commits is held by a
@@ -30,6 +37,7 @@ type commitOffsetsFn struct {
 	committer *kafkaio.OffsetCommitter
 	// last has the newest positions of each slot in the bundle.
 	last            map[int64][]byte
+	patience        time.Duration
 	commits, failed beam.Counter
 }
 
@@ -46,6 +54,7 @@ func (c Config) commitsOffsets() bool {
 func (f *commitOffsetsFn) Setup(ctx context.Context) (err error) {
 	f.job = processFor(f.Config.JobID)
 	f.last = map[int64][]byte{}
+	f.patience = offsetsPatience
 	f.commits = beam.NewCounter("kafka", "offset_commits")
 	f.failed = beam.NewCounter("kafka", "offset_commits_failed")
 	f.committer, err = share(f.job, "kafka offsets", func() (*kafkaio.OffsetCommitter, func(), error) {
@@ -62,16 +71,18 @@ func (f *commitOffsetsFn) ProcessElement(_ context.Context, _ state.Provider, sl
 	f.last[slot] = positions
 }
 
-// FinishBundle commits. A group that cannot be told is no reason to stop.
+// FinishBundle commits. A group that cannot be told is no reason to stop, nor
+// to hold checkpoints up.
 func (f *commitOffsetsFn) FinishBundle(ctx context.Context) {
-	f.commits.Inc(ctx, int64(len(f.last)))
+	slots := int64(len(f.last))
+	f.commits.Inc(ctx, slots)
 	f.failed.Inc(ctx, 0)
-	for _, positions := range f.last {
-		if err := f.committer.Commit(ctx, positions); err != nil {
-			f.failed.Inc(ctx, 1)
-			slog.WarnContext(ctx, "positions were not committed to the consumer group: the next checkpoint's are", logging.Stage, "CommitOffsets",
-				logging.Property, "InputKafkaGroupId", logging.Error, err, logging.Next, "the job does not need them; check --connect says what is missing")
-		}
+	within, cancel := context.WithTimeout(ctx, f.patience)
+	defer cancel()
+	if err := f.committer.Commit(within, slices.Collect(maps.Values(f.last))...); err != nil {
+		f.failed.Inc(ctx, slots)
+		slog.WarnContext(ctx, "positions were not committed to the consumer group: the next checkpoint's are", logging.Stage, "CommitOffsets",
+			logging.Property, "InputKafkaGroupId", logging.Error, err, logging.Next, "the job does not need them; check --connect says what is missing")
 	}
 	clear(f.last)
 }

@@ -13,6 +13,7 @@ import (
 
 // kafkaWorld is a Kafka cluster in this process, with three brokers.
 type kafkaWorld struct {
+	cluster *kfake.Cluster
 	brokers string
 	client  *kgo.Client
 }
@@ -34,7 +35,7 @@ func newKafka(t testing.TB, topics ...string) *kafkaWorld {
 		t.Fatal(err)
 	}
 	t.Cleanup(cluster.Close)
-	k := &kafkaWorld{brokers: strings.Join(cluster.ListenAddrs(), ",")}
+	k := &kafkaWorld{cluster: cluster, brokers: strings.Join(cluster.ListenAddrs(), ",")}
 	if k.client, err = kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...)); err != nil {
 		t.Fatal(err)
 	}

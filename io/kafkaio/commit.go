@@ -1,9 +1,11 @@
 package kafkaio
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -45,25 +47,36 @@ func NewOffsetCommitter(ctx context.Context, o Options) (*OffsetCommitter, error
 // Close gives the connections back.
 func (c *OffsetCommitter) Close() { c.client.close() }
 
-// Commit writes positions, as a Reader's Drain returned them, as the group's
-// offsets: those of one slot; others' stay. Faults that pass are retried until
-// ctx ends or the retry deadline. Call it when the positions are stable.
-func (c *OffsetCommitter) Commit(ctx context.Context, positions []byte) error {
-	at, err := decodePositions(positions)
-	if err != nil {
-		return fmt.Errorf("commit offsets to group %s: %w", c.opts.GroupID, err)
+// Commit writes positions, as the Drain of each slot's Reader returned them, as
+// the group's offsets; those of other slots stay. All go in one request. Faults
+// that pass are retried until ctx ends or the retry deadline. Call it when the
+// positions are stable.
+func (c *OffsetCommitter) Commit(ctx context.Context, slots ...[]byte) error {
+	at := map[partitionKey]position{}
+	for _, encoded := range slots {
+		slot, err := decodePositions(encoded)
+		if err != nil {
+			return fmt.Errorf("commit offsets to group %s: %w", c.opts.GroupID, err)
+		}
+		maps.Copy(at, slot.partitions) // no partition is of two slots
 	}
-	if len(at.partitions) == 0 {
+	if len(at) == 0 {
 		return nil
 	}
 	var f failing
+	var before error
 	for {
-		err := c.commit(ctx, &at)
+		err := c.commit(ctx, at)
 		if err == nil {
 			return nil
 		}
+		if ctx.Err() != nil {
+			// An attempt that was cut short says less than the one before.
+			return cmp.Or(before, err)
+		}
+		before = err
 		wait, over := f.failed(&c.opts, time.Now())
-		if over || !passing(err) || ctx.Err() != nil {
+		if over || !passing(err) {
 			return err
 		}
 		if pause.Sleep(ctx, wait) != nil {
@@ -72,7 +85,7 @@ func (c *OffsetCommitter) Commit(ctx context.Context, positions []byte) error {
 	}
 }
 
-func (c *OffsetCommitter) commit(ctx context.Context, at *positions) error {
+func (c *OffsetCommitter) commit(ctx context.Context, at map[partitionKey]position) error {
 	c.mu.Lock()
 	coordinator := c.coordinator
 	c.mu.Unlock()
@@ -86,7 +99,7 @@ func (c *OffsetCommitter) commit(ctx context.Context, at *positions) error {
 	req.Group = c.opts.GroupID
 	req.Generation = -1 // of no member
 	topics := map[string]int{}
-	for k, p := range at.partitions {
+	for k, p := range at {
 		i, ok := topics[k.topic]
 		if !ok {
 			i = len(req.Topics)

@@ -36,14 +36,16 @@ func TestPositionsAreCommittedToTheGroup(t *testing.T) {
 	}
 	got := collect(t)
 	got.drain(40, readers...)
+	var slots [][]byte
 	for _, r := range readers {
 		_, at, _, err := r.Drain(1)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := o.Commit(t.Context(), at); err != nil {
-			t.Fatal(err)
-		}
+		slots = append(slots, at)
+	}
+	if err := o.Commit(t.Context(), slots...); err != nil {
+		t.Fatal(err)
 	}
 	offsets, err := c.admin.FetchOffsets(t.Context(), c.opts.GroupID)
 	if err != nil {
