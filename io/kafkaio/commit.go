@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"sync"
 	"time"
 
@@ -58,7 +57,11 @@ func (c *OffsetCommitter) Commit(ctx context.Context, slots ...[]byte) error {
 		if err != nil {
 			return fmt.Errorf("commit offsets to group %s: %w", c.opts.GroupID, err)
 		}
-		maps.Copy(at, slot.partitions) // no partition is of two slots
+		for k, p := range slot.partitions { // no partition is of two slots
+			if !p.away {
+				at[k] = p
+			}
+		}
 	}
 	if len(at) == 0 {
 		return nil

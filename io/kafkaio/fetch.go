@@ -108,7 +108,7 @@ func (f *fetcher) take() (out []asked, resume time.Time) {
 	for i := range r.turns {
 		at := (begin + i) % len(r.turns)
 		p := r.turns[at]
-		if p.leader != f.broker || p.busy || p.gone || p.at.done() || r.opts.StopAtEnd && p.at.stop == noStop {
+		if p.leader != f.broker || p.busy || p.gone || p.at.away || p.at.done() || r.opts.StopAtEnd && p.at.stop == noStop {
 			continue
 		}
 		if wait := p.resume; wait.After(now) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -12,14 +13,16 @@ import (
 	"github.com/streaming-etl/streaming-etl/logging"
 )
 
-// missingGrace is how long a topic must be missing before it is taken for
-// deleted: brokers learn of new ones one after another, and of all again when
-// they start.
+// missingGrace is how long a topic must be missing before that counts: brokers
+// learn of new ones one after another, and of all again when they start.
 const missingGrace = 30 * time.Second
 
 // watch is what successive looks at the topics have to remember.
 type watch struct {
 	missing map[string]time.Time
+	// denied are topics of an expression of which brokers say that there is none
+	// of the id, since when.
+	denied map[topicID]time.Time
 	// failing counts looks that failed, troubled those that saw trouble.
 	failing  failing
 	troubled int
@@ -27,7 +30,7 @@ type watch struct {
 
 // discover looks at the topics in turn, and out of turn when asked.
 func (r *Reader) discover(ctx context.Context) error {
-	w := watch{missing: map[string]time.Time{}}
+	w := watch{missing: map[string]time.Time{}, denied: map[topicID]time.Time{}}
 	for {
 		trouble, err := r.look(ctx, &w)
 		if err != nil && (ctx.Err() != nil || !r.passing(err)) {
@@ -78,6 +81,9 @@ func (r *Reader) look(ctx context.Context, w *watch) (trouble bool, err error) {
 	if err != nil {
 		return true, err
 	}
+	if err := r.deny(ctx, w, topics); err != nil {
+		return true, err
+	}
 	missing, err := r.missing(ctx, w, topics)
 	if err != nil {
 		return true, err
@@ -104,8 +110,44 @@ func (r *Reader) look(ctx context.Context, w *watch) (trouble bool, err error) {
 	return missing || leaderless, err
 }
 
+// deny asks for topics of an expression that are not to be seen by their ids,
+// for which brokers tell those that are no more from those that are hidden.
+func (r *Reader) deny(ctx context.Context, w *watch, topics []topic) error {
+	if r.sel.expr == nil {
+		return nil
+	}
+	there := make(map[string]bool, len(topics))
+	for _, t := range topics {
+		there[t.name] = true
+	}
+	unseen := map[topicID]bool{}
+	r.mu.Lock()
+	for k, p := range r.partitions {
+		if !there[k.topic] && !p.gone && p.at.id != (topicID{}) {
+			unseen[p.at.id] = true
+		}
+	}
+	r.mu.Unlock()
+	gone, err := r.client.gone(ctx, unseen)
+	if err != nil {
+		return err
+	}
+	maps.DeleteFunc(w.denied, func(id topicID, _ time.Time) bool { return !gone[id] })
+	for id := range gone {
+		if _, ok := w.denied[id]; !ok {
+			w.denied[id] = time.Now()
+		}
+	}
+	return nil
+}
+
 // missing handles topics that are not there: one that was named is an error
-// after a while, one of an expression is forgotten.
+// after a while. One of an expression is forgotten once brokers have said for
+// as long that it was deleted; ids do not come again. Otherwise it may be
+// hidden from the user: its positions are kept, however long that takes, since
+// without them all of it would be read again. Brokers that know no ids (before
+// Kafka 3.1) never say so: there a topic that was deleted costs the state some
+// bytes for each partition.
 func (r *Reader) missing(ctx context.Context, w *watch, topics []topic) (bool, error) {
 	there := make(map[string]bool, len(topics))
 	for _, t := range topics {
@@ -117,8 +159,12 @@ func (r *Reader) missing(ctx context.Context, w *watch, topics []topic) (bool, e
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	known := map[string]bool{}
-	for k := range r.partitions {
-		known[k.topic] = true
+	away := map[string]bool{}
+	for k, p := range r.partitions {
+		if !p.gone {
+			known[k.topic] = true
+			away[k.topic] = away[k.topic] || p.at.away
+		}
 	}
 	wanted := map[string]bool{}
 	for _, name := range r.sel.names {
@@ -127,32 +173,60 @@ func (r *Reader) missing(ctx context.Context, w *watch, topics []topic) (bool, e
 	if r.sel.expr != nil {
 		wanted = known
 	}
-	now := time.Now()
+	now, grace := time.Now(), min(missingGrace, r.opts.RetryDeadline)
 	for name := range wanted {
 		if there[name] {
 			delete(w.missing, name)
 			continue
 		}
-		since, ok := w.missing[name]
-		if !ok {
-			since = now
+		if _, ok := w.missing[name]; !ok && !away[name] {
 			w.missing[name] = now
 		}
-		if now.Sub(since) < min(missingGrace, r.opts.RetryDeadline) {
+		if !away[name] && now.Sub(w.missing[name]) < grace {
 			continue
 		}
 		if r.sel.expr == nil {
 			return true, r.missingError(name, known[name])
 		}
-		slog.WarnContext(ctx, "kafka: a topic was deleted, its records are read no more", logging.Topic, name, logging.Property, "InputKafkaTopic")
-		for k, p := range r.partitions {
-			if k.topic == name {
-				r.drop(p)
-			}
-		}
+		r.part(ctx, name, func(id topicID) bool {
+			since, denied := w.denied[id]
+			return denied && now.Sub(since) >= grace
+		})
 		delete(w.missing, name)
 	}
 	return len(w.missing) > 0, nil
+}
+
+// part stops reading a topic that is not to be seen, and forgets those of its
+// partitions that are of a topic that was deleted. r.mu is held.
+func (r *Reader) part(ctx context.Context, name string, deleted func(topicID) bool) {
+	dropped, left := 0, 0
+	for k, p := range r.partitions {
+		switch {
+		case k.topic != name || p.gone:
+		case deleted(p.at.id):
+			r.drop(p)
+			dropped++
+		case !p.at.away:
+			p.at.away = true
+			p.moved()
+			left++
+		}
+	}
+	switch {
+	case dropped > 0:
+		slog.WarnContext(ctx, "kafka: a topic was deleted, its records are read no more", logging.Topic, name, logging.Property, "InputKafkaTopic")
+	case left > 0:
+		slog.WarnContext(ctx, "kafka: a topic is not to be seen any more; when it is, it is read on where it was left", logging.Topic, name, logging.Property, "InputKafkaTopic",
+			logging.Next, "if it was not deleted, give the user the ACLs Describe and Read on it")
+	}
+}
+
+// moved tells Drain of a position that changed by itself, and has what is being
+// fetched thrown away. The reader's mu is held.
+func (p *partition) moved() {
+	p.era++
+	p.queue = append(p.queue, chunk{after: p.at})
 }
 
 func (r *Reader) missingError(name string, known bool) error {
@@ -203,6 +277,13 @@ func (r *Reader) compare(topics []topic) (fresh []place, replaced []replacedPart
 				}
 				continue
 			}
+			if p.at.away && !p.gone {
+				r.back(p, t.id)
+			}
+			if p.gone {
+				leaderless = true // known anew once what there was is delivered
+				continue
+			}
 			if p.leader != info.leader || p.epoch != info.epoch {
 				p.leader, p.epoch = info.leader, info.epoch
 				p.resume = time.Time{}
@@ -215,8 +296,6 @@ func (r *Reader) compare(topics []topic) (fresh []place, replaced []replacedPart
 				continue
 			}
 			switch {
-			case p.gone:
-				// Made again since: known anew once what there was is delivered.
 			case p.at.id == topicID{}:
 				p.at.id = t.id
 			case t.id != topicID{} && t.id != p.at.id:
@@ -229,6 +308,10 @@ func (r *Reader) compare(topics []topic) (fresh []place, replaced []replacedPart
 			if k.topic != t.name || there[k.number] || t.id == (topicID{}) || t.id == p.at.id {
 				continue
 			}
+			if p.at.away {
+				r.drop(p)
+				continue
+			}
 			// The new topic has fewer partitions.
 			err := fmt.Errorf("the topic was deleted and made again with %d partitions: %w", len(t.partitions), ErrLost)
 			if r.opts.OffsetReset == ResetFail {
@@ -238,6 +321,21 @@ func (r *Reader) compare(topics []topic) (fresh []place, replaced []replacedPart
 		}
 	}
 	return fresh, replaced, leaderless, nil
+}
+
+// back goes on with a partition whose topic was away. Another topic of the name
+// is one that is new: the old one's records cannot have been waited for.
+// r.mu is held.
+func (r *Reader) back(p *partition, id topicID) {
+	if id != (topicID{}) && p.at.id != (topicID{}) && id != p.at.id {
+		r.drop(p)
+		return
+	}
+	p.at.away = false
+	p.moved()
+	p.failing.succeeded()
+	p.resume = time.Time{}
+	slog.InfoContext(r.ctx, "kafka: a topic is there again", logging.Topic, p.key.topic, logging.Partition, p.key.number, "from", p.at.next)
 }
 
 // begin makes new partitions known: they are read from their beginning.
@@ -270,7 +368,7 @@ func (r *Reader) begin(ctx context.Context, fresh []place) error {
 // pin is the first look of a job: it finds all the slot's partitions and where
 // to begin in each, however long that takes, up to the retry deadline.
 func (r *Reader) pin(ctx context.Context) error {
-	w := watch{missing: map[string]time.Time{}}
+	w := watch{missing: map[string]time.Time{}, denied: map[topicID]time.Time{}}
 	missing := ""
 	err := r.retry(ctx, func() error {
 		missing = ""

@@ -2,6 +2,7 @@ package kafkaio
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -67,6 +68,35 @@ func (c *client) topics(ctx context.Context, sel selection) ([]topic, error) {
 		out = append(out, t)
 	}
 	slices.SortFunc(out, func(a, b topic) int { return strings.Compare(a.name, b.name) })
+	return out, nil
+}
+
+// gone asks for topics by their ids and returns those that are no more. None
+// are where the brokers cannot be asked so (before Kafka 3.1).
+func (c *client) gone(ctx context.Context, ids map[topicID]bool) (map[topicID]bool, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	req := kmsg.NewPtrMetadataRequest()
+	for id := range ids {
+		t := kmsg.NewMetadataRequestTopic()
+		t.TopicID = id
+		req.Topics = append(req.Topics, t)
+	}
+	resp, err := request[*kmsg.MetadataResponse](ctx, c, anyBroker, req, 12, 12)
+	if errors.Is(err, kerr.UnsupportedVersion) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, &Error{Op: "look for topics by their ids", Partition: -1, Broker: c.name(anyBroker), Err: err}
+	}
+	out := map[topicID]bool{}
+	for i := range resp.Topics {
+		// Of one that is hidden they say that the user is not authorised.
+		if rt := &resp.Topics[i]; ids[rt.TopicID] && kerr.ErrorForCode(rt.ErrorCode) == kerr.UnknownTopicID {
+			out[rt.TopicID] = true
+		}
+	}
 	return out, nil
 }
 

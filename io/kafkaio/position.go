@@ -11,8 +11,9 @@ import (
 	"github.com/streaming-etl/streaming-etl/io/internal/wire"
 )
 
-// positionsVersion is the first byte of encoded positions; they live in savepoints.
-const positionsVersion = 1
+// positionsVersion is the first byte of encoded positions; they live in
+// savepoints. Those of version 1, without flags, are read too.
+const positionsVersion = 2
 
 // ErrCorruptPositions is wrapped by the errors for positions that this package
 // did not write: cut short, damaged, or of a newer version.
@@ -43,6 +44,9 @@ type position struct {
 	next int64
 	// stop is where a bounded reading ends, noStop without one.
 	stop int64
+	// away is set while the topic, one of an expression, is not to be seen. Where
+	// brokers do not say that it was deleted, it may be hidden from the user.
+	away bool
 }
 
 const noStop = int64(-1)
@@ -62,8 +66,11 @@ type positions struct {
 	partitions map[partitionKey]position
 }
 
+// flagAway is the flag of a run of partitions whose topic is away.
+const flagAway = 1
+
 // encode returns the positions' binary form: version, rule, slot, then runs of
-// partitions of one topic and id, in order. Equal positions are equal bytes.
+// partitions of one topic, id and flags, in order. Equal positions are equal bytes.
 func (p *positions) encode() []byte {
 	keys := make([]partitionKey, 0, len(p.partitions))
 	for k := range p.partitions {
@@ -87,9 +94,14 @@ func (p *positions) encode() []byte {
 		for n < len(keys) && p.sameRun(keys[n-1], keys[n]) {
 			n++
 		}
-		id := p.partitions[keys[0]].id
+		first := p.partitions[keys[0]]
+		flags := byte(0)
+		if first.away {
+			flags = flagAway
+		}
 		out = wire.AppendString(out, keys[0].topic)
-		out = append(out, id[:]...)
+		out = append(out, first.id[:]...)
+		out = append(out, flags)
 		out = binary.AppendUvarint(out, uint64(n))
 		for _, k := range keys[:n] {
 			at := p.partitions[k]
@@ -103,38 +115,47 @@ func (p *positions) encode() []byte {
 }
 
 func (p *positions) sameRun(a, b partitionKey) bool {
-	return a.topic == b.topic && p.partitions[a].id == p.partitions[b].id
+	x, y := p.partitions[a], p.partitions[b]
+	return a.topic == b.topic && x.id == y.id && x.away == y.away
 }
 
-// decodePositions reads what encode wrote, and nothing else.
+// decodePositions reads what encode wrote, now or in earlier versions, and
+// nothing else.
 func decodePositions(in []byte) (positions, error) {
 	r := wire.NewReader(in)
-	if v := r.Byte(); v != positionsVersion {
-		return positions{}, fmt.Errorf("%w: version %d, this program knows %d", ErrCorruptPositions, v, positionsVersion)
+	version := r.Byte()
+	if version < 1 || version > positionsVersion {
+		return positions{}, fmt.Errorf("%w: version %d, this program knows 1 to %d", ErrCorruptPositions, version, positionsVersion)
 	}
 	p := positions{rule: r.String(), index: int(r.Uvarint(maxSlots)), count: int(r.Uvarint(maxSlots)), partitions: map[partitionKey]position{}}
 	var (
 		last   partitionKey
-		lastID topicID
+		lastAt position
 		begun  bool
 	)
 	for range r.Count(len(topicID{})+5, len(in)) {
 		k := partitionKey{topic: r.String()}
-		var id topicID
-		copy(id[:], r.Take(uint64(len(id))))
+		var at position
+		copy(at.id[:], r.Take(uint64(len(at.id))))
+		if version > 1 {
+			flags := r.Byte()
+			if at.away = flags == flagAway; flags > flagAway {
+				r.Fail()
+			}
+		}
 		n := r.Count(3, len(in))
-		// A run ends where topic or id do.
-		if n == 0 || k.topic == "" || begun && k.topic == last.topic && id == lastID {
+		// A run ends where topic, id or flags do.
+		if n == 0 || k.topic == "" || begun && k.topic == last.topic && at.id == lastAt.id && at.away == lastAt.away {
 			r.Fail()
 		}
 		for range n {
 			k.number = int32(r.Uvarint(math.MaxInt32))
-			at := position{id: id, next: int64(r.Uvarint(math.MaxInt64)), stop: int64(r.Uvarint(math.MaxInt64)) + noStop}
+			at.next, at.stop = int64(r.Uvarint(math.MaxInt64)), int64(r.Uvarint(math.MaxInt64))+noStop
 			if r.Bad() || begun && last.compare(k) >= 0 {
 				return positions{}, ErrCorruptPositions
 			}
 			p.partitions[k] = at
-			last, lastID, begun = k, id, true
+			last, lastAt, begun = k, at, true
 		}
 	}
 	if !r.Done() || p.index >= p.count {

@@ -296,7 +296,7 @@ func (r *Reader) Done() bool {
 		if r.finished {
 			break
 		}
-		if len(p.queue) > 0 || !r.positions.partitions[p.key].done() {
+		if at := r.positions.partitions[p.key]; len(p.queue) > 0 || !at.away && !at.done() {
 			return false
 		}
 	}

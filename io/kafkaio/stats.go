@@ -51,9 +51,13 @@ func (r *Reader) Stats() Stats {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s.Partitions = len(r.turns)
 	s.CaughtUp = r.looked && r.err == nil
 	for _, p := range r.turns {
+		if p.at.away {
+			s.CaughtUp = s.CaughtUp && len(p.queue) == 0
+			continue
+		}
+		s.Partitions++
 		lag := r.lag(p)
 		s.Lag = max(s.Lag, lag)
 		if len(p.queue) > 0 || lag > 0 || !p.polled && !p.at.done() {
@@ -87,9 +91,11 @@ func (r *Reader) lag(p *partition) int64 {
 func (r *Reader) Lags() []slots.Lag {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	out := make([]slots.Lag, len(r.turns))
-	for i, p := range r.turns {
-		out[i] = slots.Lag{Source: p.key.topic, Shard: strconv.Itoa(int(p.key.number)), Behind: r.lag(p)}
+	out := make([]slots.Lag, 0, len(r.turns))
+	for _, p := range r.turns {
+		if !p.at.away {
+			out = append(out, slots.Lag{Source: p.key.topic, Shard: strconv.Itoa(int(p.key.number)), Behind: r.lag(p)})
+		}
 	}
 	return out
 }
