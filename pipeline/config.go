@@ -233,6 +233,7 @@ func (c *Config) writeTo(p *property.Set, schema *event.Schema) {
 		c.Route.Path = ""
 	}
 	c.placeLetters(p)
+	c.keepApart(p)
 	if p.Get("InputKafkaTombstones") == "PASS" {
 		if c.Route.Tombstones = c.ToKafka; !c.ToKafka {
 			p.Add(property.Mistake{Property: "InputKafkaTombstones", Problem: "is PASS, but the job has no Kafka sink to pass them to", Allowed: "DEAD_LETTER"})

@@ -2,6 +2,8 @@ package pipeline
 
 import (
 	"cmp"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/streaming-etl/streaming-etl/io/kafkaio"
@@ -97,6 +99,71 @@ func (c *Config) writeKafka(p *property.Set) {
 	if bothOf(p, "OutputKafkaBootstrapServers", "OutputKafkaTopic") && checkLogin(p, "Output", c.KafkaSink.Security) {
 		addFault(p, "OutputKafkaTopic", c.KafkaSink.Validate())
 	}
+}
+
+// keepApart keeps the job from reading what it writes. Topics of its own beside
+// those of events are left out of an expression always: where the sink's servers
+// have other names they may be of the same cluster. Of servers with the same
+// names, a topic that is read too is refused, here where it is certain, and
+// where it is an event's to name, in that event.
+func (c *Config) keepApart(p *property.Set) {
+	if c.Route.Source != route.Kafka || !c.ToKafka || !p.Valid("InputKafkaTopic") || !p.Valid("OutputKafkaTopic") {
+		return
+	}
+	c.Kafka.Exclude = c.Lanes.Reserved
+	if !shareServer(c.Kafka.Brokers, c.KafkaSink.Brokers) {
+		return
+	}
+	refuse := func(name, problem string) {
+		p.Add(property.Mistake{Property: name, Problem: problem + ", which InputKafkaTopic reads from the same servers: the job would read what it writes, for ever",
+			Allowed: "a topic that InputKafkaTopic does not name, or another cluster in OutputKafkaBootstrapServers"})
+	}
+	if c.namesReadTopics() {
+		if c.KafkaSink.Topic != "" {
+			refuse("OutputKafkaTopic", "is "+c.Lanes.Topic)
+		} else {
+			refuse("OutputKafkaTopic", "is "+c.Lanes.Topic+" and names topics")
+		}
+	}
+	if c.lanes() && c.Kafka.Reads(c.KafkaSink.MarkerTopic) {
+		refuse("OutputKafkaMarkerTopic", "is "+c.KafkaSink.MarkerTopic)
+	}
+	if (c.Letters == lettersToLanes || c.Letters == kafkaName) && c.Kafka.Reads(c.DeadLetterTopic) {
+		refuse("OutputKafkaDeadLetterTopic", "is "+c.DeadLetterTopic)
+	}
+	if expr, ok := strings.CutPrefix(c.Kafka.Topic, "regex:"); ok {
+		c.Lanes.Read = expr
+		return
+	}
+	var names []string
+	for _, name := range list(c.Kafka.Topic) {
+		names = append(names, regexp.QuoteMeta(name))
+	}
+	c.Lanes.Read = strings.Join(names, "|")
+}
+
+// reference is a field or variable in a template.
+var reference = regexp.MustCompile(`\{[^{}]*\}`)
+
+// namesReadTopics says that the sink's topic is read, or, where it is a
+// template, that whatever there is in its fields makes it one.
+func (c *Config) namesReadTopics() bool {
+	if c.Lanes.Topic == "{kafka.topic}" {
+		return true
+	}
+	for _, value := range []string{"x", "0", "A.b-1"} {
+		if !c.Kafka.Reads(reference.ReplaceAllString(c.Lanes.Topic, value)) {
+			return false
+		}
+	}
+	return true
+}
+
+// shareServer says that a server is in both lists.
+func shareServer(a, b []string) bool {
+	return slices.ContainsFunc(a, func(server string) bool {
+		return slices.ContainsFunc(b, func(other string) bool { return strings.EqualFold(server, other) })
+	})
 }
 
 // setLanes sets the number of lanes, which router and committer share.

@@ -35,7 +35,7 @@ func (o Options) Check(ctx context.Context) error {
 		return err
 	}
 	o = o.withDefaults()
-	sel, err := parseTopics(o.Topic)
+	sel, err := o.selection()
 	if err != nil {
 		return err
 	}

@@ -85,6 +85,8 @@ type Options struct {
 	// Topic is a topic's name, several with commas between them, or "regex:"
 	// and an expression (RE2) for whole names.
 	Topic string
+	// Exclude are topics that an expression does not stand for.
+	Exclude []string
 	// GroupID names the consumer group for GROUP_OFFSETS and the OffsetCommitter.
 	// The source never joins it.
 	GroupID string

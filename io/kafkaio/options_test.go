@@ -53,7 +53,7 @@ func TestOptionsTellAllTheirFaults(t *testing.T) {
 
 func TestOptionsTravelAsJSON(t *testing.T) {
 	in := Options{
-		Brokers: []string{"k:9092"}, Topic: "regex:a.*", GroupID: "g", InitialPosition: Timestamp, GroupFallback: Latest,
+		Brokers: []string{"k:9092"}, Topic: "regex:a.*", Exclude: []string{"ab"}, GroupID: "g", InitialPosition: Timestamp, GroupFallback: Latest,
 		InitialTimestamp: time.UnixMilli(1514768400123).UTC(), OffsetReset: ResetLatest, ReadUncommitted: true, StopAtEnd: true,
 		DiscoveryInterval: 1, BufferBytes: 2, FetchBytes: 3, PartitionFetchBytes: 4, MaxWait: 5, RetryDeadline: 6, RetryBackoff: 7, RetryBackoffMax: 8,
 		Security: security.Config{Protocol: security.SASLSSL, Mechanism: security.Plain, Username: "u", Password: secret.Secret{Env: "P"}},
@@ -89,6 +89,15 @@ func TestSelections(t *testing.T) {
 			if sel.has(topic) != want {
 				t.Errorf("%s has %q: %v", option, topic, !want)
 			}
+		}
+	}
+}
+
+func TestAnExpressionDoesNotStandForWhatIsExcluded(t *testing.T) {
+	for option, want := range map[string]bool{"regex:trips.*": false, "trips-markers,trips": true} {
+		o := Options{Topic: option, Exclude: []string{"trips-markers"}}
+		if o.Reads("trips-markers") != want || !o.Reads("trips") || o.Reads("other") {
+			t.Errorf("%s reads the excluded topic: %v", option, !want)
 		}
 	}
 }

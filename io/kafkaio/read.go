@@ -116,7 +116,7 @@ func (o Options) Open(ctx context.Context, slot slots.Slot, encoded []byte) (slo
 		return nil, fmt.Errorf("read topic %s: %w", o.Topic, err)
 	}
 	o = o.withDefaults()
-	sel, err := parseTopics(o.Topic)
+	sel, err := o.selection()
 	if err != nil {
 		return nil, err
 	}

@@ -299,17 +299,19 @@ func TestPartitionsAddedLaterAreReadFromTheirBeginning(t *testing.T) {
 
 func TestTopicsOfAnExpressionAreFound(t *testing.T) {
 	c := newCluster(t, 1)
-	for _, topic := range []string{c.topic + "-a", "not-" + c.topic + "-a", c.topic + "-b-not"} {
+	excluded := c.topic + "-x"
+	for _, topic := range []string{c.topic + "-a", "not-" + c.topic + "-a", c.topic + "-b-not", excluded} {
 		c.create(topic, 2, nil)
 		c.put(topic, 10, 2, map[string]int{})
 	}
-	c.opts.Topic = "regex:" + c.topic + "-[a-z]"
+	c.opts.Topic, c.opts.Exclude = "regex:"+c.topic+"-[a-z]", []string{excluded}
 	c.opts.InitialPosition = Latest
 	var readers []*Reader
 	for i := range 3 {
 		readers = append(readers, c.open(slots.Slot{Index: i, Count: 3}, nil))
 	}
 	next := map[string]int{}
+	c.put(excluded, 10, 2, map[string]int{})
 	c.put(c.topic+"-a", 100, 2, next)
 	c.create(c.topic+"-b", 3, nil)
 	c.put(c.topic+"-b", 300, 3, next)

@@ -23,6 +23,8 @@ type selection struct {
 	names []string
 	// expr matches whole names.
 	expr *regexp.Regexp
+	// exclude are names that expr does not stand for.
+	exclude []string
 }
 
 // parseTopics reads a topic option: a name, names with commas between them, or
@@ -55,10 +57,23 @@ func parseTopics(s string) (selection, error) {
 	return sel, nil
 }
 
+// selection reads the topic option.
+func (o Options) selection() (selection, error) {
+	sel, err := parseTopics(o.Topic)
+	sel.exclude = o.Exclude
+	return sel, err
+}
+
+// Reads reports whether the options select a topic of that name.
+func (o Options) Reads(topic string) bool {
+	sel, err := o.selection()
+	return err == nil && sel.has(topic)
+}
+
 // has reports whether the topic is one of the selection's.
 func (s selection) has(topic string) bool {
 	if s.expr != nil {
-		return s.expr.MatchString(topic)
+		return s.expr.MatchString(topic) && !slices.Contains(s.exclude, topic)
 	}
 	_, ok := slices.BinarySearch(s.names, topic)
 	return ok

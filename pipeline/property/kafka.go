@@ -17,7 +17,7 @@ func kafkaSource() []Property {
 		{
 			Name: "InputKafkaTopic", Group: groupKafkaSource, Kind: String, Check: checkTopics,
 			Allowed: "a topic's name, several with commas between, or regex: and a regular expression",
-			Doc:     "What to read: one topic, several, or with regex: all whose whole name the expression matches; those that appear later are read from their beginning.",
+			Doc:     "What to read: one topic, several, or with regex: all whose whole name the expression matches; those that appear later are read from their beginning. An expression does not stand for the markers and dead letters of the job itself; a topic that the job writes to on the same servers is refused.",
 		},
 		{
 			Name: "InputKafkaGroupId", Group: groupKafkaSource, Kind: String, DefaultNote: "JobName", Check: checkGroup, Allowed: "1 to 249 printable characters",

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/streaming-etl/streaming-etl/io/batch"
@@ -30,6 +31,10 @@ type LanesConfig struct {
 	// events would write the job's records of what was committed. Where Topic is
 	// a template, neither may topics of the brokers', which begin with __.
 	Reserved []string
+	// Read is an expression for the topics that the job reads from where it
+	// writes to, empty for none: it would read what it has written, for ever.
+	// Where Topic is a template, no event may name one.
+	Read string
 }
 
 // messageOverhead is what a record batch of one message needs besides the
@@ -48,6 +53,10 @@ type Lanes struct {
 	topic, key *template.Template
 	// templated says that events name the topic.
 	templated bool
+	// read matches the topics that the job reads, nil for none; isRead has what
+	// it said of those that events have named.
+	read      *regexp.Regexp
+	isRead    map[string]bool
 	lanes     []message.Builder
 	letters   message.Builder
 	emit      EmitLane
@@ -75,6 +84,12 @@ func NewLanes(name string, c LanesConfig, schema *event.Schema, source Source) (
 	var err error
 	if l.topic, err = template.Compile(c.Topic, schema, source.Variables()...); err != nil {
 		return nil, fmt.Errorf("topic: %w", err)
+	}
+	if c.Read != "" && l.templated {
+		if l.read, err = regexp.Compile("^(?:" + c.Read + ")$"); err != nil {
+			return nil, fmt.Errorf("topics that are read: %w", err)
+		}
+		l.isRead = map[string]bool{}
 	}
 	if c.Key != "" {
 		if l.key, err = template.Compile(c.Key, schema, source.Variables()...); err != nil {
@@ -244,7 +259,25 @@ func (l *Lanes) reserved(topic []byte) string {
 			return "the topic is the job's own"
 		}
 	}
+	if l.read != nil && l.reads(topic) {
+		return "the job reads the topic itself"
+	}
 	return ""
+}
+
+// maxRead bounds the topics of which it is remembered whether they are read.
+const maxRead = 1024
+
+func (l *Lanes) reads(topic []byte) bool {
+	read, ok := l.isRead[string(topic)]
+	if !ok {
+		if len(l.isRead) >= maxRead {
+			clear(l.isRead)
+		}
+		read = l.read.Match(topic)
+		l.isRead[string(topic)] = read
+	}
+	return read
 }
 
 // maxTopic is the longest name that a Kafka topic can have.

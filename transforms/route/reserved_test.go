@@ -57,3 +57,30 @@ func TestEventsDoNotNameTopicsOfTheJobOrTheBrokers(t *testing.T) {
 		}
 	}
 }
+
+func TestEventsDoNotNameTopicsThatTheJobReads(t *testing.T) {
+	for _, test := range []struct {
+		topic, read, place string
+		refused            bool
+	}{
+		{"{place}", "trips-.*", "trips-a", true},
+		{"trips-{place}", "trips-.*|x", "a", true},
+		{"{place}", "trips-.*", "trips", false},
+		{"{place}", "trips", "my-trips", false}, // whole names
+		{"{place}", "", "trips", false},
+	} {
+		l, _ := newLanes(t, route.LanesConfig{Topic: test.topic, Lanes: 1, MaxMessageBytes: 1000, Read: test.read})
+		r, err := route.New(route.Config{Schema: schema, Source: route.Kafka}, l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := kafkaBatch()
+		for i := range uint32(2) { // the second time it is known
+			b.AppendMeta(fmt.Appendf(nil, `{"id":1,"place":%q}`, test.place), &batch.Meta{}, i, 0, 0)
+		}
+		counts := r.Add(b, func(string, []byte) {})
+		if got := counts.Dead["invalid_topic"] == 2; got != test.refused || counts.Events == 2 == test.refused {
+			t.Errorf("%s of %s, where %s is read: %+v", test.topic, test.place, test.read, counts)
+		}
+	}
+}
