@@ -36,6 +36,9 @@ type asked struct {
 	era int
 	place
 	next, stop int64
+	lastEpoch  int32
+	// verify is set where the leader is to be asked about its log first.
+	verify bool
 }
 
 // partitionRef is how an answer names a partition: by id, or by name where the
@@ -72,7 +75,10 @@ func (f *fetcher) run(ctx context.Context) error {
 			}
 			continue
 		}
-		err := f.fetch(ctx, batch)
+		ready, err := f.verify(ctx, batch)
+		if err == nil && len(ready) > 0 {
+			err = f.fetch(ctx, ready)
+		}
 		f.release(batch)
 		if err != nil {
 			return err
@@ -121,9 +127,13 @@ func (f *fetcher) take() (out []asked, resume time.Time) {
 			f.turn = at + 1
 		}
 		p.busy = true
+		if p.at.lastEpoch == 0 || p.epoch < 0 {
+			p.unverified = false // there is nothing to ask for
+		}
 		out = append(out, asked{
-			p: p, era: p.era, next: p.at.next, stop: p.at.stop,
-			place: place{key: p.key, id: p.at.id, leader: p.leader, epoch: p.epoch},
+			p: p, era: p.era, next: p.at.next, stop: p.at.stop, lastEpoch: p.at.lastEpoch,
+			verify: p.unverified,
+			place:  place{key: p.key, id: p.at.id, leader: p.leader, epoch: p.epoch},
 		})
 	}
 	return out, resume

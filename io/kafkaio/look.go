@@ -284,8 +284,12 @@ func (r *Reader) compare(topics []topic) (fresh []place, replaced []replacedPart
 				leaderless = true // known anew once what there was is delivered
 				continue
 			}
+			if info.leader != noLeader && t.id != (topicID{}) && p.at.id != (topicID{}) && t.id != p.at.id {
+				replaced = append(replaced, replacedPartition{p, at})
+				continue
+			}
 			if p.leader != info.leader || p.epoch != info.epoch {
-				p.leader, p.epoch = info.leader, info.epoch
+				p.leader, p.epoch, p.unverified = info.leader, info.epoch, true
 				p.resume = time.Time{}
 			}
 			if info.leader == noLeader {
@@ -298,8 +302,6 @@ func (r *Reader) compare(topics []topic) (fresh []place, replaced []replacedPart
 			switch {
 			case p.at.id == topicID{}:
 				p.at.id = t.id
-			case t.id != topicID{} && t.id != p.at.id:
-				replaced = append(replaced, replacedPartition{p, at})
 			case r.opts.StopAtEnd && p.at.stop == noStop:
 				fresh = append(fresh, at) // restored from a reading without an end
 			}

@@ -12,7 +12,7 @@ import (
 )
 
 // positionsVersion is the first byte of encoded positions; they live in
-// savepoints. Those of version 1, without flags, are read too.
+// savepoints. Those of version 1, without flags and epochs, are read too.
 const positionsVersion = 2
 
 // ErrCorruptPositions is wrapped by the errors for positions that this package
@@ -47,6 +47,9 @@ type position struct {
 	// away is set while the topic, one of an expression, is not to be seen. Where
 	// brokers do not say that it was deleted, it may be hidden from the user.
 	away bool
+	// lastEpoch is the epoch of the leader that took the batch that was read
+	// last, plus one; 0 where it is not known.
+	lastEpoch int32
 }
 
 const noStop = int64(-1)
@@ -108,6 +111,7 @@ func (p *positions) encode() []byte {
 			out = binary.AppendUvarint(out, uint64(k.number))
 			out = binary.AppendUvarint(out, uint64(at.next))
 			out = binary.AppendUvarint(out, uint64(at.stop-noStop))
+			out = binary.AppendUvarint(out, uint64(at.lastEpoch))
 		}
 		keys = keys[n:]
 	}
@@ -151,6 +155,9 @@ func decodePositions(in []byte) (positions, error) {
 		for range n {
 			k.number = int32(r.Uvarint(math.MaxInt32))
 			at.next, at.stop = int64(r.Uvarint(math.MaxInt64)), int64(r.Uvarint(math.MaxInt64))+noStop
+			if version > 1 {
+				at.lastEpoch = int32(r.Uvarint(math.MaxInt32))
+			}
 			if r.Bad() || begun && last.compare(k) >= 0 {
 				return positions{}, ErrCorruptPositions
 			}

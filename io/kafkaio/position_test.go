@@ -11,7 +11,7 @@ import (
 func samplePositions() positions {
 	a, b := topicID{1, 2, 3}, topicID{9}
 	return positions{rule: "", index: 2, count: 5, partitions: map[partitionKey]position{
-		{"trips", 2}:   {id: a, next: 1 << 40, stop: noStop},
+		{"trips", 2}:   {id: a, next: 1 << 40, stop: noStop, lastEpoch: 300},
 		{"trips", 7}:   {id: a, next: 0, stop: 0},
 		{"trips", 12}:  {id: b, next: 5, stop: 9},
 		{"trips", 300}: {id: a, next: 5, stop: noStop},
@@ -37,9 +37,9 @@ func TestPositionsAreDecodedAsTheyWere(t *testing.T) {
 // TestEncodedPositionsDoNotChange guards the form that lives in savepoints.
 func TestEncodedPositionsDoNotChange(t *testing.T) {
 	p := positions{rule: "trips", index: 1, count: 3, partitions: map[partitionKey]position{
-		{"trips", 1}: {id: topicID{0xaa}, next: 300, stop: noStop}, {"trips", 4}: {id: topicID{0xaa}, next: 7, stop: 7},
+		{"trips", 1}: {id: topicID{0xaa}, next: 300, stop: noStop, lastEpoch: 6}, {"trips", 4}: {id: topicID{0xaa}, next: 7, stop: 7},
 	}}
-	const want = "02" + "057472697073" + "01" + "03" + "01" + "057472697073" + "aa000000000000000000000000000000" + "00" + "02" + "01ac0200" + "040708"
+	const want = "02" + "057472697073" + "01" + "03" + "01" + "057472697073" + "aa000000000000000000000000000000" + "00" + "02" + "01ac020006" + "04070800"
 	if got := hex.EncodeToString(p.encode()); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

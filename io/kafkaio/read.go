@@ -3,9 +3,10 @@
 //
 // As data walks it: look.go finds the partitions of a slot and their leaders,
 // offsets.go where to begin, fetch.go asks each broker in the background for
-// all its partitions at once (over exchange.go), unpack.go takes the answers
-// apart (recordbatch.go, aborted.go, inflate.go), read.go hands the batches to
-// the pipeline together with the positions after them (position.go). The next
+// all its partitions at once (over exchange.go), verify.go a new leader whether
+// it has what was read before, unpack.go takes the answers apart
+// (recordbatch.go, aborted.go, inflate.go), read.go hands the batches to the
+// pipeline together with the positions after them (position.go). The next
 // arrow is package slots, which keeps the positions in the runner's state.
 //
 // Positions in the runner's state are what counts. commit.go copies them to a
@@ -71,6 +72,9 @@ type partition struct {
 	queue []chunk
 	// leader is the broker to ask, epoch what it is to know of itself.
 	leader, epoch int32
+	// unverified is set where the leader was not yet asked whether its log is
+	// the one that was read up to here; see verify.
+	unverified bool
 	// busy is set while an answer for it is awaited or taken apart, so that it
 	// is asked for once only while its leader changes.
 	busy bool

@@ -14,6 +14,7 @@ import (
 // guide, "Record batch"); all numbers are big endian.
 const (
 	atLength     = 8
+	atEpoch      = 12
 	atMagic      = 16
 	atCRC        = 17
 	atAttributes = 21
@@ -50,7 +51,9 @@ var (
 type recordBatch struct {
 	// base and last are the offsets that the batch covers. After a compaction
 	// there may be no records of them.
-	base, last        int64
+	base, last int64
+	// epoch is that of the leader that took the batch.
+	epoch             int32
 	attributes        uint16
 	baseTime, maxTime int64
 	producer          int64
@@ -89,6 +92,7 @@ func nextBatch(in []byte) (b recordBatch, rest []byte, ok bool, err error) {
 	count := int32(binary.BigEndian.Uint32(in[atCount:]))
 	b = recordBatch{
 		base: base, last: base + int64(lastDelta),
+		epoch:      int32(binary.BigEndian.Uint32(in[atEpoch:])),
 		attributes: binary.BigEndian.Uint16(in[atAttributes:]),
 		baseTime:   int64(binary.BigEndian.Uint64(in[atBaseTime:])),
 		maxTime:    int64(binary.BigEndian.Uint64(in[atMaxTime:])),

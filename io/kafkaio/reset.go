@@ -46,7 +46,7 @@ func (r *Reader) reset(ctx context.Context, p *partition, at place, why error) e
 	p.era++
 	p.at = begin
 	p.queue = append(p.queue, chunk{after: begin})
-	p.leader, p.epoch = at.leader, at.epoch
+	p.leader, p.epoch, p.unverified = at.leader, at.epoch, false
 	return nil
 }
 

@@ -29,6 +29,8 @@ type unpacker struct {
 	meta   batch.Meta
 	// b is the batch being filled.
 	b batch.Batch
+	// lastEpoch is that of the position behind what was taken apart.
+	lastEpoch int32
 }
 
 // unpack takes a partition's part of an answer apart and queues it, in batches
@@ -37,7 +39,7 @@ func (f *fetcher) unpack(ctx context.Context, a *asked, rp *kmsg.FetchResponseTo
 	r := f.r
 	next := a.next
 	in := rp.RecordBatches
-	f.b = batch.Batch{}
+	f.b, f.lastEpoch = batch.Batch{}, a.lastEpoch
 	if !r.opts.ReadUncommitted {
 		f.aborts.reset(rp.AbortedTransactions)
 	}
@@ -88,7 +90,9 @@ func (f *fetcher) gather(ctx context.Context, a *asked, rb *recordBatch, left in
 			return err
 		}
 	}
-	*next = max(*next, after)
+	if after >= *next {
+		*next, f.lastEpoch = after, rb.epoch+1
+	}
 	return nil
 }
 
@@ -152,7 +156,7 @@ func (f *fetcher) records(ctx context.Context, a *asked, rb *recordBatch, body [
 			}
 		}
 		f.b.AppendMeta(rec.value, m, uint32(offset-f.b.Base), 0, max(0, m.Timestamp))
-		*next = offset + 1
+		*next, f.lastEpoch = offset+1, rb.epoch+1
 	}
 	if len(rr.in) != 0 {
 		return fmt.Errorf("%w: more than its %d records in the batch at offset %d", errCorrupt, rb.count, rb.base)
@@ -175,7 +179,7 @@ func (f *fetcher) flush(a *asked, next int64) error {
 	if next == p.at.next && len(c.batch.Records) == 0 {
 		return nil
 	}
-	p.at.next = next
+	p.at.next, p.at.lastEpoch = next, max(0, f.lastEpoch)
 	c.after = p.at
 	if n := len(c.batch.Records); n > 0 {
 		c.held = int64(cap(c.batch.Data) + recordOverhead*cap(c.batch.Records))

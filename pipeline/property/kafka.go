@@ -38,7 +38,7 @@ func kafkaSource() []Property {
 		},
 		{
 			Name: "InputKafkaOffsetReset", Group: groupKafkaSource, Kind: Enum, Default: "FAIL", Values: []string{"FAIL", "EARLIEST", "LATEST"},
-			Doc: "What to do when the position to go on at is no longer there, because retention was shorter than a pause or the topic was made anew: fail, or go on at the oldest or the newest record, which leaves out or repeats events.",
+			Doc: "What to do when the position to go on at is no longer there, because retention was shorter than a pause, the topic was made anew, or an unclean change of leaders cut off what was read: fail, or go on at the oldest or the newest record, which leaves out or repeats events.",
 		},
 		{
 			Name: "InputKafkaIsolation", Group: groupKafkaSource, Kind: Enum, Default: "read_committed", Values: []string{"read_committed", "read_uncommitted"},
