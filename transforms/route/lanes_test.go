@@ -67,6 +67,34 @@ func newLanes(t *testing.T, c route.LanesConfig) (*route.Lanes, *laneSink) {
 // kafkaBatch is a batch as a Kafka source makes it, its first offset being 100.
 func kafkaBatch() *batch.Batch { return &batch.Batch{Source: "in", Shard: "3", JobStart: 5, Base: 100} }
 
+func TestTimeAndHeadersOfARecordNameThings(t *testing.T) {
+	l, s := newLanes(t, route.LanesConfig{Topic: "to-{kafka.header.type}", Key: "{kafka.timestamp:2006-01-02}/{kafka.timestamp:%d}/{kafka.key}", Lanes: 1})
+	r, err := route.New(route.Config{Schema: schema, Source: route.Kafka}, l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	header := func(name, value string) batch.Header {
+		return batch.Header{Key: []byte(name), Value: []byte(value)}
+	}
+	b := kafkaBatch()
+	for i, m := range []batch.Meta{
+		{Key: []byte("k"), Timestamp: 1514862245006, Headers: []batch.Header{header("trace", "7"), header("type", "x"), header("type", "y")}},
+		{Timestamp: 1514862245006, Headers: []batch.Header{header("trace", "7")}},
+		{Timestamp: 1514862245006, Headers: []batch.Header{{Key: []byte("type")}}},
+		{Timestamp: -1, Headers: []batch.Header{header("type", "x")}},
+	} {
+		b.AppendMeta([]byte(`{"id":1,"place":"a"}`), &m, uint32(i), 0, 0)
+	}
+	counts := r.Add(b, func(string, []byte) {})
+	if counts.Events != 1 || counts.Dead["null_value"] != 3 {
+		t.Errorf("counts are %+v", counts)
+	}
+	l.Flush()
+	if all := s.messages[0]; len(all) != 1 || all[0].Topic != "to-y" || string(all[0].Meta.Key) != "2018-01-02/1514862245006/k" {
+		t.Errorf("messages are %+v", all)
+	}
+}
+
 func TestEventsAreDecodedOnceForAllOutputs(t *testing.T) {
 	l, s := newLanes(t, route.LanesConfig{Topic: "to-{place}", Key: "{kafka.topic}/{kafka.partition}/{kafka.offset}/{kafka.key}/{position}/{job_start}", Lanes: 2})
 	r, err := route.New(route.Config{Schema: schema, Source: route.Kafka, Path: "place={place}"}, l)

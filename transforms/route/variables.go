@@ -34,14 +34,16 @@ const (
 	varShard
 	varSeq
 	varKey
+	varTime
+	varHeaders
 )
 
-// Variables returns the names that templates may use beside the fields of
-// events of such a source.
+// Variables returns what templates may use beside the fields of events of such
+// a source, for package template to compile them with.
 func (s Source) Variables() []string {
 	switch s {
 	case Kafka:
-		return []string{JobStart, Position, "kafka.topic", "kafka.partition", "kafka.offset", "kafka.key"}
+		return []string{JobStart, Position, "kafka.topic", "kafka.partition", "kafka.offset", "kafka.key", template.Time("kafka.timestamp"), template.Named("kafka.header")}
 	case Kinesis:
 		return []string{JobStart, Position, "kinesis.stream", "kinesis.shard", "kinesis.sequence_number"}
 	}
@@ -54,8 +56,10 @@ type variables struct {
 	values []string
 	// used tells by place which are asked for.
 	used []bool
-	buf  []byte
-	meta batch.Meta
+	// beside says that one that came beside the payload is.
+	beside bool
+	buf    []byte
+	meta   batch.Meta
 }
 
 func newVariables(s Source, templates []*template.Template) *variables {
@@ -64,6 +68,7 @@ func newVariables(s Source, templates []*template.Template) *variables {
 	for i, name := range v.names {
 		v.used[i] = slices.ContainsFunc(templates, func(t *template.Template) bool { return t.Uses(name) })
 	}
+	v.beside = len(v.used) > varKey && slices.Contains(v.used[varKey:], true)
 	return v
 }
 
@@ -87,11 +92,26 @@ func (v *variables) record(b *batch.Batch, i int) error {
 		v.buf = b.AppendSeq(v.buf, i)
 		v.values[varSeq] = text(v.buf[from:])
 	}
-	if len(v.used) > varKey && v.used[varKey] {
-		if err := b.Meta(i, &v.meta); err != nil {
-			return err
+	if !v.beside {
+		return nil
+	}
+	if err := b.Meta(i, &v.meta); err != nil {
+		return err
+	}
+	v.values[varKey] = text(v.meta.Key)
+	if v.used[varTime] {
+		from := len(v.buf)
+		if v.meta.Timestamp >= 0 {
+			v.buf = strconv.AppendInt(v.buf, v.meta.Timestamp, 10)
 		}
-		v.values[varKey] = text(v.meta.Key)
+		v.values[varTime] = text(v.buf[from:])
+	}
+	if v.used[varHeaders] {
+		from := len(v.buf)
+		for _, h := range v.meta.Headers {
+			v.buf = template.AppendNamed(v.buf, h.Key, h.Value)
+		}
+		v.values[varHeaders] = text(v.buf[from:])
 	}
 	return nil
 }

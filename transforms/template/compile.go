@@ -12,8 +12,9 @@ import (
 )
 
 // Compile checks text against the schema and prepares it. vars are names that
-// may be used beside the fields'; Append is given their values. All mistakes
-// are in one error, each with its offset in the text.
+// may be used beside the fields', as they are or made by Time or Named; Append
+// is given their values. All mistakes are in one error, each with its offset in
+// the text.
 func Compile(text string, s *event.Schema, vars ...string) (*Template, error) {
 	return compile(text, s, vars, false)
 }
@@ -115,15 +116,29 @@ func (c *compiler) resolve(name, spec string, hasSpec bool) (segment, error) {
 		return s, fmt.Errorf(`{%s:}: nothing behind ":"`, name)
 	}
 	field, isField := c.schema.Index(name)
-	s.at = slices.Index(c.vars, name)
+	s.at = slices.IndexFunc(c.vars, func(v string) bool { return stands(v, name) })
+	if s.at >= 0 {
+		s.declared = c.vars[s.at]
+	}
 	switch {
 	case name == "":
 		return s, errors.New("braces without a field's name")
 	case isField && s.at >= 0:
 		return s, fmt.Errorf("%q is a field of the schema and a variable of the program", name)
+	case isTime(s.declared):
+		at, declared := s.at, s.declared
+		s, err := newSegment(&event.Field{Type: event.TimestampMillis}, spec, c.t.path)
+		if err != nil {
+			return segment{kind: variable}, fmt.Errorf("{%s:%s}: %w", name, spec, err)
+		}
+		s.at, s.name, s.declared = at, name, declared
+		return s, nil
 	case s.at >= 0 && hasSpec && spec != "%s":
 		return s, fmt.Errorf("{%s:%s}: a variable is text and takes %%s only", name, spec)
 	case s.at >= 0:
+		if family, ok := isNamed(s.declared); ok {
+			s.kind, s.text = named, name[len(family):]
+		}
 		return s, nil
 	case !isField:
 		return s, fmt.Errorf("no field %q%s", name, c.suggest(name))
@@ -239,7 +254,7 @@ func (c *compiler) suggest(name string) string {
 		consider(c.schema.Fields[i].Name)
 	}
 	for _, v := range c.vars {
-		consider(v)
+		consider(spoken(v))
 	}
 	if best == "" {
 		return ""

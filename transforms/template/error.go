@@ -8,7 +8,8 @@ type Reason string
 
 // The reasons.
 const (
-	// NullValue is a null in a field that has no default to take its place.
+	// NullValue is a null in a field that has no default to take its place, or a
+	// name of a family of variables that the record has nothing under.
 	NullValue Reason = "null_value"
 	// EmptyValue is empty text in a path, where it would leave a nameless folder.
 	EmptyValue Reason = "empty_value"

@@ -9,7 +9,8 @@
 //	{field:%t}        boolean
 //	{field:%s}        string
 //	{field:2006-01}   timestamp in UTC, by a layout of package time
-//	{variable}        text that the program gives, such as the start of the job
+//	{variable}        text that the program gives, such as the start of the job, or a time (see Time)
+//	{family.name}     what the program has under a name that it does not know before (see Named)
 //	{{ and }}         braces
 //
 // All mean what package fmt and package time make of them, but for what a row
@@ -47,6 +48,7 @@ type kind uint8
 const (
 	literal kind = iota
 	variable
+	named // a variable of Named, text is the name behind the family
 	integer
 	float
 	boolean
@@ -64,7 +66,9 @@ type segment struct {
 	at int
 	// name is the field's or the variable's, text the literal or the layout.
 	name, text string
-	verb       verb
+	// declared is the variable as Compile was given it, empty for a field.
+	declared string
+	verb     verb
 	// size is the field's number of bits, for floats.
 	size int
 	// fallback is what a null becomes; null itself when there is nothing.
@@ -79,9 +83,9 @@ func (t *Template) String() string { return t.text }
 // each once, in the order of their first use.
 func (t *Template) Fields() []string { return append([]string(nil), t.fields...) }
 
-// Uses reports whether the template uses the variable.
-func (t *Template) Uses(name string) bool {
-	return slices.ContainsFunc(t.segments, func(s segment) bool { return s.kind == variable && s.name == name })
+// Uses reports whether the template uses the variable that Compile was given so.
+func (t *Template) Uses(variable string) bool {
+	return slices.ContainsFunc(t.segments, func(s segment) bool { return s.declared != "" && s.declared == variable })
 }
 
 // Append appends the text for row to dst and returns the longer slice. vars
@@ -97,19 +101,43 @@ func (t *Template) Append(dst []byte, row event.Row, vars []string) ([]byte, err
 		switch s.kind {
 		case literal:
 			dst = append(dst, s.text...)
-		case variable:
+		case variable, named:
 			if s.at >= len(vars) {
-				return dst[:start], fmt.Errorf("template %q: no value for variable %s", t.text, s.name)
+				return dst[:start], t.valueless(s)
 			}
-			dst = append(dst, vars[s.at]...)
+			value := vars[s.at]
+			if s.kind == named {
+				var there, null bool
+				if value, there, null = lookup(value, s.text); !there || null {
+					return dst[:start], s.without(there)
+				}
+				if t.path && len(value) > MaxPath {
+					return dst[:start], t.tooLong(row, vars)
+				}
+			}
+			dst = append(dst, value...)
 		default:
+			if s.declared != "" {
+				if s.at >= len(vars) {
+					return dst[:start], t.valueless(s)
+				}
+				v := parseMillis(vars[s.at])
+				if v.Null {
+					return dst[:start], s.without(true)
+				}
+				var err *Error
+				if dst, err = s.append(dst, &v, &day); err != nil {
+					return dst[:start], err
+				}
+				break
+			}
 			if s.at >= len(row) {
 				return dst[:start], fmt.Errorf("template %q: row of %d values has no field %s", t.text, len(row), s.name)
 			}
 			v := &row[s.at]
 			if v.Null {
 				if v = &s.fallback; v.Null {
-					return dst[:start], &Error{Field: s.name, Reason: NullValue, Detail: "null has no text"}
+					return dst[:start], s.without(true)
 				}
 			}
 			if s.kind == text && t.path && len(v.Str) > MaxPath { // not even copied
@@ -135,6 +163,19 @@ func (t *Template) Append(dst []byte, row event.Row, vars []string) ([]byte, err
 		}
 	}
 	return dst, nil
+}
+
+// valueless is the error for values that Append was not given.
+func (t *Template) valueless(s *segment) error {
+	return fmt.Errorf("template %q: no value for variable %s", t.text, s.name)
+}
+
+// without is the error for a value that is null, or not there at all.
+func (s *segment) without(there bool) *Error {
+	if !there {
+		return &Error{Field: s.name, Reason: NullValue, Detail: "the record has none"}
+	}
+	return &Error{Field: s.name, Reason: NullValue, Detail: "null has no text"}
 }
 
 // append appends the value v, which is not null.
@@ -176,10 +217,17 @@ func (t *Template) tooLong(row event.Row, vars []string) *Error {
 		s := &t.segments[i]
 		size := 0
 		switch {
-		case s.kind == literal || s.at >= len(vars) && s.kind == variable:
+		case s.kind == literal || s.at >= len(vars) && s.declared != "":
 			continue
 		case s.kind == variable:
 			size = len(vars[s.at])
+		case s.kind == named:
+			value, _, _ := lookup(vars[s.at], s.text)
+			size = len(value)
+		case s.declared != "":
+			v := parseMillis(vars[s.at])
+			b, _ := s.append(nil, &v, &day)
+			size = len(b)
 		case row[s.at].Null:
 			size = len(s.fallback.Str)
 		case s.kind == text:
