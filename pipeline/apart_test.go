@@ -51,6 +51,30 @@ func TestAJobDoesNotReadWhatItWrites(t *testing.T) {
 	}
 }
 
+func TestServersOfOtherNamesMayBeOfOneCluster(t *testing.T) {
+	k, other := newKafka(t, "trips:1"), newKafkaOf(t, "another", "trips:1")
+	servers := strings.Split(k.brokers, ",")
+	for name, test := range map[string]struct {
+		sink    string
+		refused bool
+	}{
+		"one cluster":     {servers[1], true},
+		"another cluster": {other.brokers, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := configure(t, "--InputKafkaBootstrapServers="+servers[0], "--InputKafkaTopic=regex:trip.*", "--OutputKafkaBootstrapServers="+test.sink,
+				"--OutputKafkaTopic=trips", "--OutputKafkaDelivery=AT_LEAST_ONCE", "--Region=us-east-1")
+			err := Check(t.Context(), c)
+			if !test.refused && err != nil {
+				t.Error(err)
+			}
+			if test.refused && (err == nil || !strings.Contains(err.Error(), "OutputKafkaTopic: InputKafkaTopic reads what trips names") || !strings.Contains(err.Error(), "OutputKafkaBootstrapServers")) {
+				t.Errorf("error is %v", err)
+			}
+		})
+	}
+}
+
 func TestAnExpressionLeavesTheJobsOwnTopicsOut(t *testing.T) {
 	for _, servers := range []string{"b:9092", "b-as-others-call-it:9092"} {
 		c := configure(t, "--InputKafkaBootstrapServers=b:9092", "--InputKafkaTopic=regex:[a-z-]*", "--Region=us-east-1", "--OutputKafkaBootstrapServers="+servers,

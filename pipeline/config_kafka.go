@@ -104,8 +104,9 @@ func (c *Config) writeKafka(p *property.Set) {
 // keepApart keeps the job from reading what it writes. Topics of its own beside
 // those of events are left out of an expression always: where the sink's servers
 // have other names they may be of the same cluster. Of servers with the same
-// names, a topic that is read too is refused, here where it is certain, and
-// where it is an event's to name, in that event.
+// names, a topic that is read too is refused, here where it is certain (and in
+// checkApart for servers of other names), and where it is an event's to name, in
+// that event.
 func (c *Config) keepApart(p *property.Set) {
 	if c.Route.Source != route.Kafka || !c.ToKafka || !p.Valid("InputKafkaTopic") || !p.Valid("OutputKafkaTopic") {
 		return
@@ -147,7 +148,7 @@ var reference = regexp.MustCompile(`\{[^{}]*\}`)
 
 // namesReadTopics says that the sink's topic is read, or, where it is a
 // template, that whatever there is in its fields makes it one.
-func (c *Config) namesReadTopics() bool {
+func (c Config) namesReadTopics() bool {
 	if c.Lanes.Topic == "{kafka.topic}" {
 		return true
 	}

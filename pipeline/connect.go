@@ -49,7 +49,7 @@ func (c Config) probes() []permissions.Probe {
 func (c Config) probeKafkaSource() permissions.Probe {
 	o := permissions.KafkaOptions{
 		Brokers: c.Kafka.Brokers, Security: c.Kafka.Security,
-		Topics: []permissions.KafkaTopic{{Name: c.Kafka.Topic, Operations: []string{"DESCRIBE", "READ"}}},
+		Topics: []permissions.KafkaTopic{{Name: c.Kafka.Topic, Exclude: c.Kafka.Exclude, Operations: []string{"DESCRIBE", "READ"}}},
 	}
 	if c.CommitOffsets || c.Kafka.InitialPosition == kafkaio.GroupOffsets {
 		o.Group, o.GroupOperations = c.Kafka.GroupID, []string{"DESCRIBE"}

@@ -21,7 +21,13 @@ type kafkaWorld struct {
 // newKafka makes a cluster with topics, each given as "name:partitions".
 func newKafka(t testing.TB, topics ...string) *kafkaWorld {
 	t.Helper()
-	options := []kfake.Opt{kfake.NumBrokers(3)}
+	return newKafkaOf(t, "one", topics...)
+}
+
+// newKafkaOf is newKafka for a cluster of another id.
+func newKafkaOf(t testing.TB, id string, topics ...string) *kafkaWorld {
+	t.Helper()
+	options := []kfake.Opt{kfake.NumBrokers(3), kfake.ClusterID(id)}
 	for _, topic := range topics {
 		name, partitions, _ := strings.Cut(topic, ":")
 		var n int32

@@ -175,6 +175,9 @@ func (c Config) startChecks() []check {
 			run = c.KafkaSink.CheckProducer
 		}
 		out = append(out, check{"OutputKafkaTopic", run})
+		if c.Route.Source == route.Kafka && c.namesReadTopics() {
+			out = append(out, check{"OutputKafkaTopic", c.checkApart})
+		}
 	}
 	if e := c.Elasticsearch; e != nil {
 		out = append(out, check{"OutputElasticsearchEndpoint", e.check})
@@ -183,6 +186,23 @@ func (c Config) startChecks() []check {
 		out = append(out, check{"OutputKinesisStream", k.check})
 	}
 	return out
+}
+
+// checkApart refuses a topic that is read too, of servers that keepApart took
+// for another cluster's.
+func (c Config) checkApart(ctx context.Context) error {
+	source, err := c.Kafka.ClusterID(ctx)
+	if err != nil {
+		return err
+	}
+	sink, err := kafkaio.Options{Brokers: c.KafkaSink.Brokers, Security: c.KafkaSink.Security}.ClusterID(ctx)
+	if err != nil {
+		return err
+	}
+	if source == sink && source != "" {
+		return fmt.Errorf("InputKafkaTopic reads what %s names, and InputKafkaBootstrapServers and OutputKafkaBootstrapServers are of one cluster (%s): the job would read what it writes, for ever", c.Lanes.Topic, source)
+	}
+	return nil
 }
 
 func (c Config) checkSource(ctx context.Context) error {

@@ -71,6 +71,26 @@ func (c *client) topics(ctx context.Context, sel selection) ([]topic, error) {
 	return out, nil
 }
 
+// ClusterID asks what the brokers' cluster calls itself. No two clusters have
+// one id, but a cluster's servers may have several names.
+func (o Options) ClusterID(ctx context.Context) (string, error) {
+	c, err := newClient(ctx, o)
+	if err != nil {
+		return "", err
+	}
+	defer c.close()
+	req := kmsg.NewPtrMetadataRequest()
+	req.Topics = []kmsg.MetadataRequestTopic{} // none
+	resp, err := request[*kmsg.MetadataResponse](ctx, c, anyBroker, req, 4, 12)
+	if err != nil {
+		return "", &Error{Op: "ask for the cluster's id", Partition: -1, Broker: c.name(anyBroker), Err: err}
+	}
+	if resp.ClusterID == nil {
+		return "", nil
+	}
+	return *resp.ClusterID, nil
+}
+
 // gone asks for topics by their ids and returns those that are no more. None
 // are where the brokers cannot be asked so (before Kafka 3.1).
 func (c *client) gone(ctx context.Context, ids map[topicID]bool) (map[topicID]bool, error) {

@@ -24,6 +24,8 @@ const kafkaTimeout = 25 * time.Second
 type KafkaTopic struct {
 	// Name is a topic, "regex:" and an expression, or a template of topics' names.
 	Name string
+	// Exclude are topics that an expression does not stand for.
+	Exclude []string
 	// Operations are READ, WRITE, DESCRIBE, DESCRIBE_CONFIGS.
 	Operations []string
 	// Partitions and Settings are those the job makes the topic with where it
@@ -188,7 +190,7 @@ func (p *kafkaProbe) topic(ctx context.Context, t KafkaTopic) {
 		}
 		return
 	}
-	names, err := p.names(ctx, t.Name)
+	names, err := p.names(ctx, t)
 	if err != nil {
 		p.add("DESCRIBE", "topic "+t.Name, err)
 		return
@@ -199,11 +201,11 @@ func (p *kafkaProbe) topic(ctx context.Context, t KafkaTopic) {
 }
 
 // names finds the topics that are meant.
-func (p *kafkaProbe) names(ctx context.Context, text string) ([]string, error) {
-	expr, ok := strings.CutPrefix(text, "regex:")
+func (p *kafkaProbe) names(ctx context.Context, t KafkaTopic) ([]string, error) {
+	expr, ok := strings.CutPrefix(t.Name, "regex:")
 	if !ok {
 		var names []string
-		for name := range strings.SplitSeq(text, ",") {
+		for name := range strings.SplitSeq(t.Name, ",") {
 			names = append(names, strings.TrimSpace(name))
 		}
 		return names, nil
@@ -218,7 +220,7 @@ func (p *kafkaProbe) names(ctx context.Context, text string) ([]string, error) {
 	}
 	var names []string
 	for name := range all {
-		if re.MatchString(name) {
+		if re.MatchString(name) && !slices.Contains(t.Exclude, name) {
 			names = append(names, name)
 		}
 	}

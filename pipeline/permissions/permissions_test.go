@@ -289,6 +289,20 @@ func TestWithAllAccessRulesNothingIsMissing(t *testing.T) {
 	}
 }
 
+func TestTopicsThatAnExpressionLeavesOutAreNotTried(t *testing.T) {
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "trips", "trips-markers"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cluster.Close)
+	r := permissions.Try(t.Context(), permissions.Kafka("InputKafkaTopic", permissions.KafkaOptions{
+		Brokers: cluster.ListenAddrs(), Topics: []permissions.KafkaTopic{{Name: "regex:trips.*", Exclude: []string{"trips-markers"}, Operations: []string{"READ"}}},
+	}))
+	if got := outcomes(r); len(got) != 1 || got["READ topic trips"] == "" {
+		t.Errorf("tried were %v", got)
+	}
+}
+
 func TestEachAccessRuleThatIsMissingIsToldWithItsCommand(t *testing.T) {
 	for name, missing := range kafkaRules() {
 		t.Run("without "+name, func(t *testing.T) {
