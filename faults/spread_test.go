@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -16,28 +17,44 @@ import (
 // records: its slots are keys, which fall on subtasks by their hashes.
 func (r *run) checkSpread(t *testing.T) {
 	t.Helper()
-	const counter = "source_records"
+	read := r.subtaskCounters(t, "source_records")
+	t.Logf("records read by each subtask: %v", read)
+	if len(read) != taskManagers*slotsEach || slices.Min(read) < slices.Max(read)/2 {
+		t.Errorf("the subtasks of the reader read %v: not all %d have the same work", read, taskManagers*slotsEach)
+	}
+}
+
+// The writers of one folder are keys too.
+func TestEachSubtaskWritesFilesOfTheOneFolder(t *testing.T) {
+	r := newIdleRun(t)
+	r.source = []string{"--InputGeneratedRecords=5000000"}
+	r.sinks = []string{
+		"--OutputBucket=" + bucketName, "--OutputPrefix=" + t.Name() + "/", "--OutputBucketEndpoint=" + r.lab.s3.Endpoint(),
+		"--OutputPathTemplate=all", "--OutputWritersPerPartition=4", "--OutputFileRollIntervalMs=2000",
+	}
+	r.submit(t, r.lab.jar, taskManagers*slotsEach, "")
+	var files []int
+	r.await(t, "files of each subtask", func() bool {
+		files = r.subtaskCounters(t, "s3_files_uploaded")
+		return len(files) == taskManagers*slotsEach && slices.Min(files) > 0
+	})
+	t.Logf("files written by each subtask: %v", files)
+}
+
+// subtaskCounters returns a Beam counter of those subtasks that have it, of the step that does.
+func (r *run) subtaskCounters(t *testing.T, counter string) (counts []int) {
+	t.Helper()
 	for _, v := range r.status(t).Job.Vertices {
-		var read []int
 		for i := range v.Parallelism {
 			if n, ok := r.subtaskCounter(t, v.ID, i, counter); ok {
-				read = append(read, n)
+				counts = append(counts, n)
 			}
 		}
-		if read == nil {
-			continue // another step
+		if counts != nil {
+			break
 		}
-		t.Logf("records read by each subtask: %v", read)
-		least, most := read[0], read[0]
-		for _, n := range read {
-			least, most = min(least, n), max(most, n)
-		}
-		if len(read) != taskManagers*slotsEach || least < most/2 {
-			t.Errorf("the %d subtasks of the reader read %v: not all have the same work", v.Parallelism, read)
-		}
-		return
 	}
-	t.Errorf("no step has the counter %s", counter)
+	return counts
 }
 
 // subtaskCounter returns a Beam counter of one subtask.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/streaming-etl/streaming-etl/io/batch"
 	"github.com/streaming-etl/streaming-etl/logging"
+	"github.com/streaming-etl/streaming-etl/runners/flink/keygroup"
 	"github.com/streaming-etl/streaming-etl/transforms/block"
 	"github.com/streaming-etl/streaming-etl/transforms/deadletter"
 	"github.com/streaming-etl/streaming-etl/transforms/route"
@@ -84,8 +85,16 @@ func (f *routeFn) Setup(ctx context.Context) (err error) {
 		f.metrics.written = append(f.metrics.written, beam.NewCounter(w.Name(), "records_written"))
 		f.metrics.sinks = append(f.metrics.sinks, newSinkMeter(f.job, w))
 	}
-	f.router, err = route.New(f.Config.Route, outputs...)
-	return err
+	if f.router, err = route.New(f.Config.Route, outputs...); err != nil {
+		return err
+	}
+	f.router.SpreadWriters(writerNumbers)
+	return nil
+}
+
+// writerNumbers has a partition's writers on different subtasks of a cluster.
+func writerNumbers(n int, key func(dst []byte, number int) []byte) []int {
+	return keygroup.EvenNumbers(n, maxParallelism, key)
 }
 
 // StartBundle drops what a failed bundle may have left.

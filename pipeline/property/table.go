@@ -181,7 +181,8 @@ func filesSink() []Property {
 		{
 			Name: "OutputWritersPerPartition", Group: groupS3, Kind: Int, Default: "1", Min: 1, Max: 64,
 			Doc: "How many writers share the events of one folder. " +
-				"Raise it when one folder takes more than one CPU can write; each writer makes its own files.",
+				"Raise it when one folder takes more than one CPU can write; each writer makes its own files. " +
+				"On Flink they are on different subtasks, where there are as many.",
 		},
 		{
 			Name: "OutputPartSizeMb", Group: groupS3, Kind: Megabytes, Default: "8", Min: 5, Max: 512,

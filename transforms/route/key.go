@@ -19,15 +19,21 @@ const (
 // key are assembled into files together.
 type Key struct {
 	Stream Stream
-	// Writer spreads one partition over several files at a time, from 0.
+	// Writer tells those of one partition apart, which write a file each at a
+	// time: 0 is the first, see SpreadWriters for the others.
 	Writer int
 	// Path is the folder of the partition's files, without the prefix.
 	Path string
 }
 
 // String returns the key's one text form, "e|0|path".
-func (k Key) String() string {
-	return string(k.Stream) + "|" + strconv.Itoa(k.Writer) + "|" + k.Path
+func (k Key) String() string { return string(k.append(nil)) }
+
+func (k Key) append(dst []byte) []byte {
+	dst = append(dst, byte(k.Stream), '|')
+	dst = strconv.AppendInt(dst, int64(k.Writer), 10)
+	dst = append(dst, '|')
+	return append(dst, k.Path...)
 }
 
 var errKey = errors.New("route: malformed partition key")

@@ -95,6 +95,7 @@ type Router struct {
 	outputs  []Output
 	letters  func(l *deadletter.Letter, b *batch.Batch)
 	onLetter func(l *deadletter.Letter)
+	numbers  Numbers
 	// named says that events name the first folder of their path.
 	named      bool
 	tombstones bool
@@ -163,6 +164,7 @@ func New(c Config, outputs ...Output) (*Router, error) {
 		blockBytes: c.BlockBytes,
 		openBytes:  c.OpenBytes,
 		vars:       newVariables(c.Source, templates),
+		numbers:    inOrder,
 		partitions: map[string]*partition{},
 		dead:       map[string]*letters{},
 	}
@@ -218,6 +220,24 @@ func (r *Router) SendLetters(to func(l *deadletter.Letter, b *batch.Batch)) { r.
 
 // OnLetter has the function called for each dead letter, wherever it goes.
 func (r *Router) OnLetter(f func(l *deadletter.Letter)) { r.onLetter = f }
+
+// Numbers chooses the numbers of a partition's n writers, n above 1: different
+// ones, and the same for the same keys, since blocks of a key may be in saved
+// state. The key of a number is appended to dst.
+type Numbers func(n int, key func(dst []byte, number int) []byte) []int
+
+// SpreadWriters has the numbers of writers chosen by the function, for a
+// runner that places keys by what they are. Without it they are 0, 1, 2 and so
+// on. It is to be called before Add.
+func (r *Router) SpreadWriters(numbers Numbers) { r.numbers = numbers }
+
+func inOrder(n int, _ func(dst []byte, number int) []byte) []int {
+	numbers := make([]int, n)
+	for i := range numbers {
+		numbers[i] = i
+	}
+	return numbers
+}
 
 // Add decodes and routes a batch and emits the blocks that are full.
 func (r *Router) Add(b *batch.Batch, emit Emit) Counts {
@@ -327,9 +347,16 @@ func (r *Router) newPartition(path string) *partition {
 			}
 		}
 	}
-	p := &partition{rows: block.NewBuilder(r.schema), keys: make([]string, r.writers)}
-	for w := range p.keys {
-		p.keys[w] = Key{Stream: Events, Writer: w, Path: path}.String()
+	p := &partition{rows: block.NewBuilder(r.schema), keys: make([]string, 0, r.writers)}
+	key := func(dst []byte, number int) []byte {
+		return Key{Stream: Events, Writer: number, Path: path}.append(dst)
+	}
+	numbers := []int{0}
+	if r.writers > 1 {
+		numbers = r.numbers(r.writers, key)
+	}
+	for _, number := range numbers {
+		p.keys = append(p.keys, string(key(nil, number)))
 	}
 	r.partitions[path] = p
 	return p

@@ -130,6 +130,36 @@ func TestAFullBlockIsEmittedAtOnceAndToTheNextWriter(t *testing.T) {
 	}
 }
 
+func TestWritersHaveTheNumbersThatAreChosenForTheirKeys(t *testing.T) {
+	r, s := newRouter(t, route.Config{BlockBytes: 1, Writers: 3}), &sink{t: t}
+	var asked []string
+	r.SpreadWriters(func(n int, key func(dst []byte, number int) []byte) []int {
+		asked = append(asked, string(key(nil, 5*n)))
+		return []int{0, 7, 1000}
+	})
+	r.Add(events(5, "a", 1, 2, 3, 4), s.emit)
+	r.Add(events(5, "b", 5), s.emit)
+	if want := []string{"e|0|job_start=5/place=a", "e|7|job_start=5/place=a", "e|1000|job_start=5/place=a", "e|0|job_start=5/place=a", "e|0|job_start=5/place=b"}; !slices.Equal(s.keys, want) {
+		t.Errorf("emitted %q, want %q", s.keys, want)
+	}
+	if want := []string{"e|15|job_start=5/place=a", "e|15|job_start=5/place=b"}; !slices.Equal(asked, want) {
+		t.Errorf("asked with the keys %q, want each partition's once: %q", asked, want)
+	}
+}
+
+func TestTheOneWriterOfAPartitionKeepsItsNumber(t *testing.T) {
+	r, s := newRouter(t, route.Config{}), &sink{t: t}
+	r.SpreadWriters(func(int, func([]byte, int) []byte) []int {
+		t.Error("there is nothing to choose")
+		return []int{9}
+	})
+	r.Add(events(5, "a", 1), s.emit)
+	r.Flush(s.emit)
+	if want := []string{"e|0|job_start=5/place=a"}; !slices.Equal(s.keys, want) {
+		t.Errorf("emitted %q, want %q", s.keys, want)
+	}
+}
+
 func TestOpenRowsOfAllPartitionsAreBounded(t *testing.T) {
 	r, s := newRouter(t, route.Config{OpenBytes: 2000}), &sink{t: t}
 	for i := range 200 {
@@ -255,6 +285,7 @@ func TestNewRefusesWhatCannotBeCompiled(t *testing.T) {
 func TestKeysRoundTrip(t *testing.T) {
 	for _, k := range []route.Key{
 		{Stream: route.Events, Writer: 63, Path: "a=1/b=|2|"},
+		{Stream: route.Events, Writer: 123456, Path: "a=1"},
 		{Stream: route.DeadLetters, Path: "dead-letters/job_start=1/reason=empty"},
 		{Stream: route.Events},
 	} {

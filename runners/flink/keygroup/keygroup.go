@@ -69,6 +69,49 @@ func middle(i, n, maxParallelism int) int {
 	return (2*i + 1) * maxParallelism / (2 * n)
 }
 
+// EvenNumbers returns n different numbers, the first of them 0, whose keys are spread over all groups: key returns the
+// text of a number's key, appended to dst, and is called in ascending order of numbers. The key of the i-th number falls
+// into the part of the groups that is i after that of number 0, round, at the same place of the part: one key for each of
+// n subtasks, and at any parallelism below it keys that differ by one at most for up to 18. Unlike EvenKeys' they are not
+// in the middle of their parts, since many sets of keys share a job. The numbers are the same for the same keys: they may
+// be kept in savepoints. n is to be from 1 to maxParallelism; else EvenNumbers returns nil.
+func EvenNumbers(n, maxParallelism int, key func(dst []byte, number int) []byte) []int {
+	if n <= 0 || n > maxParallelism {
+		return nil
+	}
+	var text, encoded []byte
+	group := func(number int) int {
+		text = key(text[:0], number)
+		encoded = append(binary.AppendUvarint(encoded[:0], uint64(len(text))), text...)
+		return KeyGroup(encoded, maxParallelism)
+	}
+	numbers := make([]int, n)
+	if n == 1 {
+		return numbers
+	}
+	first := group(0)
+	part := Subtask(first, maxParallelism, n)
+	// Parts differ by one group; the place is one that all of them have.
+	place := min(first-start(part, n, maxParallelism), maxParallelism/n-1)
+	index := make([]int, maxParallelism) // by group: which number is missing there, 0 for none
+	for i := 1; i < n; i++ {
+		index[start((part+i)%n, n, maxParallelism)+place] = i
+	}
+	for number, left := 1, n-1; left > 0; number++ {
+		g := group(number)
+		if i := index[g]; i > 0 {
+			numbers[i], index[g] = number, 0
+			left--
+		}
+	}
+	return numbers
+}
+
+// start returns the first group of part i of n: of those that Subtask has on i.
+func start(i, n, maxParallelism int) int {
+	return (i*maxParallelism + n - 1) / n
+}
+
 // murmur128 returns the low 32 bits of MurmurHash3_x64_128 with seed 0, as Guava's murmur3_128().hashBytes(b).asInt().
 func murmur128(b []byte) uint32 {
 	const c1, c2 = 0x87c37b91114253d5, 0x4cf5ad432745937f

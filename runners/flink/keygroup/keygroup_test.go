@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -102,5 +103,91 @@ func TestEvenKeysOfNothing(t *testing.T) {
 		if keys := EvenKeys(a[0], a[1]); keys != nil {
 			t.Errorf("EvenKeys(%d, %d) = %v, want nil", a[0], a[1], keys)
 		}
+	}
+}
+
+// paths are keys of files' writers, as the router makes them.
+func paths(n int) []func(dst []byte, number int) []byte {
+	keys := make([]func(dst []byte, number int) []byte, n)
+	for i := range keys {
+		keys[i] = func(dst []byte, number int) []byte {
+			return fmt.Appendf(dst, "e|%d|pickup_location=%03d/year=2018/month=01", number, i)
+		}
+	}
+	return keys
+}
+
+func groups(key func(dst []byte, number int) []byte, numbers []int) []int {
+	var out []int
+	for _, n := range numbers {
+		out = append(out, KeyGroup(String(string(key(nil, n))), DefaultMaxParallelism))
+	}
+	return out
+}
+
+func TestEvenNumbersHaveASubtaskEachInOrderFromThatOfNumberZero(t *testing.T) {
+	for n := 1; n <= 64; n++ {
+		for _, key := range paths(50) {
+			numbers := EvenNumbers(n, DefaultMaxParallelism, key)
+			if len(numbers) != n || numbers[0] != 0 {
+				t.Fatalf("%d numbers: %v", n, numbers)
+			}
+			at := groups(key, numbers)
+			first := Subtask(at[0], DefaultMaxParallelism, n)
+			for i, g := range at {
+				if got, want := Subtask(g, DefaultMaxParallelism, n), (first+i)%n; got != want {
+					t.Errorf("%s, number %d of %d: subtask %d, want %d", key(nil, numbers[i]), i, n, got, want)
+				}
+			}
+		}
+	}
+}
+
+func TestEvenNumbersSpreadOverFewerSubtasks(t *testing.T) {
+	for n := 1; n <= 18; n++ {
+		for _, key := range paths(300) {
+			at := groups(key, EvenNumbers(n, DefaultMaxParallelism, key))
+			for parallelism := 1; parallelism <= n; parallelism++ {
+				count := make([]int, parallelism)
+				for _, g := range at {
+					count[Subtask(g, DefaultMaxParallelism, parallelism)]++
+				}
+				if low, high := slices.Min(count), slices.Max(count); high-low > 1 {
+					t.Errorf("%s, %d numbers on %d subtasks: %v", key(nil, 0), n, parallelism, count)
+				}
+			}
+		}
+	}
+}
+
+// The few keys of one path leave groups empty; those of many do not all take the same ones.
+func TestEvenNumbersOfManyKeysTakeAllGroups(t *testing.T) {
+	taken := map[int]bool{}
+	for _, key := range paths(1000) {
+		for _, g := range groups(key, EvenNumbers(4, DefaultMaxParallelism, key)) {
+			taken[g] = true
+		}
+	}
+	if len(taken) != DefaultMaxParallelism {
+		t.Errorf("%d groups of %d have keys", len(taken), DefaultMaxParallelism)
+	}
+}
+
+func TestEvenNumbersOfNothing(t *testing.T) {
+	for _, n := range []int{-1, 0, DefaultMaxParallelism + 1} {
+		if numbers := EvenNumbers(n, DefaultMaxParallelism, nil); numbers != nil {
+			t.Errorf("EvenNumbers of %d: %v", n, numbers)
+		}
+	}
+}
+
+func BenchmarkEvenNumbers(b *testing.B) {
+	key := paths(1)[0]
+	for _, n := range []int{2, 8, 64} {
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
+			for b.Loop() {
+				EvenNumbers(n, DefaultMaxParallelism, key)
+			}
+		})
 	}
 }
