@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -165,7 +166,7 @@ func (c *Client) Jobs(ctx context.Context) ([]Job, error) {
 type Failure struct {
 	Time time.Time
 	// Message is what was thrown first, without stack frames, after the message of what it caused where that adds
-	// something.
+	// something. Where it says no more than that the worker has ended, it names the file that says why.
 	Message string
 	// Task is the subtask that failed, empty if it is the job as a whole.
 	Task string
@@ -202,13 +203,13 @@ func (c *Client) Failures(ctx context.Context, id string) ([]Failure, error) {
 	var failures []Failure
 	for _, e := range answer.ExceptionHistory.Entries {
 		failures = append(failures, Failure{
-			Time: millis(e.Timestamp), Message: lastCauses(e.Stacktrace), Task: e.TaskName,
+			Time: millis(e.Timestamp), Message: withCrashFile(lastCauses(e.Stacktrace)), Task: e.TaskName,
 			TaskManager: e.TaskManagerID, Trace: e.Stacktrace,
 		})
 	}
 	if len(failures) == 0 && answer.RootException != "" {
 		failures = append(failures, Failure{
-			Time: millis(answer.Timestamp), Message: lastCauses(answer.RootException), Trace: answer.RootException,
+			Time: millis(answer.Timestamp), Message: withCrashFile(lastCauses(answer.RootException)), Trace: answer.RootException,
 		})
 	}
 	return failures, nil
@@ -235,6 +236,21 @@ func (c *Client) Restarts(ctx context.Context, id string) (int, error) {
 func (c *Client) Cancel(ctx context.Context, id string) error {
 	r := call{method: http.MethodPatch, path: []string{"jobs", id}, query: "mode=cancel", timeout: callTimeout}
 	return wrap(c.do(ctx, r, nil), "cancel job "+id)
+}
+
+// workerEnded is how Beam and gRPC say that the worker's process is gone, or was never there.
+var workerEnded = regexp.MustCompile(`call already cancelled|CANCELLED: client cancelled|SDK harness closed connection|Process died with exit code`)
+
+// crashHint is where a worker's last words are: see flink.WorkerMain, and Worker.java for the directory.
+const crashHint = " (the worker's process has ended; should it have crashed, the stack trace is on the TaskManager's machine, " +
+	"in streaming-etl-*/crash.log under ETL_WORKER_DIR or Java's temporary directory, /tmp mostly)"
+
+// withCrashFile adds where to read why to a message that tells of a worker's end.
+func withCrashFile(message string) string {
+	if workerEnded.MatchString(message) {
+		return message + crashHint
+	}
+	return message
 }
 
 // lastCauses joins the messages of the last two causes, unless one says it all.

@@ -2,6 +2,7 @@ package rest
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net"
@@ -304,8 +305,40 @@ func TestFailures(t *testing.T) {
 	if want := "Failed to finish remote bundle: CANCELLED: call already cancelled."; !strings.HasPrefix(f.Message, want) {
 		t.Errorf("message %q does not begin with %q", f.Message, want)
 	}
+	if hint := "in streaming-etl-*/crash.log under ETL_WORKER_DIR"; !strings.Contains(f.Message, hint) {
+		t.Errorf("message %q of a worker that was killed does not say %q", f.Message, hint)
+	}
 	if n, err := c.Restarts(t.Context(), "a"); err != nil || n != 1 {
 		t.Errorf("%d restarts, error %v", n, err)
+	}
+}
+
+func TestFailureOfAWorkersEndNamesItsCrashFile(t *testing.T) {
+	for _, test := range []struct {
+		trace string
+		hint  bool
+	}{
+		{"java.lang.RuntimeException: Failed to finish remote bundle\nCaused by: a.StatusRuntimeException: CANCELLED: client cancelled\n", true},
+		{"a.UncheckedExecutionException: java.lang.IllegalStateException: Process died with exit code 134\n\tat a.B.c(B.java:1)\n", true},
+		{"java.lang.IllegalStateException: SDK harness closed connection\n\tat a.B.c(B.java:1)\n", true},
+		{"java.lang.RuntimeException: Error received from SDK harness for instruction 3: OutputBucket: access denied\n", false},
+		{"a.JobException: heartbeat of TaskManager with id 1 timed out\n", false},
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			_ = json.NewEncoder(w).Encode(map[string]string{"root-exception": test.trace})
+		}))
+		defer server.Close()
+		c, err := New(server.URL, "--flink-rest")
+		if err != nil {
+			t.Fatal(err)
+		}
+		failures, err := c.Failures(t.Context(), "a")
+		if err != nil || len(failures) != 1 {
+			t.Fatalf("failures %+v, error %v", failures, err)
+		}
+		if m := failures[0].Message; strings.Contains(m, "crash.log") != test.hint || strings.Count(m, "crash.log") > 1 {
+			t.Errorf("%q becomes %q; a hint at the crash file: %v", test.trace, m, test.hint)
+		}
 	}
 }
 
