@@ -16,18 +16,9 @@ import (
 // with the properties, the source or the sink is told as the text of a failed
 // submission.
 func FlinkJob(ctx context.Context, p *property.Set, cluster flink.Cluster) (flink.Job, error) {
-	c, err := FromProperties(p, false)
+	c, err := flinkConfig(p, cluster)
 	if err != nil {
 		return flink.Job{}, err
-	}
-	if n := p.Int("Parallelism"); n == 0 && cluster.Parallelism > 0 {
-		c.Parallelism = cluster.Parallelism
-		if p.Int("InputReaders") == 0 {
-			c.Readers = max(c.Parallelism, defaultReaders)
-		}
-		if p.Int("OutputKafkaLanes") == 0 {
-			c.setLanes(max(c.Parallelism, defaultLanes))
-		}
 	}
 	if err := Check(ctx, c); err != nil {
 		return flink.Job{}, err
@@ -48,6 +39,24 @@ func FlinkJob(ctx context.Context, p *property.Set, cluster flink.Cluster) (flin
 	built, s := beam.NewPipelineWithRoot()
 	graph := Build(s, c)
 	return flink.Job{Name: c.JobName, Pipeline: built, StableInput: graph.StableInput, Options: o}, nil
+}
+
+// flinkConfig is the configuration of a job for a cluster. Where the properties
+// leave open what hangs on the parallelism it is the cluster's, which may not
+// be known here, but never that of the machine where the job is built.
+func flinkConfig(p *property.Set, cluster flink.Cluster) (Config, error) {
+	c, err := FromProperties(p, false)
+	if err != nil || p.Int("Parallelism") > 0 {
+		return c, err
+	}
+	c.Parallelism = cluster.Parallelism
+	if p.Int("InputReaders") == 0 {
+		c.Readers = max(c.Parallelism, defaultReaders)
+	}
+	if p.Int("OutputKafkaLanes") == 0 {
+		c.setLanes(max(c.Parallelism, defaultLanes))
+	}
+	return c, nil
 }
 
 // LogOptions says what the properties want logged; auto is the level where they

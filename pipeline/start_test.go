@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"github.com/streaming-etl/streaming-etl/io/kinesisio/kinesisfake"
 	"github.com/streaming-etl/streaming-etl/io/s3io/s3fake"
 	"github.com/streaming-etl/streaming-etl/pipeline/property"
+	"github.com/streaming-etl/streaming-etl/runners/flink"
 )
 
 // clock is a server's clock that tests set.
@@ -217,6 +219,36 @@ func TestFlagsBecomeTheConfiguration(t *testing.T) {
 	}
 	if c := configure(t, "--InputKinesisStream=trips", "--Region=us-east-1", "--OutputDiscarding=true", "--Parallelism=12"); c.Readers != 12 {
 		t.Errorf("%d readers of a job of parallelism 12", c.Readers)
+	}
+}
+
+func TestReadersAndLanesOnAClusterAreNotThoseOfTheSubmittingMachine(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(32))
+	for _, test := range []struct {
+		flags          []string
+		cluster        int
+		readers, lanes int
+	}{
+		{nil, 0, 8, 8},
+		{nil, 4, 8, 8},
+		{nil, 12, 12, 12},
+		{[]string{"--Parallelism=10"}, 0, 10, 10},
+		{[]string{"--Parallelism=10"}, 12, 10, 10},
+		{[]string{"--InputReaders=3", "--OutputKafkaLanes=5"}, 12, 3, 5},
+	} {
+		p, err := property.Load(property.Sources{Args: append([]string{
+			"--InputKinesisStream=trips", "--Region=us-east-1", "--OutputKafkaBootstrapServers=127.0.0.1:1", "--OutputKafkaTopic=copies",
+		}, test.flags...)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := flinkConfig(p, flink.Cluster{Parallelism: test.cluster})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.Readers != test.readers || c.Lanes.Lanes != test.lanes || c.KafkaSink.Lanes != test.lanes {
+			t.Errorf("%v on a cluster of %d: %d readers, %d lanes; want %d, %d", test.flags, test.cluster, c.Readers, c.Lanes.Lanes, test.readers, test.lanes)
+		}
 	}
 }
 
