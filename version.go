@@ -1,11 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"runtime"
 	"runtime/debug"
 	"strings"
+
+	"github.com/streaming-etl/streaming-etl/pipeline"
 )
 
 // built is what a program tells of how it was made.
@@ -24,12 +27,9 @@ type built struct {
 
 // readBuilt reads what the linker has written into the program.
 func readBuilt(info *debug.BuildInfo, ok bool) built {
-	b := built{Version: "(devel)", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	b := built{Version: cmp.Or(pipeline.Version(info, ok), "(devel)"), Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
 	if !ok {
 		return b
-	}
-	if info.Main.Version != "" {
-		b.Version = info.Main.Version
 	}
 	for _, s := range info.Settings {
 		switch s.Key {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -419,7 +420,12 @@ func (c Config) format() (file.Format, error) {
 	if !c.Parquet {
 		return file.JSONLines(schema), nil
 	}
-	return file.Parquet(schema, file.ParquetOptions{Compression: c.Compression})
+	return file.Parquet(schema, c.parquet(debug.ReadBuildInfo()))
+}
+
+// parquet returns the options of Parquet files that a program so built writes.
+func (c Config) parquet(info *debug.BuildInfo, ok bool) file.ParquetOptions {
+	return file.ParquetOptions{Compression: c.Compression, Version: strings.TrimPrefix(Version(info, ok), "v")}
 }
 
 // source returns the job's source.
