@@ -6,7 +6,7 @@
 //
 // Tests use [StartFlink], [StartS3], [StartKinesis], [StartKafka], [StartElasticsearch] and [StartPrometheus], which
 // skip the test if the server is not installed. With ETL_STACK=require they fail instead, which is for CI; with
-// ETL_STACK=off they always skip. What they start can be killed, paused and started again while the test runs.
+// ETL_STACK=off they always skip, as does the one that reads Parquet files by [PyArrow]. What they start can be killed, paused and started again while the test runs.
 //
 // The command in directory cmd runs all of them together, in the background.
 package stack

@@ -27,6 +27,8 @@ const (
 	// Prometheus is for tests of metrics. It is installed from Debian's archive, in the version of this machine's
 	// release, and so on Debian and its like only.
 	Prometheus Tool = "prometheus"
+	// PyArrow is no server but a module of Python 3: it reads Parquet.
+	PyArrow Tool = "pyarrow"
 )
 
 // Versions of the tools; Flink's is cluster.Version.
@@ -37,6 +39,7 @@ const (
 	kafkaVersion         = "4.4.0"
 	elasticsearchVersion = "8.19.21"
 	prometheusVersion    = "debian"
+	pyarrowVersion       = "21.0.0"
 )
 
 // ErrNotInstalled is in the error of whatever needs a tool that is not in the cache.
@@ -90,12 +93,17 @@ func (t Tool) recipe() (recipe, bool) {
 		return recipe{elasticsearchVersion, jar, []string{"mvn", "java", "javac"}, "a download of 95 MB", makeElasticsearch}, true
 	case Prometheus:
 		return recipe{prometheusVersion, prometheusBinary, []string{"apt-get", "dpkg-deb"}, "a download of 20 MB", makePrometheus}, true
+	case PyArrow:
+		return recipe{pyarrowVersion, "pyarrow", []string{"python3"}, "a download of 43 MB", func(ctx context.Context, dir string) error {
+			return run(exec.CommandContext(ctx, "python3", "-m", "pip", "install", "-q", "--no-deps", "--only-binary", ":all:",
+				"--target", dir, "pyarrow=="+pyarrowVersion))
+		}}, true
 	}
 	return recipe{}, false
 }
 
-// Path returns the path of what an installed tool is started by: a program, a JavaScript module, a jar, or Flink's
-// directory.
+// Path returns the path of what an installed tool is started by: a program, a JavaScript module, a jar, or the directory
+// of Flink or of a Python module.
 // The error is ErrNotInstalled if it is not in the cache.
 func (t Tool) Path() (string, error) {
 	if t == Flink {

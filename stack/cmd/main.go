@@ -4,8 +4,9 @@
 // Kinesis server, a Kafka broker and Elasticsearch, on free ports of the loopback interface; and Prometheus, if it is
 // installed.
 //
-//	go run ./stack/cmd install [tool …]   fetches or builds flink, versitygw, kinesalite, kafka, elasticsearch and, on
-//	                                      Debian and its like, prometheus (or the tools named)
+//	go run ./stack/cmd install [tool …]   fetches or builds flink, versitygw, kinesalite, kafka, elasticsearch,
+//	                                      pyarrow (for a test) and, on Debian and its like, prometheus (or the
+//	                                      tools named)
 //	go run ./stack/cmd up                 installs what is missing, starts all and prints the environment
 //	go run ./stack/cmd env                prints the environment: eval "$(go run ./stack/cmd env)"
 //	go run ./stack/cmd down               stops all
@@ -114,7 +115,7 @@ func needed(kinesis stack.Tool) []stack.Tool {
 
 // all are the tools that tests run, but for those that this machine cannot make, which are told.
 func all(stderr io.Writer) []stack.Tool {
-	tools := needed(stack.Kinesalite)
+	tools := append(needed(stack.Kinesalite), stack.PyArrow)
 	for _, more := range []struct {
 		tool    stack.Tool
 		by, why string

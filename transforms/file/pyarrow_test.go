@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/streaming-etl/streaming-etl/stack"
 	"github.com/streaming-etl/streaming-etl/transforms/block/blocktest"
 	"github.com/streaming-etl/streaming-etl/transforms/event"
 	"github.com/streaming-etl/streaming-etl/transforms/file"
@@ -64,13 +65,7 @@ for path, lines in zip(sys.argv[1::2], sys.argv[2::2]):
 // TestPyArrowReadsTheSameValues reads the files by another implementation of
 // Parquet than the one that wrote them.
 func TestPyArrowReadsTheSameValues(t *testing.T) {
-	python, err := exec.LookPath("python3")
-	if err != nil {
-		t.Skip("python3 is not installed; the other tests read the files by parquet-go")
-	}
-	if err := exec.Command(python, "-c", "import pyarrow.parquet").Run(); err != nil {
-		t.Skip("python3 has no pyarrow (pip install pyarrow); the other tests read the files by parquet-go")
-	}
+	environment := withPyArrow(t)
 	trips, err := blocktest.Trips(20_000)
 	if err != nil {
 		t.Fatal(err)
@@ -108,7 +103,8 @@ func TestPyArrowReadsTheSameValues(t *testing.T) {
 		args = append(args, parquetPath, jsonPath)
 	}
 	var stderr strings.Builder
-	cmd := exec.Command(python, args...)
+	cmd := exec.Command("python3", args...)
+	cmd.Env = environment
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
@@ -136,6 +132,30 @@ func TestPyArrowReadsTheSameValues(t *testing.T) {
 			}
 		})
 	}
+}
+
+// withPyArrow returns the environment in which python3 has pyarrow, that of the
+// cache or its own. Where it has none, it skips the test or fails it.
+func withPyArrow(t *testing.T) []string {
+	t.Helper()
+	if os.Getenv(stack.Variable) == "off" {
+		t.Skipf("needs pyarrow, and %s=off; the other tests read the files by parquet-go", stack.Variable)
+	}
+	environment := os.Environ()
+	module, missing := stack.PyArrow.Path()
+	if missing == nil {
+		environment = append(environment, "PYTHONPATH="+filepath.Dir(module))
+	}
+	cmd := exec.Command("python3", "-c", "import pyarrow.parquet")
+	cmd.Env = environment
+	switch said, err := cmd.CombinedOutput(); {
+	case err == nil:
+		return environment
+	case missing == nil || os.Getenv(stack.Variable) == "require":
+		t.Fatalf("python3 has no pyarrow: %v; %v\n%s", missing, err, said)
+	}
+	t.Skipf("python3 has no pyarrow: %v; the other tests read the files by parquet-go", missing)
+	return nil
 }
 
 var arrowTypes = map[event.Type]string{
