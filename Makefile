@@ -15,6 +15,10 @@ run: ## runs the main job on the sample of taxi trips, with embedded servers
 test: ## runs the tests
 	go test ./...
 
+.PHONY: test-fast
+test-fast: ## runs the tests that take no seconds: without most whole jobs, real servers and builds
+	ETL_STACK=off go test -short ./...
+
 .PHONY: race
 race: ## runs the tests under the race detector, and tells races of the project from those of Beam's own runner
 	go run ./chaos/race -timeout 60m ./...

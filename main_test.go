@@ -169,6 +169,9 @@ func TestCheckRefusesAJobWithoutSourceAndSink(t *testing.T) {
 }
 
 func TestUnreachableServersFailByPropertyAndEndpoint(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits until the clients give up: 25 s")
+	}
 	// A port that was free a moment ago refuses connections.
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -52,6 +52,9 @@ const worldLetter = `{"reason":"out_of_range","field":"vendor_id","detail":"an i
 // of this test's own binary.
 func newPageWorld(t *testing.T, program string) *pageWorld {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("runs the pages' commands: a minute")
+	}
 	k, b := newTripsAndLake(t)
 	_, flinkURL := newFlinkServer(t)
 	for name, value := range map[string]string{

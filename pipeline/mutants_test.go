@@ -90,6 +90,9 @@ type outcome struct {
 // reason, once, and is counted. ETL_MUTANTS=1000000 sends a million records,
 // which takes minutes.
 func TestEveryMutantIsDeliveredOrADeadLetter(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs a whole job")
+	}
 	n := mutantsEach
 	if text := os.Getenv(mutantsVariable); text != "" {
 		var err error

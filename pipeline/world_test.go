@@ -50,6 +50,9 @@ type world struct {
 
 func newWorld(t testing.TB, shards int, options ...kinesisfake.Option) *world {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("runs a whole job, from server to server: seconds; main's test of the first command does so too")
+	}
 	// The job finds these as a user's would be found.
 	for _, v := range []struct{ name, value string }{
 		{"AWS_ACCESS_KEY_ID", "any"}, {"AWS_SECRET_ACCESS_KEY", "any"}, {"AWS_SESSION_TOKEN", ""},

@@ -112,6 +112,9 @@ func byZone(trips []string) map[string][]string {
 // Each zone's trips must arrive in their order, in one shard, none missing and
 // none twice, although the stream refuses some of the records.
 func TestSampleArrivesInTheStreamInOrderPerKey(t *testing.T) {
+	if testing.Short() {
+		t.Skip("replays the whole sample, twice")
+	}
 	for name, aggregate := range map[string]bool{"a record an event": false, "aggregated": true} {
 		t.Run(name, func(t *testing.T) {
 			server := startKinesis(t, 4)

@@ -22,6 +22,9 @@ func Racy(n *int) {
 // module writes a module that uses another one, each with code that races, and goes there.
 func module(t *testing.T, tests string) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("builds a module under the race detector")
+	}
 	dir := t.TempDir()
 	racy := strings.Replace(library, `import "testing"`, "", 1)
 	for name, text := range map[string]string{

@@ -12,6 +12,9 @@ import (
 
 // A linter that finds nothing may as well not have looked.
 func TestMistakesAreFound(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs the linters of the cache")
+	}
 	cache, err := cluster.CacheDir()
 	if err != nil {
 		t.Fatal(err)

@@ -142,6 +142,9 @@ func TestWriteJarLeavesNothingBehindWhenItFails(t *testing.T) {
 const smallMain = "github.com/streaming-etl/streaming-etl/runners/flink/internal/small"
 
 func TestBuildJarCompilesTheSameWorkerTwice(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiles the program twice")
+	}
 	base := writeBase(t, time.Now(), "META-INF/MANIFEST.MF")
 	dir := t.TempDir()
 	var sums [2]string

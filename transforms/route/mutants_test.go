@@ -18,6 +18,9 @@ const mutants = 1_000_000
 // Whatever comes is either an event or a dead letter, and is counted; an event
 // is JSON by another parser too.
 func TestAMillionMutantsAreEventsOrDeadLetters(t *testing.T) {
+	if testing.Short() {
+		t.Skip("decodes a million records")
+	}
 	const path = "zone={pickup_location_id:%03d}/month={pickup_datetime:2006-01}"
 	r, err := route.New(route.Config{Path: path, BlockBytes: 64 << 10, OpenBytes: 4 << 20})
 	if err != nil {
