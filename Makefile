@@ -60,10 +60,15 @@ stack: ## starts Flink, S3, Kinesis, Kafka and Elasticsearch servers in the back
 stack-down: ## stops them
 	@go run ./stack/cmd down
 
+# The packages with tests that start real servers.
+REAL := ./stack/... ./runners/flink ./runners/flink/cluster ./io/kafkaio/security ./io/kafkaio/transact \
+	./pipeline/deadletters ./pipeline/permissions ./deploy/grafana ./faults
+
 .PHONY: test-flink
 test-flink: ## runs the tests on real servers: Flink, Kafka, Elasticsearch, versitygw, a Kinesis server (installs them first)
 	go run ./stack/cmd install
-	ETL_STACK=require ETL_FLINK_TESTS=1 go test -p 1 -count=1 -timeout 60m ./stack/... ./runners/flink/... ./io/kafkaio/... ./deploy/grafana ./faults
+	ETL_STACK=require ETL_FLINK_TESTS=1 go test -p 1 -count=1 -timeout 60m $(REAL)
+	ETL_FLINK_TESTS=1 go test -count=1 -run TwoJars ./runners/flink/release
 
 .PHONY: test-versions
 test-versions: ## runs the jar on Flink 1.19 and 1.20, RocksDB, an application cluster, Beam's job server
