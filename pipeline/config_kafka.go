@@ -184,7 +184,7 @@ func kafkaSecurity(p *property.Set, side string) security.Config {
 	if mechanism == "NONE" {
 		mechanism = ""
 	}
-	return security.Config{
+	c := security.Config{
 		Protocol:  get("SecurityProtocol"),
 		Mechanism: mechanism,
 		Username:  get("Username"),
@@ -195,6 +195,10 @@ func kafkaSecurity(p *property.Set, side string) security.Config {
 		KeyFile:   get("PrivateKeyFile"),
 		RoleARN:   get("RoleArn"),
 	}
+	if c.Mechanism == security.AWSMSKIAM {
+		c.Region = p.Get("Region")
+	}
+	return c
 }
 
 // secretPlace reads env:NAME or file:/path.

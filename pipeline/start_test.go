@@ -252,6 +252,21 @@ func TestReadersAndLanesOnAClusterAreNotThoseOfTheSubmittingMachine(t *testing.T
 	}
 }
 
+func TestTheJobsRegionSignsLoginsToKafka(t *testing.T) {
+	// As README names the brokers: by a name that tells no region.
+	login := []string{"--KafkaSecurityProtocol=SASL_SSL", "--KafkaSaslMechanism=AWS_MSK_IAM", "--Region=eu-west-1", "--InputKafkaInitialPosition=EARLIEST",
+		"--InputKafkaBootstrapServers=b-1.msk:9098", "--InputKafkaTopic=trips", "--OutputKafkaBootstrapServers=b-1.msk:9098", "--OutputKafkaTopic=clean"}
+	c := configure(t, login...)
+	if in, out := c.Kafka.Security.Region, c.KafkaSink.Security.Region; in != "eu-west-1" || out != in {
+		t.Errorf("the source signs for %q, the sink for %q", in, out)
+	}
+	// Other logins have no region.
+	c = configure(t, append(login, "--OutputKafkaSecurityProtocol=SASL_SSL", "--OutputKafkaSaslMechanism=PLAIN", "--OutputKafkaUsername=etl", "--OutputKafkaPasswordFrom=env:PASSWORD")...)
+	if out := c.KafkaSink.Security.Region; out != "" {
+		t.Errorf("a login by password is for region %q", out)
+	}
+}
+
 func TestDiscardingCountsAllThatIsRead(t *testing.T) {
 	lines := sampleTrips(t, 3_000)
 	w := newWorld(t, 2)

@@ -142,7 +142,7 @@ func kafkaSecurity() []Property {
 			Property{
 				Name: side + "KafkaSaslMechanism", Group: groupKafkaSecurity, Kind: Enum, Default: "NONE", DefaultOf: of("SaslMechanism"),
 				Values: []string{"NONE", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "AWS_MSK_IAM", "OAUTHBEARER"},
-				Doc:    "How to log in with SASL_PLAINTEXT and SASL_SSL. AWS_MSK_IAM takes the identity of the AWS environment.",
+				Doc:    "How to log in with SASL_PLAINTEXT and SASL_SSL. AWS_MSK_IAM takes the identity of the AWS environment; it signs for the region in the broker's name, else for Region.",
 			},
 			Property{
 				Name: side + "KafkaUsername", Group: groupKafkaSecurity, Kind: String, DefaultOf: of("Username"),

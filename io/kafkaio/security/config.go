@@ -54,8 +54,8 @@ type Config struct {
 	// Token is the bearer token of OAUTHBEARER, read again at each login:
 	// whoever renews it writes it to the same place.
 	Token secret.Secret
-	// Region is the AWS region of AWS_MSK_IAM. Default: that in the broker's
-	// name (*.us-east-1.amazonaws.com), else that of the AWS configuration.
+	// Region is the AWS region of AWS_MSK_IAM for brokers whose names tell none
+	// (*.us-east-1.amazonaws.com does). Default: that of the AWS configuration.
 	Region string
 	// RoleARN is a role to assume for AWS_MSK_IAM. Default: the identity of
 	// the AWS configuration (environment, profile, container, instance).

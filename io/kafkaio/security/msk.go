@@ -1,6 +1,7 @@
 package security
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -39,9 +40,9 @@ const (
 // name and the environment, which fails behind other names (private links).
 type mskIAM struct {
 	credentials aws.CredentialsProvider
-	// region is the configured one, fallback that of the AWS configuration.
-	region, fallback string
-	now              func() time.Time
+	// region is that of brokers whose names tell none.
+	region string
+	now    func() time.Time
 }
 
 // newMSKIAM loads the AWS configuration. Credentials are taken from it, or
@@ -55,7 +56,7 @@ func newMSKIAM(ctx context.Context, c Config) (*mskIAM, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load the AWS configuration: %w", err)
 	}
-	m := &mskIAM{credentials: conf.Credentials, region: c.Region, fallback: conf.Region, now: time.Now}
+	m := &mskIAM{credentials: conf.Credentials, region: conf.Region, now: time.Now}
 	if c.RoleARN != "" {
 		m.credentials = aws.NewCredentialsCache(stscreds.NewAssumeRoleProvider(sts.NewFromConfig(conf), c.RoleARN,
 			func(o *stscreds.AssumeRoleOptions) { o.RoleSessionName = mskAgent }))
@@ -74,15 +75,9 @@ func (m *mskIAM) Authenticate(ctx context.Context, address string) (sasl.Session
 	if err != nil {
 		return nil, nil, fmt.Errorf("get AWS credentials: %w", err)
 	}
-	region := m.region
+	region := cmp.Or(regionOf(host), m.region)
 	if region == "" {
-		region = regionOf(host)
-	}
-	if region == "" {
-		region = m.fallback
-	}
-	if region == "" {
-		return nil, nil, fmt.Errorf("the AWS region of broker %s is not known: set it", host)
+		return nil, nil, fmt.Errorf("the AWS region of broker %s is not known: set the region or AWS_REGION", host)
 	}
 	first, err := signConnect(ctx, credentials, host, region, m.now())
 	return mskSession{}, first, err

@@ -102,13 +102,11 @@ func TestMSKSignature(t *testing.T) {
 		region      string
 	}{
 		"the region of the broker's name": {
-			aws.Credentials{AccessKeyID: "AKID", SecretAccessKey: "s/e+c ret"}, mskIAM{fallback: "eu-west-1"}, host + ":9098", "us-east-1"},
+			aws.Credentials{AccessKeyID: "AKID", SecretAccessKey: "s/e+c ret"}, mskIAM{region: "eu-west-1"}, host + ":9098", "us-east-1"},
 		"a session": {
 			aws.Credentials{AccessKeyID: "ASIA", SecretAccessKey: "secret", SessionToken: "t/o+k=e n"}, mskIAM{}, host + ":9098", "us-east-1"},
-		"the configured region": {
-			aws.Credentials{AccessKeyID: "AKID", SecretAccessKey: "secret"}, mskIAM{region: "eu-central-1", fallback: "eu-west-1"}, host + ":14001", "eu-central-1"},
 		"a name of one's own": {
-			aws.Credentials{AccessKeyID: "AKID", SecretAccessKey: "secret"}, mskIAM{fallback: "eu-west-1"}, "kafka.example.com:9098", "eu-west-1"},
+			aws.Credentials{AccessKeyID: "AKID", SecretAccessKey: "secret"}, mskIAM{region: "eu-west-1"}, "kafka.example.com:9098", "eu-west-1"},
 		"China": {
 			aws.Credentials{AccessKeyID: "AKID", SecretAccessKey: "secret"}, mskIAM{}, "b-1.x.kafka.cn-north-1.amazonaws.com.cn:9098", "cn-north-1"},
 	} {
@@ -192,6 +190,12 @@ func TestMSKAssumesTheRoleAtEachLogin(t *testing.T) {
 		if !strings.Contains(string(message), fmt.Sprint("token", n)) || calls != n {
 			t.Errorf("login %d after %d calls: %s", n, calls, message)
 		}
+	}
+	// The region is that of names that tell none.
+	if _, message, err := m.Authenticate(t.Context(), "b-1.trips.a1b2c3.c4.kafka.us-east-1.amazonaws.com:9098"); err != nil {
+		t.Fatal(err)
+	} else if err := verify(message, "role's secret", "us-east-1"); err != nil {
+		t.Error(err)
 	}
 	// Without a role the identity itself logs in.
 	c.RoleARN = ""
