@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"os"
+	"strings"
 
 	"github.com/streaming-etl/streaming-etl/io/elasticsearchio"
 	"github.com/streaming-etl/streaming-etl/pipeline/property"
@@ -16,14 +17,20 @@ func (c *Config) writeElasticsearch(p *property.Set) {
 	if auth == "AUTO" {
 		auth = elasticsearchio.AuthByHost
 	}
+	service := strings.ToLower(p.Get("ElasticsearchSigningService"))
+	if service == "auto" {
+		service = "" // by host
+	}
 	e := &ElasticsearchSink{
 		Client: elasticsearchio.Options{
 			Endpoints:   list(p.Get("OutputElasticsearchEndpoint")),
 			Auth:        auth,
 			Region:      p.Get("ElasticsearchRegion"),
+			Service:     service,
 			Username:    p.Get("ElasticsearchUsername"),
 			Password:    secretPlace(p.Get("ElasticsearchPasswordFrom")),
 			APIKey:      secretPlace(p.Get("ElasticsearchApiKeyFrom")),
+			CAFile:      p.Get("ElasticsearchCaFile"),
 			MaxBytes:    int(p.Size("ElasticsearchBulkFlushMaxSizeMb")),
 			MaxActions:  p.Int("ElasticsearchBulkFlushMaxActions"),
 			Interval:    p.Duration("ElasticsearchBulkFlushInterval"),

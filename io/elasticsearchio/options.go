@@ -154,6 +154,7 @@ func (o Options) Validate() error {
 		fault("no endpoint is named")
 	}
 	services := map[string]bool{}
+	secured := false
 	for _, e := range o.Endpoints {
 		u, err := parseEndpoint(e)
 		if err != nil {
@@ -162,6 +163,13 @@ func (o Options) Validate() error {
 		}
 		service, _ := amazonHost(u.Hostname())
 		services[service] = true
+		secured = secured || u.Scheme == "https"
+		if service != "" && o.Service != "" && o.Service != service && o.auth() == SigV4 {
+			fault("the signing service is %s, and the endpoint is one of %s: %s", o.Service, service, e)
+		}
+	}
+	if o.CAFile != "" && len(services) > 0 && !secured {
+		fault("a certificate authority goes with https, which no endpoint has")
 	}
 	if len(services) > 1 && (o.Auth == SigV4 || o.Auth == AuthByHost) {
 		fault("the endpoints are of different services: one cluster is written to")
@@ -189,7 +197,9 @@ func (o Options) Validate() error {
 		fault("an API key goes with %s, not with %s", APIKey, auth)
 	}
 	if o.Service != "" && o.Service != ServiceDomain && o.Service != ServiceServerless {
-		fault("service %q is neither %s nor %s", o.Service, ServiceDomain, ServiceServerless)
+		fault("the signing service %q is neither %s nor %s", o.Service, ServiceDomain, ServiceServerless)
+	} else if auth := o.auth(); o.Service != "" && auth != SigV4 {
+		fault("the signing service %s goes with %s, not with %s", o.Service, SigV4, auth)
 	}
 	if o.MaxBytes < 0 || o.MaxBytes > maxMaxBytes {
 		fault("%d bytes in a bulk request: from 1 to %d", o.MaxBytes, maxMaxBytes)

@@ -23,6 +23,10 @@ func elasticsearchSink() []Property {
 			Doc: "How requests prove who sends them. AUTO signs for Amazon's hosts (*.es.amazonaws.com, *.aoss.amazonaws.com), takes BASIC where ElasticsearchUsername is set, and nothing elsewhere.",
 		},
 		{
+			Name: "ElasticsearchSigningService", Group: groupElasticsearch, Kind: Enum, Default: "AUTO", Values: []string{"AUTO", "ES", "AOSS"},
+			Doc: "What requests are signed for: a domain of OpenSearch Service (ES) or a collection of OpenSearch Serverless (AOSS). AUTO is what the endpoint's name tells, and ES for names of one's own.",
+		},
+		{
 			Name: "ElasticsearchUsername", Group: groupElasticsearch, Kind: String,
 			Doc: "Who logs in with BASIC.",
 		},
@@ -33,6 +37,10 @@ func elasticsearchSink() []Property {
 		{
 			Name: "ElasticsearchApiKeyFrom", Group: groupElasticsearch, Kind: String, Check: checkSecretPlace, Allowed: allowedSecretPlace,
 			Doc: "Where the workers read the key of API_KEY, in its encoded form.",
+		},
+		{
+			Name: "ElasticsearchCaFile", Group: groupElasticsearch, Kind: Path, DefaultNote: "the system's authorities",
+			Doc: "The certificate authorities (PEM) that the endpoints' certificates are checked by, on the workers.",
 		},
 		{
 			Name: "ElasticsearchIndex", Group: groupElasticsearch, Kind: Template, Default: "{type}", Allowed: text + ", such as trips-{pickup_datetime:2006.01}",

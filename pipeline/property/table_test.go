@@ -86,6 +86,7 @@ func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 		"OutputKafkaPrivateKeyFile": "", "OutputKafkaRoleArn": "",
 
 		"OutputElasticsearchEndpoint": "", "ElasticsearchRegion": "", "ElasticsearchAuth": "AUTO", "ElasticsearchUsername": "",
+		"ElasticsearchSigningService": "AUTO", "ElasticsearchCaFile": "",
 		"ElasticsearchPasswordFrom": "", "ElasticsearchApiKeyFrom": "", "ElasticsearchIndex": "{type}", "ElasticsearchDocumentId": "{trip_id}",
 		"ElasticsearchVersion": "", "ElasticsearchRouting": "", "ElasticsearchPipeline": "", "ElasticsearchOperation": "index",
 		"ElasticsearchDeleteField": "", "ElasticsearchDeleteValue": "true", "ElasticsearchDocument": "RECEIVED",

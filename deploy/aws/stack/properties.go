@@ -73,7 +73,7 @@ func checkProperty(name, value string) error {
 var fileProperties = []string{
 	"KafkaCaFile", "KafkaCertificateFile", "KafkaPrivateKeyFile",
 	"OutputKafkaCaFile", "OutputKafkaCertificateFile", "OutputKafkaPrivateKeyFile",
-	"ElasticsearchIndexTemplate",
+	"ElasticsearchIndexTemplate", "ElasticsearchCaFile",
 }
 
 // job holds the job's properties: those that were given, and those that the

@@ -1,0 +1,113 @@
+package pipeline
+
+import (
+	"encoding/pem"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/streaming-etl/streaming-etl/io/elasticsearchio/esfake"
+	"github.com/streaming-etl/streaming-etl/pipeline/property"
+)
+
+// startSearch starts a cluster in the process.
+func startSearch(t *testing.T, o esfake.Options) *esfake.Server {
+	t.Helper()
+	es, err := esfake.Start(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(es.Close)
+	return es
+}
+
+// behindTLS stands before a server and speaks TLS. It returns its URL and the
+// file of the authority of its certificate.
+func behindTLS(t *testing.T, server string) (front, authority string) {
+	t.Helper()
+	target, err := url.Parse(server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewUnstartedServer(httputil.NewSingleHostReverseProxy(target))
+	s.Config.ErrorLog = log.New(io.Discard, "", 0) // of the handshakes that fail
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	authority = filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(authority, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return s.URL, authority
+}
+
+func TestDocumentsGoToAClusterWithACertificateOfAnAuthorityOfItsOwn(t *testing.T) {
+	es := startSearch(t, esfake.Options{})
+	front, authority := behindTLS(t, es.URL)
+	flags := []string{"--InputGeneratedRecords=100", "--OutputElasticsearchEndpoint=" + front, "--ElasticsearchIndex=trips", "--ElasticsearchDocumentId="}
+	if err := Check(t.Context(), configure(t, flags...)); err == nil || !strings.Contains(err.Error(), "certificate authority's file") {
+		t.Errorf("without the file: %v", err)
+	}
+	sum, err := runUntil(t, configure(t, append(flags, "--ElasticsearchCaFile="+authority)...), already(100))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(es.Documents("trips")); n != 100 || sum.Progress.Delivered != 100 {
+		t.Errorf("%d documents, %d delivered", n, sum.Progress.Delivered)
+	}
+}
+
+func TestRequestsAreSignedForTheServiceThatAPropertyNames(t *testing.T) {
+	for name, value := range map[string]string{
+		"AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_SESSION_TOKEN": "", "AWS_PROFILE": "",
+		"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+	} {
+		t.Setenv(name, value)
+	}
+	for service, scope := range map[string]string{"AUTO": "/eu-west-1/es/aws4_request", "ES": "/eu-west-1/es/aws4_request", "AOSS": "/eu-west-1/aoss/aws4_request"} {
+		t.Run(service, func(t *testing.T) {
+			var signed atomic.Bool
+			es := startSearch(t, esfake.Options{Authorize: func(r *http.Request, _ []byte) (int, string) {
+				if !strings.Contains(r.Header.Get("Authorization"), scope) {
+					return http.StatusForbidden, r.Header.Get("Authorization")
+				}
+				signed.Store(true)
+				return 0, ""
+			}})
+			err := Check(t.Context(), configure(t, "--InputGeneratedRecords=1", "--OutputElasticsearchEndpoint="+es.URL, "--ElasticsearchAuth=SIGV4",
+				"--ElasticsearchSigningService="+service, "--Region=eu-west-1"))
+			if err != nil || !signed.Load() {
+				t.Errorf("signed: %t, %v", signed.Load(), err)
+			}
+		})
+	}
+}
+
+func TestMistakesOfTheElasticsearchSinkAreTold(t *testing.T) {
+	for name, test := range map[string]struct {
+		flags []string
+		says  string
+	}{
+		"a service without a signature": {[]string{"--OutputElasticsearchEndpoint=https://search.example.com", "--ElasticsearchSigningService=AOSS"}, "the signing service aoss goes with SIGV4, not with NONE"},
+		"another service than the name's": {[]string{"--OutputElasticsearchEndpoint=https://x1.eu-west-1.aoss.amazonaws.com", "--ElasticsearchSigningService=ES"},
+			"the signing service is es, and the endpoint is one of aoss"},
+		"an authority without TLS": {[]string{"--OutputElasticsearchEndpoint=http://search.example.com", "--ElasticsearchCaFile=/ca.pem"}, "a certificate authority goes with https"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, err := property.Load(property.Sources{Args: append(test.flags, "--InputGeneratedRecords=1")})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err = FromProperties(p, false); err == nil || !strings.Contains(err.Error(), test.says) {
+				t.Errorf("error %v does not say %q", err, test.says)
+			}
+		})
+	}
+}
