@@ -17,6 +17,7 @@ import (
 
 	"github.com/elastic/elastic-transport-go/v8/elastictransport"
 
+	"github.com/streaming-etl/streaming-etl/io/secret"
 	"github.com/streaming-etl/streaming-etl/logging"
 )
 
@@ -46,6 +47,8 @@ type Client struct {
 	seed  maphash.Seed
 	// maxBytes is Options.MaxBytes, or less, by what the cluster refused.
 	maxBytes atomic.Int64
+	// answered is set once the cluster has taken a request.
+	answered atomic.Bool
 	counts   struct {
 		documents, conflicts, rejections, requests, bytesSent, retries, throttles atomic.Int64
 	}
@@ -143,7 +146,6 @@ func newLink(ctx context.Context, o Options, endpoints []string) (*link, error) 
 		base.TLSClientConfig.RootCAs = roots
 	}
 	l := &link{auth: o.Auth, closeIdle: base.CloseIdleConnections}
-	header := http.Header{"User-Agent": {"streaming-etl"}}
 	var top http.RoundTripper = base
 	switch o.Auth {
 	case SigV4:
@@ -153,28 +155,47 @@ func newLink(ctx context.Context, o Options, endpoints []string) (*link, error) 
 		}
 		l.signer, top = s, s
 	case Basic:
-		password, err := o.Password.Read()
-		if err != nil {
+		if _, err := o.Password.Read(); err != nil {
 			return nil, fmt.Errorf("password: %w", err)
 		}
-		basic := &http.Request{Header: header}
-		basic.SetBasicAuth(o.Username, password)
+		top = &login{next: base, secret: o.Password, set: func(req *http.Request, password string) { req.SetBasicAuth(o.Username, password) }}
 	case APIKey:
-		key, err := o.APIKey.Read()
-		if err != nil {
+		if _, err := o.APIKey.Read(); err != nil {
 			return nil, fmt.Errorf("API key: %w", err)
 		}
-		header.Set("Authorization", "ApiKey "+key)
+		top = &login{next: base, secret: o.APIKey, set: func(req *http.Request, key string) { req.Header.Set("Authorization", "ApiKey "+key) }}
 	}
 	var err error
 	l.Client, err = elastictransport.NewClient(
 		elastictransport.WithURLs(urls...),
-		elastictransport.WithHeader(header),
+		elastictransport.WithHeader(http.Header{"User-Agent": {"streaming-etl"}}),
 		elastictransport.WithTransport(located{top}),
 		elastictransport.WithConnectionPoolFunc(newPool),
 		elastictransport.WithDisableRetry(), // ours count time, and leave out what succeeded
 	)
 	return l, err
+}
+
+// login is a round tripper that adds a login whose secret is read each time, so
+// that it may be replaced under a running job.
+type login struct {
+	next   http.RoundTripper
+	secret secret.Secret
+	set    func(req *http.Request, secret string)
+}
+
+// RoundTrip sends a copy of the request with the login.
+func (l *login) RoundTrip(req *http.Request) (*http.Response, error) {
+	text, err := l.secret.Read()
+	if err != nil {
+		if req.Body != nil {
+			req.Body.Close()
+		}
+		return nil, fmt.Errorf("log in: %w", err)
+	}
+	req = req.Clone(req.Context())
+	l.set(req, text)
+	return l.next.RoundTrip(req)
 }
 
 // located says of requests without an answer where they went.

@@ -134,7 +134,6 @@ func (e *Error) hint() string {
 	var (
 		authority x509.UnknownAuthorityError
 		name      x509.HostnameError
-		record    tls.RecordHeaderError
 		dns       *net.DNSError
 		noAnswer  net.Error
 	)
@@ -157,7 +156,7 @@ func (e *Error) hint() string {
 		return "name the certificate authority's file"
 	case errors.As(e.Err, &name):
 		return "the certificate is for another name"
-	case errors.As(e.Err, &record), strings.Contains(e.Err.Error(), "server gave HTTP response to HTTPS client"):
+	case withoutTLS(e.Err):
 		return "no TLS there: is it http instead of https?"
 	case errors.As(e.Err, &dns):
 		return "is the host's name right?"
@@ -165,6 +164,27 @@ func (e *Error) hint() string {
 		return "no answer: is the endpoint right, and reachable from here?"
 	}
 	return ""
+}
+
+// withoutTLS tells of an answer that is not TLS.
+func withoutTLS(err error) bool {
+	var record tls.RecordHeaderError
+	return errors.As(err, &record) || strings.Contains(err.Error(), "server gave HTTP response to HTTPS client")
+}
+
+// misconfigured tells of errors that the other side's return does not mend: its
+// certificate is not trusted, it does not speak TLS, there are no credentials.
+func misconfigured(err error) bool {
+	var (
+		certificate *tls.CertificateVerificationError
+		unsigned    *unsignedError
+	)
+	return errors.As(err, &certificate) || errors.As(err, &unsigned) || withoutTLS(err)
+}
+
+// refusing tells of statuses by which the one who asks is refused.
+func refusing(status int) bool {
+	return status == http.StatusUnauthorized || status == http.StatusForbidden
 }
 
 // class is what a fault of a whole request means for the next step.

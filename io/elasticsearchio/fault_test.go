@@ -4,10 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -16,6 +23,7 @@ import (
 	"time"
 
 	"github.com/streaming-etl/streaming-etl/io/elasticsearchio/esfake"
+	"github.com/streaming-etl/streaming-etl/io/secret"
 )
 
 // bulks has f asked about bulk requests only.
@@ -189,6 +197,118 @@ func TestRefusedCredentialsFailTheBundleAtOnce(t *testing.T) {
 		if !errors.As(err, &fault) || fault.Status != status || fault.Endpoint != s.URL || s.Requests() != 1 {
 			t.Errorf("%d: %v after %d requests", status, err, s.Requests())
 		}
+	}
+}
+
+// Credentials are replaced, and a proxy before the cluster may be restarted.
+func TestRefusalsAfterASuccessAreBorne(t *testing.T) {
+	for _, status := range []int{401, 403} {
+		var refusing, refused atomic.Int64
+		s := startFake(t, esfake.Options{Authorize: func(*http.Request, []byte) (int, string) {
+			if refusing.Add(-1) >= 0 {
+				refused.Add(1)
+				return status, "unable to authenticate user"
+			}
+			return 0, ""
+		}})
+		o := quick(s.URL)
+		o.RetryDeadline = time.Minute
+		c := newClient(t, o)
+		write(t, c, doc("a", "1", `{}`))
+		refusing.Store(3)
+		if rejections := write(t, c, doc("a", "2", `{}`)); len(rejections) > 0 || refused.Load() != 3 || len(s.Documents("a")) != 2 {
+			t.Errorf("%d: %v after %d refusals, %d documents", status, rejections, refused.Load(), len(s.Documents("a")))
+		}
+	}
+}
+
+func TestRefusalsThatStayFailTheBundleAtTheDeadline(t *testing.T) {
+	var refusing atomic.Bool
+	s := startFake(t, esfake.Options{Authorize: func(*http.Request, []byte) (int, string) {
+		if refusing.Load() {
+			return http.StatusForbidden, "unable to authenticate user"
+		}
+		return 0, ""
+	}})
+	o := quick(s.URL)
+	o.RetryDeadline = 50 * time.Millisecond
+	c := newClient(t, o)
+	write(t, c, doc("a", "1", `{}`))
+	refusing.Store(true)
+	b := c.NewBulk()
+	if err := b.Add(t.Context(), doc("a", "2", `{}`)); err != nil {
+		t.Fatal(err)
+	}
+	_, err := b.Flush(t.Context())
+	var fault *Error
+	if !errors.As(err, &fault) || fault.Status != http.StatusForbidden || fault.Attempts < 2 {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestASecretThatIsReplacedIsTakenUp(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "secret")
+	keep := func(secret string) {
+		if err := os.WriteFile(file, []byte(secret), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, test := range map[string]struct {
+		options Options
+		right   func(*http.Request) bool
+	}{
+		"password": {Options{Username: "etl", Password: secret.Secret{File: file}}, func(r *http.Request) bool {
+			_, password, _ := r.BasicAuth()
+			return password == "new"
+		}},
+		"key": {Options{APIKey: secret.Secret{File: file}}, func(r *http.Request) bool { return r.Header.Get("Authorization") == "ApiKey new" }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			keep("old")
+			var replaced atomic.Bool
+			s := startFake(t, esfake.Options{Authorize: func(r *http.Request, _ []byte) (int, string) {
+				if replaced.Load() && !test.right(r) {
+					keep("new")
+					return http.StatusUnauthorized, "unable to authenticate user"
+				}
+				return 0, ""
+			}})
+			o := test.options
+			o.Endpoints, o.RetryBackoff, o.RetryBackoffMax = []string{s.URL}, time.Millisecond, 20*time.Millisecond
+			c := newClient(t, o)
+			write(t, c, doc("a", "1", `{}`))
+			replaced.Store(true)
+			if rejections := write(t, c, doc("a", "2", `{}`)); len(rejections) > 0 || len(s.Documents("a")) != 2 {
+				t.Errorf("%v, %d documents", rejections, len(s.Documents("a")))
+			}
+		})
+	}
+}
+
+func TestWhatOnlyTheConfigurationMendsFailsTheFirstBundleAtOnce(t *testing.T) {
+	fake := startFake(t, esfake.Options{})
+	target, err := url.Parse(fake.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	front := httptest.NewUnstartedServer(httputil.NewSingleHostReverseProxy(target))
+	front.Config.ErrorLog = log.New(io.Discard, "", 0) // of the handshakes that fail
+	front.StartTLS()
+	t.Cleanup(front.Close)
+	for name, test := range map[string]struct{ endpoint, says string }{
+		"an unknown authority": {front.URL, "certificate authority"},
+		"no TLS there":         {strings.Replace(fake.URL, "http:", "https:", 1), "http instead of https"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newClient(t, quick(test.endpoint))
+			b := c.NewBulk()
+			if err := b.Add(t.Context(), doc("a", "1", `{}`)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := b.Flush(t.Context()); err == nil || !strings.Contains(err.Error(), test.says) || c.Stats().Requests != 1 {
+				t.Errorf("%v after %d requests", err, c.Stats().Requests)
+			}
+		})
 	}
 }
 

@@ -17,6 +17,8 @@
 // block such as the one of a full disk, no connection) is sent again with
 // growing random pauses until Options.RetryDeadline has passed without
 // progress; then Flush returns the reason, and the bundle is to be done anew.
+// So is a refused login (401, 403), once one was taken: it may be being
+// replaced. A first one, or a certificate that is not trusted, fails at once.
 //
 // Delivery is at least once, and a document's id and version make that exactly
 // one document, the newest: without versions, a request whose answer got lost
@@ -109,7 +111,8 @@ type Options struct {
 	// Service is what SigV4 signs for, ServiceDomain or ServiceServerless.
 	// Default: by the endpoint's name, ServiceDomain for names of one's own.
 	Service string
-	// Username and Password go with BASIC.
+	// Username and Password go with BASIC. The password is read again at each
+	// request, and so is APIKey: either may be replaced under a running job.
 	Username string
 	Password secret.Secret
 	// APIKey goes with API_KEY: the key as Elasticsearch calls it "encoded".

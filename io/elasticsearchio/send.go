@@ -62,6 +62,7 @@ func (l *lane) deliver(r *request) {
 			stuck = time.Now()
 		}
 		if fault == nil {
+			l.client.answered.Store(true)
 			before := len(r.items)
 			fault = l.sort(r, results)
 			if fault == nil {
@@ -70,8 +71,8 @@ func (l *lane) deliver(r *request) {
 			if len(r.items) < before {
 				attempts, stuck, packed = 1, time.Now(), false
 			}
-		} else if fault.Err == nil {
-			switch classify(fault.Status, fault.Kind, fault.Reason) {
+		} else {
+			switch l.client.classify(fault) {
 			case permanent:
 				fault.Attempts, fault.Elapsed = attempts, time.Since(stuck)
 				r.fail(fault)
@@ -84,7 +85,7 @@ func (l *lane) deliver(r *request) {
 				l.halve(r, result{status: fault.Status, kind: fault.Kind, reason: fault.Reason})
 				return
 			case transient:
-				if s := l.client.link.signer; s != nil && fault.Status == http.StatusForbidden {
+				if s := l.client.link.signer; s != nil && refusing(fault.Status) {
 					s.expire()
 				}
 			}
@@ -105,6 +106,20 @@ func (l *lane) deliver(r *request) {
 			return
 		}
 	}
+}
+
+// classify sorts the faults of requests. Once the cluster has taken one the
+// configuration is right: what it refuses then may be a login that is being
+// replaced. Before that, nobody is to wait for what will not change.
+func (c *Client) classify(fault *Error) class {
+	proven := c.answered.Load()
+	switch {
+	case fault.Err != nil && !proven && misconfigured(fault.Err):
+		return permanent
+	case fault.Err != nil, proven && refusing(fault.Status):
+		return transient
+	}
+	return classify(fault.Status, fault.Kind, fault.Reason)
 }
 
 // orphaned tells whether a bundle of the request has failed.

@@ -70,10 +70,17 @@ func (s *signer) RoundTrip(req *http.Request) (*http.Response, error) {
 		if req.Body != nil {
 			req.Body.Close()
 		}
-		return nil, fmt.Errorf("sign the request: %w", err)
+		return nil, &unsignedError{err}
 	}
 	return s.next.RoundTrip(signed)
 }
+
+// unsignedError is a request that could not be signed.
+type unsignedError struct{ err error }
+
+func (e *unsignedError) Error() string { return "sign the request: " + e.err.Error() }
+
+func (e *unsignedError) Unwrap() error { return e.err }
 
 func (s *signer) sign(req *http.Request) (*http.Request, error) {
 	hash, err := bodyHash(req)
