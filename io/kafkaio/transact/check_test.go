@@ -2,12 +2,15 @@ package transact
 
 import (
 	"encoding/json"
+	"errors"
 	"reflect"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -158,6 +161,42 @@ func allow(resource kmsg.ACLResourceType, name string, operations ...kmsg.ACLOpe
 		rules = append(rules, kfake.ACL{Resource: resource, Name: name, Pattern: kmsg.ACLResourcePatternTypePrefixed, Operation: op, Allow: true})
 	}
 	return rules
+}
+
+// A password is replaced at the brokers before it is at the worker: what is
+// refused after a first login is borne as long as brokers that are away.
+func TestCommitBearsALoginThatIsRefusedForAWhile(t *testing.T) {
+	topics := allow(kmsg.ACLResourceTypeTopic, "trips", kmsg.ACLOperationCreate, kmsg.ACLOperationDescribe, kmsg.ACLOperationDescribeConfigs, kmsg.ACLOperationRead, kmsg.ACLOperationWrite)
+	ids := allow(kmsg.ACLResourceTypeTransactionalId, "trips", kmsg.ACLOperationDescribe, kmsg.ACLOperationWrite)
+	c, o := secured(t, append(topics, ids...)...)
+	prepare(t, o)
+	k := newCommitter(t, o)
+	mustCommit(t, k, 0, 1, 0, c.block("job", 1, 0))
+
+	c.fake.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+		return nil, errors.New("the connection ends"), true
+	})
+	var left, refused atomic.Int32
+	left.Store(3)
+	c.fake.ControlKey(int16(kmsg.SASLAuthenticate), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		c.fake.KeepControl()
+		if left.Add(-1) < 0 {
+			return nil, nil, false
+		}
+		refused.Add(1)
+		return answerWith(req, kerr.SaslAuthenticationFailed.Code), nil, true
+	})
+	mustCommit(t, k, 0, 1, 0, c.block("job", 2, 0))
+	if refused.Load() != 3 {
+		t.Errorf("%d logins were refused", refused.Load())
+	}
+	mustCommit(t, newCommitter(t, o), 0, 0, 2, c.block("job", 1, 0), c.block("job", 2, 0))
+
+	// A Committer that was never let in has the wrong password.
+	left.Store(1 << 20)
+	if _, err := newCommitter(t, o).Commit(t.Context(), 1, []Block{c.block("job", 3, 0)}); !Permanent(err) || !strings.Contains(err.Error(), "refused the login") {
+		t.Errorf("the first login: %v", err)
+	}
 }
 
 func TestMissingPermissionsAreNamed(t *testing.T) {

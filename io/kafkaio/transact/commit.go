@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -49,6 +50,8 @@ type Committer struct {
 	markers markers
 	errors  *lastError
 	counts  *counters
+	// proven is set once a lane was opened: the brokers have let it in.
+	proven atomic.Bool
 
 	mu     sync.Mutex
 	lanes  map[int]*lane
@@ -90,7 +93,7 @@ func (o Options) transactionalID(lane int) string {
 // all of them are visible to readers of committed data, once.
 //
 // Passing faults are waited out for up to RetryDeadline since the last
-// progress. After an error the same blocks may be committed again: those that
+// progress; a login that is refused after others were taken is one. After an error the same blocks may be committed again: those that
 // are in Kafka are skipped. Errors that a retry cannot help are *OrderError,
 // ErrFenced, and what Permanent reports.
 func (c *Committer) Commit(ctx context.Context, number int, blocks []Block) (Outcome, error) {
@@ -143,7 +146,7 @@ func (c *Committer) commit(ctx context.Context, number int, blocks []Block) (out
 		if first.IsZero() {
 			first = time.Now()
 		}
-		kind := classify(ctx, err)
+		kind := c.classify(ctx, err)
 		err = c.opts.explain(err, topicOf(err))
 		switch kind {
 		case canceled:

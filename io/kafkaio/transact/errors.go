@@ -62,19 +62,18 @@ func classify(ctx context.Context, err error) class {
 		own   fault
 		order *OrderError
 		code  *kerr.Error
-		dns   *net.DNSError
 	)
 	switch {
 	case errors.As(err, &own), errors.As(err, &order), errors.Is(err, ErrClosed), security.Refused(err):
 		return permanent
 	case errors.Is(err, ErrFenced):
 		return fenced
-	case errors.As(err, &dns) && dns.IsNotFound:
-		return missing
 	}
 	if !errors.As(err, &code) {
 		// What the client has no code for is a connection, a broker or a
-		// coordinator that is not there just now, or a time that is over.
+		// coordinator that is not there just now, or a time that is over. The
+		// host of a broker that is down may have no address either: Check
+		// tells of one that never had.
 		return transient
 	}
 	switch code {
@@ -96,6 +95,16 @@ func classify(ctx context.Context, err error) class {
 		return transient
 	}
 	return permanent
+}
+
+// classify sorts the errors of commits. Once a lane was opened the login is
+// right: one that is refused then may be being replaced.
+func (c *Committer) classify(ctx context.Context, err error) class {
+	kind := classify(ctx, err)
+	if kind == permanent && c.proven.Load() && security.Refused(err) {
+		return transient
+	}
+	return kind
 }
 
 // explain adds to err what a user can do about it.

@@ -168,6 +168,8 @@ func answerWith(req kmsg.Request, code int16) kmsg.Response {
 	switch req := req.(type) {
 	case *kmsg.InitProducerIDRequest:
 		resp.(*kmsg.InitProducerIDResponse).ErrorCode = code
+	case *kmsg.SASLAuthenticateRequest:
+		resp.(*kmsg.SASLAuthenticateResponse).ErrorCode = code
 	case *kmsg.EndTxnRequest:
 		resp.(*kmsg.EndTxnResponse).ErrorCode = code
 	case *kmsg.ListOffsetsRequest:

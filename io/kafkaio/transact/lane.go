@@ -67,6 +67,7 @@ func (c *Committer) open(ctx context.Context, l *lane) error {
 		return err
 	}
 	l.now, l.topics = s, make(map[string]bool)
+	c.proven.Store(true)
 	return nil
 }
 

@@ -1,9 +1,11 @@
 package transact
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -177,6 +179,10 @@ func TestProducerTakesRecordsOfLongAgo(t *testing.T) {
 func TestProducerTellsWhyBrokersAreNotReached(t *testing.T) {
 	o := Options{Brokers: []string{"127.0.0.1:1"}, RetryDeadline: time.Second}
 	p := newProducer(t, o)
+	var log bytes.Buffer
+	before := slog.Default()
+	t.Cleanup(func() { slog.SetDefault(before) })
+	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
 	if err := p.Put(t.Context(), Record{Topic: "trips", Value: []byte("v")}); err != nil {
 		t.Fatal(err)
 	}
@@ -184,6 +190,9 @@ func TestProducerTellsWhyBrokersAreNotReached(t *testing.T) {
 	defer cancel()
 	if err := p.Flush(ctx); err == nil || !strings.Contains(err.Error(), "connection refused") {
 		t.Errorf("error %v", err)
+	}
+	if text := log.String(); !strings.Contains(text, `level=WARN msg="kafka: no record is taken`) || !strings.Contains(text, "connection refused") {
+		t.Errorf("the log does not say that brokers are waited for, and why:\n%s", text)
 	}
 }
 

@@ -3,10 +3,13 @@ package transact
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/streaming-etl/streaming-etl/logging"
 )
 
 // session is a client that writes, with what its records need. After an error
@@ -44,14 +47,18 @@ func (s *session) giveUp(err error) {
 	}
 }
 
+// watchInterval is the time between two looks at whether records are taken.
+const watchInterval = 10 * time.Second
+
 // watch gives the session up when records wait and none is taken for so long.
 // (The client's own RecordDeliveryTimeout counts from a record's timestamp,
-// which for an event is that of its source.)
-func (s *session) watch(deadline time.Duration) {
-	ctx, cancel := context.WithCancel(context.Background())
+// which for an event is that of its source.) Until then it warns: the client
+// itself says nothing. ctx is for the log only.
+func (s *session) watch(ctx context.Context, deadline time.Duration) {
+	ctx, cancel := context.WithCancel(logging.Copy(context.Background(), ctx))
 	s.stopWatch = cancel
 	go func() {
-		tick := time.NewTicker(max(deadline/8, time.Millisecond))
+		tick := time.NewTicker(max(min(deadline/8, watchInterval), time.Millisecond))
 		defer tick.Stop()
 		taken, since := int64(-1), time.Now()
 		for {
@@ -62,10 +69,15 @@ func (s *session) watch(deadline time.Duration) {
 			}
 			if n := s.slabs.settled.Load(); n != taken || s.client.BufferedProduceRecords() == 0 {
 				taken, since = n, time.Now()
-			} else if time.Since(since) >= deadline {
+				continue
+			}
+			waited := time.Since(since)
+			if waited >= deadline {
 				s.giveUp(fmt.Errorf("no record was taken for %s: %w", deadline, kgo.ErrRecordTimeout))
 				return
 			}
+			slog.WarnContext(ctx, "kafka: no record is taken, they are sent again", "since", waited.Round(time.Millisecond),
+				logging.Error, s.errors.because(kgo.ErrRecordTimeout))
 		}
 	}()
 }
