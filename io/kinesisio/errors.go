@@ -108,9 +108,7 @@ func (e *Error) hint() string {
 			return "the identity needs the permission kms:Decrypt, to write kms:GenerateDataKey, on the stream's key"
 		case strings.HasPrefix(code, "AccessDenied"):
 			return "the identity needs the IAM permission kinesis:" + e.Op + " on the stream"
-		case code == "UnrecognizedClientException", code == "InvalidSignatureException",
-			code == "MissingAuthenticationTokenException", code == "IncompleteSignatureException",
-			strings.HasPrefix(code, "ExpiredToken"):
+		case invalidCredentials(code):
 			return "are the AWS credentials valid, and meant for this region or endpoint?"
 		}
 	case strings.Contains(e.Err.Error(), noCredentials):
@@ -122,6 +120,25 @@ func (e *Error) hint() string {
 		return "no answer: is the endpoint right, and reachable from here?"
 	}
 	return ""
+}
+
+// invalidCredentials tells of codes by which who asks is not known.
+func invalidCredentials(code string) bool {
+	switch code {
+	case "UnrecognizedClientException", "InvalidSignatureException", "MissingAuthenticationTokenException", "IncompleteSignatureException":
+		return true
+	}
+	return strings.HasPrefix(code, "ExpiredToken")
+}
+
+// denied tells of errors that are about who asks: credentials that are missing
+// or not known, and what they may not.
+func denied(err error) bool {
+	if api := smithy.APIError(nil); errors.As(err, &api) {
+		code := api.ErrorCode()
+		return strings.HasPrefix(code, "AccessDenied") || strings.HasPrefix(code, "KMSAccessDenied") || invalidCredentials(code)
+	}
+	return strings.Contains(err.Error(), noCredentials)
 }
 
 // class is what an error means for the next step.

@@ -71,8 +71,9 @@ type ProducerOptions struct {
 	AggregateLanes int
 	// Linger overrides DefaultLinger. Flush waits for nothing.
 	Linger time.Duration
-	// RetryDeadline is how long a record is tried again, RetryBackoff and
-	// RetryBackoffMax bound the waits between; defaults as in Options.
+	// RetryDeadline is how long a record is tried again, also where credentials
+	// are refused after others were taken. RetryBackoff and RetryBackoffMax
+	// bound the waits between; defaults as in Options.
 	RetryDeadline, RetryBackoff, RetryBackoffMax time.Duration
 }
 
@@ -121,6 +122,8 @@ type Producer struct {
 	counts    struct {
 		records, payloads, bytes, calls, retries, throttles, rejected, listings, misplaced atomic.Int64
 	}
+	// proven is set once a call was taken.
+	proven atomic.Bool
 	// rest is the bundle of what Producer.Put brings.
 	rest *Bundle
 

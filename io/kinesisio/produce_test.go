@@ -221,6 +221,31 @@ func TestProducerFailsLoudly(t *testing.T) {
 	}
 }
 
+// Credentials are replaced: see TestProducerFailsLoudly for the first call.
+func TestProducerBearsRefusalsAfterASuccess(t *testing.T) {
+	for _, code := range []string{"AccessDeniedException", "UnrecognizedClientException"} {
+		t.Run(code, func(t *testing.T) {
+			s := newFake(t, 1)
+			p := s.producer(nil)
+			put := func() {
+				t.Helper()
+				if err := p.Put(t.Context(), Record{PartitionKey: "0", Data: []byte("x")}); err != nil {
+					t.Fatal(err)
+				}
+				if err := p.Flush(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			put()
+			s.fake.FailNext("PutRecords", 3, &kinesisfake.Error{Type: code, Message: "not authorized"})
+			put()
+			if n := p.Stats(); n.Records != 2 || n.Retries != 3 {
+				t.Errorf("stats %+v", n)
+			}
+		})
+	}
+}
+
 func TestPutWaitsForRoom(t *testing.T) {
 	s := newFake(t, 1)
 	release := make(chan struct{})

@@ -8,6 +8,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 
 	"github.com/streaming-etl/streaming-etl/io/internal/pause"
+	"github.com/streaming-etl/streaming-etl/logging"
 )
 
 // maxContradictions bounds how often in a row the list of shards may be the
@@ -38,7 +39,7 @@ func (p *Producer) list() error {
 			first = time.Now()
 		}
 		var old *types.ExpiredNextTokenException
-		c := classify(p.ctx, err)
+		c := p.classify(err)
 		wait := pause.Backoff(attempt, p.where.RetryBackoff, p.where.RetryBackoffMax)
 		switch {
 		case c == canceled:
@@ -46,6 +47,7 @@ func (p *Producer) list() error {
 		case c != throttled && c != transient && !errors.As(err, &old), time.Since(first)+wait > p.where.RetryDeadline:
 			return p.where.errorOf(p.client, "ListShards", "", attempt, err)
 		}
+		logging.Retry(p.ctx, "kinesis: a call is made again", attempt, wait, errors.New(cause(err)), logging.Op, "ListShards", logging.Stream, p.where.Stream)
 		if err := pause.Sleep(p.ctx, wait); err != nil {
 			return err
 		}

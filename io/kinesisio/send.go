@@ -151,9 +151,10 @@ func (p *Producer) callOnce(c *putCall) error {
 	defer p.called()
 	if err == nil {
 		p.failures = 0
+		p.proven.Store(true)
 		return p.settle(c)
 	}
-	class := classify(p.ctx, err)
+	class := p.classify(err)
 	if class == canceled {
 		return p.ctx.Err()
 	}
@@ -173,6 +174,16 @@ func (p *Producer) callOnce(c *putCall) error {
 		}
 	}
 	return nil
+}
+
+// classify sorts the errors of calls. Once one was taken the credentials are
+// right: if they are refused then, they may be being replaced.
+func (p *Producer) classify(err error) class {
+	c := classify(p.ctx, err)
+	if c == permanent && p.proven.Load() && denied(err) {
+		return transient
+	}
+	return c
 }
 
 // called notes the end of a call. p.mu is held.
