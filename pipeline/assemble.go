@@ -49,6 +49,8 @@ type assembleFn struct {
 	metrics assembleMetrics
 	// err is why a timer of this bundle failed; see readFn.OnTimer.
 	err error
+	// pause overrides outagePause.
+	pause time.Duration
 }
 
 type assembleMetrics struct {
@@ -217,7 +219,7 @@ func (f *assembleFn) start(ctx context.Context, key string, blocks [][]byte) err
 	return nil
 }
 
-func (f *assembleFn) write(ctx context.Context, keyText string, blocks [][]byte) (_ s3io.Token, err error) {
+func (f *assembleFn) write(ctx context.Context, keyText string, blocks [][]byte) (t s3io.Token, err error) {
 	key, err := route.ParseKey(keyText)
 	if err != nil {
 		return s3io.Token{}, err
@@ -227,7 +229,6 @@ func (f *assembleFn) write(ctx context.Context, keyText string, blocks [][]byte)
 	if err != nil {
 		return s3io.Token{}, err
 	}
-	name := to.prefix + key.Path + "/part-" + strings.ToLower(rand.Text()) + format.Extension()
 	var rows int
 	for _, b := range blocks {
 		n, err := block.RowsOf(b)
@@ -241,20 +242,31 @@ func (f *assembleFn) write(ctx context.Context, keyText string, blocks [][]byte)
 			err = fmt.Errorf("%s: %w", to.property, err)
 		}
 	}()
+	err = f.Config.patiently(ctx, to, "Assemble", f.pause, func() (err error) {
+		t, err = f.upload(ctx, to, key.Path, format, blocks, rows)
+		return err
+	})
+	t.Attributes = map[string]string{partitionAttribute: keyText}
+	return t, err
+}
+
+// upload writes a file with so many rows, once.
+func (f *assembleFn) upload(ctx context.Context, to folder, path string, format file.Format, blocks [][]byte, rows int) (_ s3io.Token, err error) {
+	name := to.prefix + path + "/part-" + strings.ToLower(rand.Text()) + format.Extension()
 	up, err := to.store.Create(ctx, name, format.ContentType(), map[string]string{"job": f.Config.JobName, "rows": strconv.Itoa(rows)})
 	if err != nil {
 		return s3io.Token{}, err
 	}
 	defer func() {
 		if err != nil {
-			// The bundle is done anew with another upload: this one is of no use.
+			// It is done anew with another upload: this one is of no use.
 			actx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTimeout)
 			defer cancel()
 			_ = up.Abort(actx)
 		}
 	}()
 	f.job.encode <- struct{}{}
-	written, err := format.Write(up, blocks, map[string]string{"job": f.Config.JobName, "partition": key.Path})
+	written, err := format.Write(up, blocks, map[string]string{"job": f.Config.JobName, "partition": path})
 	<-f.job.encode
 	if err != nil {
 		return s3io.Token{}, err
@@ -266,7 +278,7 @@ func (f *assembleFn) write(ctx context.Context, keyText string, blocks [][]byte)
 	if err != nil {
 		return s3io.Token{}, err
 	}
-	t.Rows, t.Attributes = written, map[string]string{partitionAttribute: keyText}
+	t.Rows = written
 	return t, nil
 }
 

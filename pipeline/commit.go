@@ -1,10 +1,8 @@
 package pipeline
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"log/slog"
 	"reflect"
 	"sync"
 	"time"
@@ -13,7 +11,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/streaming-etl/streaming-etl/io/s3io"
-	"github.com/streaming-etl/streaming-etl/logging"
 	"github.com/streaming-etl/streaming-etl/transforms/route"
 )
 
@@ -34,7 +31,7 @@ type commitFn struct {
 	ctx     context.Context
 	mu      sync.Mutex
 	done    []committed
-	// pause overrides commitPause.
+	// pause overrides outagePause.
 	pause time.Duration
 }
 
@@ -94,29 +91,13 @@ func (f *commitFn) ProcessElement(_ context.Context, t s3io.Token) error {
 	return nil
 }
 
-// On a cluster a commit that fails is a restart of the job, and each restart
-// without a commit takes one more of the buffers between which the runner
-// rotates stable input, of which there are only so many (CheckpointBuffers).
-// So S3 is waited for, commitPause at a time, for commitPatience.
-const (
-	commitPatience = 15 * time.Minute
-	commitPause    = 5 * time.Second
-)
-
-func (f *commitFn) commit(ctx context.Context, to folder, t s3io.Token) (s3io.Outcome, error) {
-	for began := time.Now(); ; {
-		outcome, err := to.store.Commit(ctx, t)
-		if err == nil || f.Config.Local || !s3io.Passing(err) || time.Since(began) >= commitPatience {
-			return outcome, err
-		}
-		slog.WarnContext(ctx, "a commit waits for S3", logging.Stage, "Commit", logging.Property, to.property, "since", time.Since(began).Round(time.Second),
-			logging.Error, err, logging.Next, nextStep(err))
-		select {
-		case <-ctx.Done():
-			return outcome, err
-		case <-time.After(cmp.Or(f.pause, commitPause)):
-		}
-	}
+// commit completes an upload; what is away is waited for.
+func (f *commitFn) commit(ctx context.Context, to folder, t s3io.Token) (outcome s3io.Outcome, err error) {
+	err = f.Config.patiently(ctx, to, "Commit", f.pause, func() (err error) {
+		outcome, err = to.store.Commit(ctx, t)
+		return err
+	})
+	return outcome, err
 }
 
 // FinishBundle waits for the bundle's commits: what is not committed fails

@@ -55,6 +55,10 @@ type Config struct {
 	// the order of elements of a key.
 	Local bool
 
+	// Patience is for how long S3 is waited for while it is away, when its
+	// client has given up; 0 is not at all. See waitOutages.
+	Patience time.Duration
+
 	// Discard drops what is read instead of writing it anywhere.
 	Discard bool
 	// Letters says where dead letters go.

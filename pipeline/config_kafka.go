@@ -87,7 +87,6 @@ func (c *Config) writeKafka(p *property.Set) {
 		MarkerPolicy:          transact.MarkerPolicy(p.Get("OutputKafkaMarkerPolicy")),
 		Compression:           p.Get("OutputKafkaCompression"),
 		MaxMessageBytes:       limit,
-		RetryDeadline:         commitPatience,
 		CreateTopic:           p.Bool("OutputKafkaCreateTopic"),
 	}
 	c.KafkaSink.MarkerTopic = or(p.Get("OutputKafkaMarkerTopic"), topicOf(c.KafkaSink.TransactionalIDPrefix)+"-markers")

@@ -23,6 +23,7 @@ func FlinkJob(ctx context.Context, p *property.Set, cluster flink.Cluster) (flin
 	if err := Check(ctx, c); err != nil {
 		return flink.Job{}, err
 	}
+	c.waitOutages()
 	o := flink.DefaultJobOptions()
 	o.Parallelism = p.Int("Parallelism")
 	o.MaxParallelism = maxParallelism

@@ -132,6 +132,7 @@ func TestTokensDeliveredTwiceMakeOneFile(t *testing.T) {
 func assembleNow(t *testing.T, c Config, blocks []keyedBlock) ([]s3io.Token, error) {
 	t.Helper()
 	f := newAssembleFn(c)
+	f.pause = time.Millisecond
 	if err := f.Setup(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -351,6 +352,7 @@ func TestFailuresNameThePropertyOfTheBucket(t *testing.T) {
 func TestOnAClusterACommitWaitsForS3(t *testing.T) {
 	w := newWorld(t, 1)
 	c := configure(t, w.flags()...)
+	c.waitOutages()
 	c.S3.MaxAttempts = 1
 	tokens, err := assembleNow(t, c, tripBlocks(t, c, sampleTrips(t, 50)))
 	if err != nil {
@@ -374,6 +376,67 @@ func TestOnAClusterACommitWaitsForS3(t *testing.T) {
 	}
 	if !strings.Contains(text, "SlowDown") || !strings.Contains(text, " next=") {
 		t.Errorf("the log does not say why, and what to do:\n%s", text)
+	}
+}
+
+func TestOnAClusterAFileWaitsForS3(t *testing.T) {
+	w := newWorld(t, 1)
+	c := configure(t, w.flags()...)
+	c.waitOutages()
+	c.S3.MaxAttempts = 1
+	var asked atomic.Int64
+	w.s3.Inject(func(rw http.ResponseWriter, r *http.Request, next http.Handler) {
+		switch op := s3fake.Operation(r); {
+		case op == "CreateMultipartUpload" && asked.Add(1) < 4, op == "UploadPart" && asked.Add(1) < 8:
+			s3fake.Refuse(rw, r, http.StatusServiceUnavailable, "SlowDown")
+			return
+		}
+		next.ServeHTTP(rw, r)
+	})
+	blocks := tripBlocks(t, c, sampleTrips(t, 50))
+	var tokens []s3io.Token
+	text := logged(t, func() {
+		var err error
+		if tokens, err = assembleNow(t, c, blocks); err != nil {
+			t.Error(err)
+		}
+	})
+	if p, err := commitBundle(t.Context(), c, tokens...); err != nil || p.Files != int64(len(tokens)) || len(tokens) == 0 {
+		t.Errorf("%d of %d files, %v", p.Files, len(tokens), err)
+	}
+	if !strings.Contains(text, `level=WARN msg="a file waits for S3" stage=Assemble property=OutputBucket since=`) || !strings.Contains(text, "SlowDown") {
+		t.Errorf("the log does not say that S3 is waited for, and why:\n%s", text)
+	}
+	if left := w.uploads(t); len(left) > 0 {
+		t.Errorf("%d uploads are left", len(left))
+	}
+}
+
+func TestAnAccessThatIsDeniedIsWaitedForOnlyAfterASuccess(t *testing.T) {
+	w := newWorld(t, 1)
+	c := configure(t, w.flags()...)
+	c.waitOutages()
+	var denying, denied atomic.Int64
+	w.s3.Inject(func(rw http.ResponseWriter, r *http.Request, next http.Handler) {
+		if denying.Add(-1) >= 0 {
+			denied.Add(1)
+			s3fake.Refuse(rw, r, http.StatusForbidden, "AccessDenied")
+			return
+		}
+		next.ServeHTTP(rw, r)
+	})
+	blocks := tripBlocks(t, c, sampleTrips(t, 50))
+	denying.Store(1)
+	if _, err := assembleNow(t, c, blocks); err == nil || denied.Load() != 1 {
+		t.Errorf("the first file: %v after %d refusals", err, denied.Load())
+	}
+	tokens, err := assembleNow(t, c, blocks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	denying.Store(5)
+	if p, err := commitBundle(t.Context(), c, tokens...); err != nil || p.Files != int64(len(tokens)) || denied.Load() != 6 {
+		t.Errorf("%d of %d files after %d refusals, %v", p.Files, len(tokens), denied.Load(), err)
 	}
 }
 

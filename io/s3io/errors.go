@@ -172,6 +172,21 @@ func Passing(err error) bool {
 	return response.StatusCode >= http.StatusInternalServerError
 }
 
+// Unauthorized reports whether S3 has refused who asks: credentials that it
+// does not take, or that may not do this. (A HEAD of an object that is not there
+// is answered so too, where the bucket may not be listed: that is none.)
+func Unauthorized(err error) bool {
+	var e *Error
+	if !errors.As(err, &e) || e.Op == "HeadObject" {
+		return false
+	}
+	switch errorCode(e.Err) {
+	case "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken":
+		return true
+	}
+	return Denied(e.Err)
+}
+
 func isNetwork(err error) bool {
 	var op *net.OpError
 	var dns *net.DNSError
