@@ -243,8 +243,8 @@ func job() []Property {
 			Doc: "The least time from the end of a checkpoint to the start of the next, in milliseconds. There is always one: exactness after a restart hangs on it.",
 		},
 		{
-			Name: "CheckpointTimeout", Group: groupFlink, Kind: Millis, Default: "0", Max: 86_400_000, DefaultNote: "the cluster's",
-			Doc: "How long a checkpoint may take, in milliseconds.",
+			Name: "CheckpointTimeout", Group: groupFlink, Kind: Millis, Default: "0", Max: 86_400_000, DefaultNote: "the cluster's, or 3600000 where its configuration has none",
+			Doc: "How long a checkpoint may take, in milliseconds. A bundle that waits for a sink that is away holds checkpoints up, and one that takes longer than this sets the job back: each time takes one of CheckpointBuffers.",
 		},
 		{
 			Name: "CheckpointBuffers", Group: groupFlink, Kind: Int, Default: "16", Min: 8, Max: 1024,

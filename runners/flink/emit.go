@@ -30,7 +30,8 @@ const emitFlag = "--emit-pipeline"
 // The command line is
 //
 //	--emit-pipeline --worker-command=PATH [--cluster-parallelism=N]
-//	[--cluster-checkpoint-interval=DURATION] [--cluster-min-pause=DURATION] -- [program arguments]
+//	[--cluster-checkpoint-interval=DURATION] [--cluster-min-pause=DURATION]
+//	[--cluster-checkpoint-timeout=DURATION] -- [program arguments]
 func EmitMain(args []string, build BuildFunc) (handled bool, exitCode int) {
 	if len(args) == 0 || args[0] != emitFlag {
 		return false, 0
@@ -88,6 +89,8 @@ func parseEmit(args []string) (command string, cluster Cluster, rest []string, e
 			cluster.CheckpointInterval, err = clusterDuration(value)
 		case "--cluster-min-pause":
 			cluster.MinPause, err = clusterDuration(value)
+		case "--cluster-checkpoint-timeout":
+			cluster.CheckpointTimeout, err = clusterDuration(value)
 		default:
 			err = errors.New("not an argument of " + emitFlag)
 		}

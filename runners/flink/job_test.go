@@ -192,7 +192,7 @@ func runSelf(t *testing.T, args ...string) (stdout, stderr []byte, err error) {
 
 func TestEmitMainWritesNothingButTheRequest(t *testing.T) {
 	stdout, stderr, err := runSelf(t, "--emit-pipeline", "--worker-command=/w", "--cluster-parallelism=3",
-		"--cluster-checkpoint-interval=7000ms", "--cluster-min-pause=0ms", "--", "--chatty")
+		"--cluster-checkpoint-interval=7000ms", "--cluster-min-pause=0ms", "--cluster-checkpoint-timeout=90000ms", "--", "--chatty")
 	if err != nil {
 		t.Fatalf("%v: %s", err, stderr)
 	}
@@ -201,7 +201,7 @@ func TestEmitMainWritesNothingButTheRequest(t *testing.T) {
 		t.Fatalf("standard output is no request: %v", err)
 	}
 	options := r.GetPipelineOptions().AsMap()
-	for name, want := range map[string]float64{"parallelism": 3, "checkpointing_interval": 7000, "min_pause_between_checkpoints": 1000} {
+	for name, want := range map[string]float64{"parallelism": 3, "checkpointing_interval": 7000, "min_pause_between_checkpoints": 1000, "checkpoint_timeout_millis": 90000} {
 		if got := options["beam:option:"+name+":v1"]; got != want {
 			t.Errorf("%s is %v, want the cluster's %v", name, got, want)
 		}
@@ -241,9 +241,9 @@ func TestParseEmit(t *testing.T) {
 		rest       []string
 		fault      string
 	}{
-		{"all", "--worker-command=/a=b --cluster-parallelism=2 --cluster-checkpoint-interval=60000ms --cluster-min-pause=5000ms -- --X=1 -- y",
-			Cluster{Parallelism: 2, CheckpointInterval: time.Minute, MinPause: 5 * time.Second}, []string{"--X=1", "--", "y"}, ""},
-		{"Flink's way to say not set", "--worker-command=/a=b --cluster-parallelism=-1 --cluster-checkpoint-interval=-1ms --cluster-min-pause=-1ms --",
+		{"all", "--worker-command=/a=b --cluster-parallelism=2 --cluster-checkpoint-interval=60000ms --cluster-min-pause=5000ms --cluster-checkpoint-timeout=600000ms -- --X=1 -- y",
+			Cluster{Parallelism: 2, CheckpointInterval: time.Minute, MinPause: 5 * time.Second, CheckpointTimeout: 10 * time.Minute}, []string{"--X=1", "--", "y"}, ""},
+		{"Flink's way to say not set", "--worker-command=/a=b --cluster-parallelism=-1 --cluster-checkpoint-interval=-1ms --cluster-min-pause=-1ms --cluster-checkpoint-timeout=-1ms --",
 			Cluster{}, nil, ""},
 		{"no worker", "--", Cluster{}, nil, "--worker-command"},
 		{"a newer main class", "--worker-command=/a=b --cluster-color=red", Cluster{}, nil, "--cluster-color=red"},

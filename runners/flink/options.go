@@ -1,6 +1,7 @@
 package flink
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -15,6 +16,7 @@ import (
 const (
 	DefaultCheckpointInterval    = time.Minute
 	DefaultMinPause              = time.Second
+	DefaultCheckpointTimeout     = time.Hour
 	DefaultConcurrentCheckpoints = 16
 	DefaultBundleTime            = 500 * time.Millisecond
 	DefaultBundleSize            = 1_000_000_000
@@ -49,7 +51,10 @@ type JobOptions struct {
 	// else, and the buffers that ConcurrentCheckpoints is about would go round faster.
 	MinPause time.Duration
 
-	// CheckpointTimeout ends a checkpoint that takes longer. The default 0 means the cluster's (Flink's is 10 min).
+	// CheckpointTimeout ends a checkpoint that takes longer, and with it, unless the cluster tolerates that, this run
+	// of the job. The default 0 means the cluster's where its configuration has one, or DefaultCheckpointTimeout:
+	// a bundle that waits for a sink that is away holds checkpoints up, and Flink's own 10 minutes would set the job
+	// back every 10 minutes of an outage, each of which takes one of the buffers of ConcurrentCheckpoints.
 	CheckpointTimeout time.Duration
 
 	// ConcurrentCheckpoints is Beam's num_concurrent_checkpoints, by default DefaultConcurrentCheckpoints. It is not
@@ -174,6 +179,8 @@ type Cluster struct {
 	CheckpointInterval time.Duration
 	// MinPause is the cluster's least time between two checkpoints.
 	MinPause time.Duration
+	// CheckpointTimeout is the one that the cluster's configuration has; 0 if it has none, and Flink would take its own.
+	CheckpointTimeout time.Duration
 }
 
 // WithCluster returns the options with the cluster's ways where they leave it the choice. Beam's runner looks at its
@@ -190,6 +197,9 @@ func (o JobOptions) WithCluster(c Cluster) JobOptions {
 	}
 	if o.MinPause == 0 {
 		o.MinPause = max(c.MinPause, DefaultMinPause)
+	}
+	if o.CheckpointTimeout == 0 {
+		o.CheckpointTimeout = cmp.Or(c.CheckpointTimeout, DefaultCheckpointTimeout)
 	}
 	return o
 }

@@ -64,7 +64,7 @@ func TestValidateNamesAllFaults(t *testing.T) {
 }
 
 func TestWithClusterFillsWhatIsNotSaid(t *testing.T) {
-	cluster := Cluster{Parallelism: 3, CheckpointInterval: 20 * time.Second, MinPause: 5 * time.Second}
+	cluster := Cluster{Parallelism: 3, CheckpointInterval: 20 * time.Second, MinPause: 5 * time.Second, CheckpointTimeout: 7 * time.Minute}
 	for _, test := range []struct {
 		name    string
 		options JobOptions
@@ -72,19 +72,19 @@ func TestWithClusterFillsWhatIsNotSaid(t *testing.T) {
 		want    JobOptions
 	}{
 		{name: "the cluster's", cluster: cluster,
-			want: JobOptions{Parallelism: 3, CheckpointInterval: 20 * time.Second, MinPause: 5 * time.Second}},
+			want: JobOptions{Parallelism: 3, CheckpointInterval: 20 * time.Second, MinPause: 5 * time.Second, CheckpointTimeout: 7 * time.Minute}},
 		{name: "its own", cluster: cluster,
-			options: JobOptions{Parallelism: 2, CheckpointInterval: 3 * time.Second, MinPause: 100 * time.Millisecond},
-			want:    JobOptions{Parallelism: 2, CheckpointInterval: 3 * time.Second, MinPause: 100 * time.Millisecond}},
+			options: JobOptions{Parallelism: 2, CheckpointInterval: 3 * time.Second, MinPause: 100 * time.Millisecond, CheckpointTimeout: time.Minute},
+			want:    JobOptions{Parallelism: 2, CheckpointInterval: 3 * time.Second, MinPause: 100 * time.Millisecond, CheckpointTimeout: time.Minute}},
 		{name: "a cluster without checkpoints",
-			want: JobOptions{CheckpointInterval: time.Minute, MinPause: time.Second}},
+			want: JobOptions{CheckpointInterval: time.Minute, MinPause: time.Second, CheckpointTimeout: time.Hour}},
 		{name: "a cluster with a shorter pause than is good", cluster: Cluster{MinPause: time.Millisecond},
-			want: JobOptions{CheckpointInterval: time.Minute, MinPause: time.Second}},
+			want: JobOptions{CheckpointInterval: time.Minute, MinPause: time.Second, CheckpointTimeout: time.Hour}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := test.options.WithCluster(test.cluster)
 			if got.Parallelism != test.want.Parallelism || got.CheckpointInterval != test.want.CheckpointInterval ||
-				got.MinPause != test.want.MinPause {
+				got.MinPause != test.want.MinPause || got.CheckpointTimeout != test.want.CheckpointTimeout {
 				t.Errorf("got %+v, want %+v", got, test.want)
 			}
 		})
@@ -103,12 +103,13 @@ func TestBeamOptionsKeepCommitsExact(t *testing.T) {
 		"max_bundle_size":                    int64(1_000_000_000),
 		"max_bundle_time_mills":              int64(500),
 		"enable_stable_input_drain":          true,
+		"checkpoint_timeout_millis":          int64(3_600_000),
 	} {
 		if m[name] != want {
 			t.Errorf("%s is %v (%[2]T), want %v (%[3]T)", name, m[name], want)
 		}
 	}
-	for _, name := range []string{"parallelism", "checkpoint_timeout_millis", "savepoint_path"} {
+	for _, name := range []string{"parallelism", "savepoint_path"} {
 		if v, ok := m[name]; ok {
 			t.Errorf("%s is %v, but nothing was said about it", name, v)
 		}

@@ -15,8 +15,12 @@ const (
 	checkpointMs = 60_000
 	// checkpointPauseMs is the least time between them.
 	checkpointPauseMs = 5_000
-	// silentIntervals is after how many intervals a checkpoint that does not
-	// come to an end is given up, and an alarm given that there was none.
+	// checkpointTimeoutMs is the job's own default, said here since what the
+	// service configures is not known: a sink that is away holds checkpoints up,
+	// and each one that is given up sets the job back.
+	checkpointTimeoutMs = "3600000"
+	// silentIntervals is after how many intervals without a checkpoint there is
+	// an alarm.
 	silentIntervals = 5
 	// readerSlots is fixed at a job's first start, whatever its parallelism is
 	// later: with it the service may scale up to as many instances.
@@ -60,7 +64,7 @@ func (b *build) makeApplication() {
 	b.job.fallback("Region", awscdk.Aws_REGION())
 	b.job.fallback("JobName", name)
 	b.job.fallback("WorkerMemoryLimitMb", jsii.String(workerMemoryMb))
-	b.job.fallback("CheckpointTimeout", jsii.String("300000")) // silentIntervals of checkpointMs
+	b.job.fallback("CheckpointTimeout", jsii.String(checkpointTimeoutMs))
 	b.job.fallback("InputReaders", jsii.String(readerSlots))
 	if b.job.get("OutputKafkaTopic") != "" {
 		b.job.fallback("OutputKafkaLanes", jsii.String(readerSlots))

@@ -25,7 +25,7 @@ func TestTheJobIsToldWhatTheStackMade(t *testing.T) {
 	tests := map[string]map[string]string{
 		"template.json": {
 			"InputKinesisStream": "${Stream}", "OutputBucket": "${Bucket83908E77}", "OutputPrefix": "streaming-etl-output/",
-			"Region": "${AWS::Region}", "JobName": "${AWS::StackName}", "InputReaders": "16", "CheckpointTimeout": "300000", "WorkerMemoryLimitMb": "400",
+			"Region": "${AWS::Region}", "JobName": "${AWS::StackName}", "InputReaders": "16", "CheckpointTimeout": "3600000", "WorkerMemoryLimitMb": "400",
 		},
 		"template-full.json": {
 			"OutputKafkaBootstrapServers": "${Brokers.BootstrapServers}", "OutputKafkaLanes": "16", "KafkaSecurityProtocol": "SASL_SSL",

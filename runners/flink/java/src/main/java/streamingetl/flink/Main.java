@@ -17,6 +17,7 @@ import org.apache.beam.runners.flink.FlinkPipelineRunner;
 import org.apache.beam.runners.fnexecution.provisioning.JobInfo;
 import org.apache.beam.sdk.util.construction.PipelineOptionsTranslation;
 import org.apache.flink.streaming.api.environment.CheckpointConfig;
+import org.apache.flink.streaming.api.environment.ExecutionCheckpointingOptions;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -76,6 +77,11 @@ public final class Main {
     command.add("--cluster-parallelism=" + cluster.getParallelism());
     command.add("--cluster-checkpoint-interval=" + checkpoints.getCheckpointInterval() + "ms");
     command.add("--cluster-min-pause=" + checkpoints.getMinPauseBetweenCheckpoints() + "ms");
+    // Not getCheckpointTimeout: what Flink takes where nothing is configured is too short for the job.
+    cluster
+        .getConfiguration()
+        .getOptional(ExecutionCheckpointingOptions.CHECKPOINTING_TIMEOUT)
+        .ifPresent(timeout -> command.add("--cluster-checkpoint-timeout=" + timeout.toMillis() + "ms"));
     command.add("--");
     Collections.addAll(command, args);
     return command;
