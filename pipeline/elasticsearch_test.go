@@ -14,8 +14,11 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"github.com/streaming-etl/streaming-etl/io/elasticsearchio/esfake"
 	"github.com/streaming-etl/streaming-etl/pipeline/property"
+	"github.com/streaming-etl/streaming-etl/transforms/deadletter"
 )
 
 // startSearch starts a cluster in the process.
@@ -109,5 +112,46 @@ func TestMistakesOfTheElasticsearchSinkAreTold(t *testing.T) {
 				t.Errorf("error %v does not say %q", err, test.says)
 			}
 		})
+	}
+}
+
+// A proxy before the cluster takes less than the cluster, and less than an
+// event may have: its dead letter is as large as it is.
+func TestADeadLetterThatIsTooLargeForElasticsearchIsStoredShortened(t *testing.T) {
+	const limit = 64 << 10
+	es := startSearch(t, esfake.Options{MaxBodyBytes: limit})
+	lines := sampleTrips(t, 2)
+	large := strings.Replace(lines[1], `"type"`, `"padding":"`+strings.Repeat("x", 5*limit)+`","type"`, 1)
+	k := newKafka(t, "trips:1")
+	k.put(t.Context(), t, append(tripMessages("trips", lines[:1]),
+		&kgo.Record{Topic: "trips", Value: []byte(large)},
+		&kgo.Record{Topic: "trips", Value: []byte(strings.Repeat("no JSON", limit))},
+		&kgo.Record{Topic: "trips", Value: []byte("{")})...)
+	sum, err := runDirect(t.Context(), t, configure(t,
+		"--InputKafkaBootstrapServers="+k.brokers, "--InputKafkaTopic=trips", "--InputKafkaInitialPosition=EARLIEST", "--InputKafkaStopAtEnd",
+		"--OutputElasticsearchEndpoint="+es.URL, "--ElasticsearchIndex=trips", "--ElasticsearchDeadLetterIndex=letters"), DirectOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := sum.Progress; p.Delivered != 1 || p.DeadLetters != 3 {
+		t.Errorf("%d delivered, %d dead letters; want 1 and 3", p.Delivered, p.DeadLetters)
+	}
+	whole := map[string]string{"elasticsearch too_large": large, " malformed_json": strings.Repeat("no JSON", limit)}
+	cut := 0
+	for _, d := range es.Documents("letters") {
+		l, err := deadletter.Parse(d.Source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(l.Payload) == "{" {
+			continue
+		}
+		cut++
+		if all := whole[l.Output+" "+l.Reason]; len(l.Payload) == 0 || !strings.HasPrefix(all, string(l.Payload)) || !l.Cut() {
+			t.Errorf("%s %s: %d bytes of payload, %q", l.Output, l.Reason, len(l.Payload), l.Detail)
+		}
+	}
+	if cut != 2 || len(es.Documents("letters")) != 3 {
+		t.Errorf("%d letters, %d of them shortened; want 3 and 2", len(es.Documents("letters")), cut)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -75,8 +76,16 @@ func ownNames(letters string) []string {
 	return []string{letters, deadletters.ResentName(letters)}
 }
 
-// letterRef names dead letters, which are no records.
-const letterRef = -1
+// keptLetter is a dead letter of the bundle, and the bytes that it had when it
+// was last put.
+type keptLetter struct {
+	deadletter.Letter
+	size int
+}
+
+// letterRef names the bundle's dead letters, which are no records; it is its
+// own inverse.
+func letterRef(n int) int { return -1 - n }
 
 // ElasticsearchSink says what becomes of events as documents. It is data only.
 type ElasticsearchSink struct {
@@ -103,6 +112,7 @@ type documents struct {
 	bulk      *elasticsearchio.Bulk
 	err       error
 	records   bundleRecords
+	letters   []keptLetter
 	doc       elasticsearchio.Document
 	op        elasticsearchio.Op
 	templates []*template.Template
@@ -180,6 +190,8 @@ func (d *documents) TakesTombstones() bool           { return false }
 func (d *documents) start(ctx context.Context) {
 	d.ctx, d.bulk, d.err = ctx, d.client.NewBulk(), nil
 	d.records.reset()
+	clear(d.letters)
+	d.letters = d.letters[:0]
 }
 
 // Add adds the event's document to the bulk; it waits while the client is full.
@@ -267,26 +279,51 @@ func (d *documents) versionOf(b *batch.Batch, i int, row event.Row, vars []strin
 
 // letter adds a dead letter as a document.
 func (d *documents) letter(ctx context.Context, l *deadletter.Letter) {
+	d.letters = append(d.letters, keptLetter{Letter: *l})
+	d.putLetter(ctx, len(d.letters)-1, math.MaxInt)
+}
+
+// putLetter adds the bundle's n-th dead letter with at most so many bytes.
+func (d *documents) putLetter(ctx context.Context, n, limit int) {
+	l := &d.letters[n]
 	id := l.Source + "/" + l.Shard + "/" + l.Seq + "/" + strconv.FormatUint(uint64(l.Sub), 10) + "/" + l.Output
-	d.body = l.AppendJSON(d.body[:0])
+	d.body = l.AppendShort(d.body[:0], limit)
+	l.size = len(d.body)
 	d.failed(d.bulk.Add(ctx, &elasticsearchio.Document{
-		Op: elasticsearchio.Index, Index: []byte(d.sink.DeadLetterIndex), ID: []byte(id), Source: d.body[:len(d.body)-1], Ref: letterRef,
+		Op: elasticsearchio.Index, Index: []byte(d.sink.DeadLetterIndex), ID: []byte(id), Source: d.body, Ref: letterRef(n),
 	}))
 }
 
+// flush waits for all that was added. A dead letter that is too large is put
+// again with half of its bytes, until it is taken: what the cluster takes, it
+// does not say.
 func (d *documents) flush(ctx context.Context) ([]refusedRecord, error) {
-	rejections, err := d.bulk.Flush(ctx)
-	if err := cmp.Or(d.err, err); err != nil {
-		return nil, err
-	}
 	var out []refusedRecord
-	for _, r := range rejections {
-		if r.Ref == letterRef {
-			return nil, fmt.Errorf("index %s refuses a dead letter: %s", d.sink.DeadLetterIndex, r.Detail)
+	for {
+		rejections, err := d.bulk.Flush(ctx)
+		if err := cmp.Or(d.err, err); err != nil {
+			return nil, err
 		}
-		out = append(out, refusedRecord{d.records.list[r.Ref], r.Reason, r.Detail})
+		again := false
+		for _, r := range rejections {
+			if r.Ref >= 0 {
+				out = append(out, refusedRecord{d.records.list[r.Ref], r.Reason, r.Detail})
+				continue
+			}
+			n := letterRef(r.Ref)
+			before := d.letters[n].size
+			if r.Reason == elasticsearchio.ReasonTooLarge {
+				d.putLetter(ctx, n, before/2)
+			}
+			if d.letters[n].size >= before {
+				return nil, fmt.Errorf("index %s refuses a dead letter: %s", d.sink.DeadLetterIndex, r.Detail)
+			}
+			again = true
+		}
+		if !again {
+			return out, nil
+		}
 	}
-	return out, nil
 }
 
 // check asks the cluster, and puts the index templates.
