@@ -4,12 +4,14 @@ import (
 	"encoding/pem"
 	"io"
 	"log"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -153,5 +155,30 @@ func TestADeadLetterThatIsTooLargeForElasticsearchIsStoredShortened(t *testing.T
 	}
 	if cut != 2 || len(es.Documents("letters")) != 3 {
 		t.Errorf("%d letters, %d of them shortened; want 3 and 2", len(es.Documents("letters")), cut)
+	}
+}
+
+func TestVersionsAreWholeNumbersFromZero(t *testing.T) {
+	es := startSearch(t, esfake.Options{})
+	line := sampleTrips(t, 1)[0]
+	passengers := regexp.MustCompile(`"passenger_count":\d+`)
+	var messages []*kgo.Record
+	for _, n := range []string{"0", "7", "-1"} {
+		messages = append(messages, &kgo.Record{Topic: "trips", Value: []byte(passengers.ReplaceAllString(line, `"passenger_count":`+n))})
+	}
+	k := newKafka(t, "trips:1")
+	k.put(t.Context(), t, messages...)
+	sum, err := runDirect(t.Context(), t, configure(t,
+		"--InputKafkaBootstrapServers="+k.brokers, "--InputKafkaTopic=trips", "--InputKafkaInitialPosition=EARLIEST", "--InputKafkaStopAtEnd",
+		"--OutputElasticsearchEndpoint="+es.URL, "--ElasticsearchIndex=trips", "--ElasticsearchDocumentId=", "--ElasticsearchVersion={passenger_count}"), DirectOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]int64{}
+	for id, d := range es.Documents("trips") {
+		got[id] = d.Version
+	}
+	if want := map[string]int64{"trips/0/0": 0, "trips/0/1": 7}; !maps.Equal(got, want) || sum.Reasons["invalid_version"] != 1 {
+		t.Errorf("versions %v, want %v; dead letters %v", got, want, sum.Reasons)
 	}
 }

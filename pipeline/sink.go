@@ -214,7 +214,7 @@ func (d *documents) Add(b *batch.Batch, i int, row event.Row, vars []string) (er
 		}
 		doc.Routing = d.routingText
 	}
-	if doc.Version, err = d.versionOf(b, i, row, vars); err != nil {
+	if doc.Version, doc.Versioned, err = d.versionOf(b, i, row, vars); err != nil {
 		return err
 	}
 	if d.remove != nil {
@@ -258,23 +258,23 @@ func (d *documents) failed(err error) {
 	}
 }
 
-// versionOf returns the document's version, 0 for none.
-func (d *documents) versionOf(b *batch.Batch, i int, row event.Row, vars []string) (int64, error) {
+// versionOf returns the document's version, if it has one.
+func (d *documents) versionOf(b *batch.Batch, i int, row event.Row, vars []string) (v int64, versioned bool, err error) {
 	switch {
 	case d.position:
-		return b.Base + int64(b.Records[i].Seq) + 1, nil // offsets begin at 0
+		// From 1, as documents have it that were written before.
+		return b.Base + int64(b.Records[i].Seq) + 1, true, nil
 	case d.version == nil:
-		return 0, nil
+		return 0, false, nil
 	}
-	var err error
 	if d.versionText, err = d.version.Append(d.versionText[:0], row, vars); err != nil {
-		return 0, err
+		return 0, false, err
 	}
-	v, err := strconv.ParseInt(string(d.versionText), 10, 64)
-	if err != nil || v < 1 {
-		return 0, &route.Refusal{Reason: "invalid_version", Detail: fmt.Sprintf("%q is no whole number from 1", d.versionText)}
+	v, err = strconv.ParseInt(string(d.versionText), 10, 64)
+	if err != nil || v < 0 {
+		return 0, false, &route.Refusal{Reason: elasticsearchio.ReasonInvalidVersion, Detail: fmt.Sprintf("%q is no whole number from 0", d.versionText)}
 	}
-	return v, nil
+	return v, true, nil
 }
 
 // letter adds a dead letter as a document.

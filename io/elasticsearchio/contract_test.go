@@ -92,7 +92,7 @@ func TestOlderVersionsNeverOverwriteNewerOnes(t *testing.T) {
 	index := cluster.index("versions")
 	versioned := func(op Op, id string, version int64) *Document {
 		d := doc(index, id, fmt.Sprintf(`{"v":%d}`, version))
-		d.Op, d.Version = op, version
+		d.Op, d.Version, d.Versioned = op, version, true
 		if op == Delete {
 			d.Source = nil
 		}
@@ -104,6 +104,7 @@ func TestOlderVersionsNeverOverwriteNewerOnes(t *testing.T) {
 			versioned(Index, "b", 1), versioned(Delete, "b", 9), versioned(Index, "b", 8),
 			versioned(Delete, "c", 2), versioned(Index, "c", 3), versioned(Delete, "c", 2),
 			versioned(Index, "d", 9223372036854775807),
+			versioned(Index, "e", 0), versioned(Index, "f", 1), versioned(Index, "f", 0),
 		}
 	}
 	for range 2 { // and once more, as a bundle that is done anew
@@ -112,13 +113,13 @@ func TestOlderVersionsNeverOverwriteNewerOnes(t *testing.T) {
 		}
 	}
 	sources, versions := cluster.documents(index)
-	if want := map[string]string{"a": `{"v":7}`, "c": `{"v":3}`, "d": `{"v":9223372036854776000}`}; !maps.Equal(sources, want) {
+	if want := map[string]string{"a": `{"v":7}`, "c": `{"v":3}`, "d": `{"v":9223372036854776000}`, "e": `{"v":0}`, "f": `{"v":1}`}; !maps.Equal(sources, want) {
 		t.Errorf("got %v, want %v", sources, want)
 	}
-	if versions["a"] != 7 || versions["c"] != 3 {
+	if versions["a"] != 7 || versions["c"] != 3 || versions["e"] != 0 {
 		t.Errorf("versions %v", versions)
 	}
-	if s := c.Stats(); s.Documents != 20 || s.Conflicts < 3 {
+	if s := c.Stats(); s.Documents != 26 || s.Conflicts < 3 {
 		t.Errorf("stats %+v", s)
 	}
 }

@@ -57,11 +57,12 @@ type Document struct {
 	Pipeline []byte
 	// Version is an external one (external_gte): the cluster keeps the
 	// document with the highest, so that an older one never overwrites a
-	// newer one, and such a conflict counts as done. 0 is none. Index and
-	// Delete take versions; Elasticsearch has none for Create and Update.
-	// Versions of deleted documents are remembered for a minute only
-	// (index.gc_deletes).
-	Version int64
+	// newer one, and such a conflict counts as done. 0 is none, unless
+	// Versioned says that it is one. Index and Delete take versions;
+	// Elasticsearch has none for Create and Update. Versions of deleted
+	// documents are remembered for a minute only (index.gc_deletes).
+	Version   int64
+	Versioned bool
 	// Source is the document as a JSON object; nil for Delete.
 	Source []byte
 	// Ref is the caller's name for the document; a Rejection has it.
@@ -107,13 +108,15 @@ func (d *Document) misuse() error {
 	switch {
 	case d.Op > Delete:
 		return fmt.Errorf("elasticsearch: unknown operation %d", d.Op)
-	case d.Version != 0 && (d.Op == Create || d.Op == Update):
+	case d.versioned() && (d.Op == Create || d.Op == Update):
 		return fmt.Errorf("elasticsearch: the operation %s has no versions", d.Op)
 	case !utf8.Valid(d.Pipeline):
 		return fmt.Errorf("elasticsearch: the pipeline's name %q is not UTF-8 text", d.Pipeline)
 	}
 	return nil
 }
+
+func (d *Document) versioned() bool { return d.Versioned || d.Version != 0 }
 
 func validObject(source []byte) bool {
 	source = bytes.TrimLeft(source, " \t\r\n")
@@ -149,7 +152,7 @@ func appendAction(dst []byte, d *Document) (_ []byte, keyStart, keyEnd int) {
 	if len(d.Routing) > 0 {
 		dst = appendString(append(dst, `,"routing":`...), d.Routing)
 	}
-	if d.Version > 0 {
+	if d.versioned() {
 		dst = strconv.AppendInt(append(dst, `,"version":`...), d.Version, 10)
 		dst = append(dst, `,"version_type":"external_gte"`...)
 	}

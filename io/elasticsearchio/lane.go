@@ -114,7 +114,7 @@ func (l *lane) add(ctx context.Context, b *Bulk, d *Document, hash uint64) error
 	if len(r.items) == 0 {
 		l.timer.Reset(l.client.opts.Interval)
 	}
-	it := item{start: len(r.body), hash: hash, owner: b, ref: d.Ref, op: d.Op, versioned: d.Version > 0}
+	it := item{start: len(r.body), hash: hash, owner: b, ref: d.Ref, op: d.Op, versioned: d.versioned()}
 	r.body, it.keyStart, it.keyEnd = appendAction(r.body, d)
 	it.end = len(r.body)
 	r.items = append(r.items, it)
