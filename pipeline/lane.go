@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -26,7 +27,7 @@ func init() {
 // encoded form crosses an exchange and lies in checkpoints.
 type numbered struct {
 	lane int
-	// job is drawn when the lane is first used and stays with its state.
+	// job tells whose numbers these are (see laneJob). It stays with the lane's state.
 	job string
 	// number counts the lane's blocks from 1. attempt is drawn by each run of
 	// the workers: blocks that are made again after a restore have another one,
@@ -40,12 +41,32 @@ type numbered struct {
 	block   []byte
 }
 
-// laneBlock is what the router sends to a lane: the block, and before it a
-// byte that tells dead letters from events.
-func laneBlock(blk []byte, letters bool) []byte {
-	return appendLaneBlock(make([]byte, 0, len(blk)+1), blk, letters)
+// startedBlock begins a lane's block that says when its job was first started;
+// one that was routed before blocks did begins with the byte of appendLaneBlock.
+const startedBlock = 2
+
+// laneBlock is what the router sends to a lane: when the job was first started,
+// in milliseconds since 1970, and the block.
+func laneBlock(blk []byte, letters bool, start int64) []byte {
+	out := make([]byte, 0, len(blk)+binary.MaxVarintLen64+2)
+	out = binary.AppendVarint(append(out, startedBlock), start)
+	return appendLaneBlock(out, blk, letters)
 }
 
+// openLaneBlock takes what laneBlock put before the block off it. The start is
+// 0 where the block does not say.
+func openLaneBlock(in []byte) (start int64, rest []byte, err error) {
+	if len(in) == 0 || in[0] != startedBlock {
+		return 0, in, nil
+	}
+	start, n := binary.Varint(in[1:])
+	if n <= 0 {
+		return 0, nil, errLane
+	}
+	return start, in[1+n:], nil
+}
+
+// appendLaneBlock appends a byte that tells dead letters from events, and the block.
 func appendLaneBlock(dst, blk []byte, letters bool) []byte {
 	mark := byte(0)
 	if letters {
@@ -54,7 +75,7 @@ func appendLaneBlock(dst, blk []byte, letters bool) []byte {
 	return append(append(dst, mark), blk...)
 }
 
-// take sets the number's block from what the router sent.
+// take sets the number's block from what appendLaneBlock wrote.
 func (n *numbered) take(in []byte) error {
 	if len(in) == 0 || in[0] > 1 {
 		return errLane
@@ -133,6 +154,19 @@ func newSequenceFn(c Config) *sequenceFn {
 	return &sequenceFn{Config: c, Keys: c.laneKeys(), Last: state.MakeValueState[[]byte]("last")}
 }
 
+// laneJob names the job in its lanes' numbers by when it was first started,
+// which the reader's state keeps over each restore. So a job that is started
+// from a savepoint of before a lane's first use is the same job there, and is
+// refused what it wrote since; a drawn name would pass for that of a new job. A
+// job that starts anew has another start; one that is restarted before its first
+// checkpoint may have the same, but has committed nothing.
+func (c Config) laneJob(start int64) string {
+	if start == 0 {
+		return strings.ToLower(rand.Text())
+	}
+	return c.KafkaSink.MarkerTopic + "@" + strconv.FormatInt(start, 10)
+}
+
 // laneKeys returns a key for each lane that spread evenly over a cluster.
 func (c Config) laneKeys() []int64 { return keygroup.EvenKeys(c.Lanes.Lanes, maxParallelism) }
 
@@ -143,11 +177,15 @@ func (f *sequenceFn) ProcessElement(_ context.Context, sp state.Provider, key in
 	if lane < 0 {
 		return fmt.Errorf("OutputKafkaLanes is %d, but the job's saved state has more lanes: it cannot change over a restore", len(f.Keys))
 	}
+	start, blk, err := openLaneBlock(blk)
+	if err != nil {
+		return fmt.Errorf("block of lane %d: %w", lane, err)
+	}
 	old, known, err := f.Last.Read(sp)
 	if err != nil {
 		return fmt.Errorf("read number of lane %d: %w", lane, err)
 	}
-	last := numbered{lane: lane, job: strings.ToLower(rand.Text())}
+	last := numbered{lane: lane, job: f.Config.laneJob(start)}
 	if known {
 		if last, err = decodeNumbered(old); err != nil {
 			return fmt.Errorf("read number of lane %d: %w", lane, err)

@@ -40,6 +40,8 @@ type routeFn struct {
 	// added counts the bundle's events by writer, letters its dead letters that a writer takes.
 	added   []int
 	letters int
+	// jobStart is that of the last batch, which is the job's.
+	jobStart int64
 	// bytes is what the bundle has, busy how long it was at work on it.
 	bytes int
 	busy  time.Duration
@@ -137,6 +139,9 @@ const letterRoom = 100
 
 func (f *routeFn) ProcessElement(ctx context.Context, b batch.Batch, emit func(string, []byte), _ func(int64, []byte)) {
 	begun := f.job.pace.now()
+	if !b.Flush {
+		f.jobStart = b.JobStart
+	}
 	counts := f.router.Add(&b, f.counted(ctx, emit))
 	f.metrics.events.Inc(ctx, int64(counts.Events))
 	f.job.monitor.handed(counts.Rows)
@@ -239,7 +244,7 @@ func (f *routeFn) toLane(ctx context.Context, emit func(int64, []byte)) route.Em
 		f.metrics.blocks.Inc(ctx, 1)
 		f.metrics.blockBytes.Inc(ctx, int64(len(blk)))
 		if !f.Config.Local {
-			emit(f.Keys[lane], laneBlock(blk, letters))
+			emit(f.Keys[lane], laneBlock(blk, letters, f.jobStart))
 			return
 		}
 		f.job.monitor.flying(len(blk))

@@ -137,6 +137,8 @@ func TestCommitAfterRestart(t *testing.T) {
 		{name: "a replay and new blocks", before: []commit{{"a", 1, 0}, {"a", 2, 0}}, now: []commit{{"a", 2, 0}, {"a", 3, 0}, {"a", 4, 0}}, written: 2, skipped: 1},
 		{name: "a replay of an earlier attempt's block", before: []commit{{"a", 1, 0}, {"a", 2, 1}}, now: []commit{{"a", 1, 0}}, skipped: 1},
 		{name: "another job's first block", before: []commit{{"a", 1, 0}, {"a", 2, 0}}, now: []commit{{"b", 1, 0}, {"b", 2, 0}}, written: 2},
+		{name: "a savepoint of before the lane's first block", before: []commit{{"a", 1, 0}, {"a", 2, 0}}, now: []commit{{"a", 1, 1}}, err: ErrOlder, words: "blocks 1 to 2 again"},
+		{name: "the same, accepted", before: []commit{{"a", 1, 0}, {"a", 2, 0}}, now: []commit{{"a", 1, 1}}, policy: Accept, written: 1, accepted: 1},
 		{name: "an older savepoint", before: []commit{{"a", 1, 0}, {"a", 2, 0}, {"a", 3, 0}}, now: []commit{{"a", 2, 1}}, err: ErrOlder, words: "blocks 2 to 3 again"},
 		{name: "an older savepoint, of a smaller attempt", before: []commit{{"a", 1, 7}, {"a", 2, 7}, {"a", 3, 7}}, now: []commit{{"a", 2, 3}}, err: ErrOlder, words: "blocks 2 to 3 again"},
 		{name: "the older of two restores", before: []commit{{"a", 1, 4}, {"a", 2, 5}, {"a", 3, 6}}, now: []commit{{"a", 3, 5}}, err: ErrOlder, words: "blocks 3 to 3 again"},
