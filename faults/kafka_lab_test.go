@@ -75,7 +75,8 @@ func (r *run) toTopics(t *testing.T) {
 	}
 	prefix := topicName(t, "")
 	r.sinks = append(r.sinks, "--OutputKafkaBootstrapServers="+r.bootstrap(t), "--OutputKafkaTopic="+prefix+"{type}",
-		"--OutputKafkaKey="+keyTemplate, "--OutputKafkaTransactionalIdPrefix="+prefix+"lanes")
+		"--OutputKafkaKey="+keyTemplate, "--OutputKafkaTransactionalIdPrefix="+prefix+"lanes",
+		"--OutputKafkaDeadLetterTopic="+r.makeTopic(t, "letters", 1))
 	r.topics = startTopicWatch(t, r, prefix)
 	r.outlets = append(r.outlets, r.topics)
 }

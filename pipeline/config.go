@@ -282,6 +282,9 @@ func (c *Config) placeLetters(p *property.Set) {
 		c.Letters = lettersToFiles
 	case c.ToKafka && !c.AtLeastOnce:
 		c.Letters = lettersToLanes
+		if c.DeadLetterTopic == c.KafkaSink.MarkerTopic {
+			p.Add(property.Mistake{Property: "OutputKafkaDeadLetterTopic", Problem: "is also the marker topic", Allowed: "another topic's name"})
+		}
 	case c.ToKafka:
 		c.Letters = kafkaName
 	case c.Elasticsearch != nil:
@@ -291,6 +294,9 @@ func (c *Config) placeLetters(p *property.Set) {
 		p.Add(property.Mistake{Property: "DeadLetterBucket", Problem: "is missing: events that cannot be written must have a place", Allowed: "a bucket's name or s3://bucket/prefix/"})
 	}
 }
+
+// lettersToTopic says that dead letters go to DeadLetterTopic.
+func (c *Config) lettersToTopic() bool { return c.Letters == lettersToLanes || c.Letters == kafkaName }
 
 // letterBucket returns where dead letters of files go, and the prefix there.
 func (c *Config) letterBucket() (s3io.Options, string) {

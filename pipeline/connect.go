@@ -62,14 +62,14 @@ func (c Config) probeKafkaSource() permissions.Probe {
 
 func (c Config) probeKafkaSink() permissions.Probe {
 	written := func(name string) permissions.KafkaTopic {
-		return permissions.KafkaTopic{Name: name, Operations: []string{"DESCRIBE", "WRITE"}}
+		t := permissions.KafkaTopic{Name: name, Operations: []string{"DESCRIBE", "WRITE"}}
+		if c.KafkaSink.CreateTopic {
+			t.Partitions = max(c.KafkaSink.Partitions, 1)
+		}
+		return t
 	}
-	events := written(c.Lanes.Topic)
-	if c.KafkaSink.CreateTopic {
-		events.Partitions = max(c.KafkaSink.Partitions, 1)
-	}
-	o := permissions.KafkaOptions{Brokers: c.KafkaSink.Brokers, Security: c.KafkaSink.Security, Topics: []permissions.KafkaTopic{events}}
-	if c.Letters == lettersToLanes || c.Letters == kafkaName {
+	o := permissions.KafkaOptions{Brokers: c.KafkaSink.Brokers, Security: c.KafkaSink.Security, Topics: []permissions.KafkaTopic{written(c.Lanes.Topic)}}
+	if c.lettersToTopic() {
 		o.Topics = append(o.Topics, written(c.DeadLetterTopic))
 	}
 	if !c.AtLeastOnce {

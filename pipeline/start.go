@@ -18,6 +18,7 @@ import (
 	"github.com/streaming-etl/streaming-etl/io/elasticsearchio"
 	"github.com/streaming-etl/streaming-etl/io/kafkaio"
 	"github.com/streaming-etl/streaming-etl/io/kafkaio/security"
+	"github.com/streaming-etl/streaming-etl/io/kafkaio/transact"
 	"github.com/streaming-etl/streaming-etl/io/kinesisio"
 	"github.com/streaming-etl/streaming-etl/io/s3io"
 	"github.com/streaming-etl/streaming-etl/logging"
@@ -174,10 +175,15 @@ func (c Config) startChecks() []check {
 		if c.AtLeastOnce {
 			run = c.KafkaSink.CheckProducer
 		}
-		out = append(out, check{"OutputKafkaTopic", run})
+		out = append(out, check{"OutputKafkaTopic", orMakeTopic(run)})
 		if c.Route.Source == route.Kafka && c.namesReadTopics() {
 			out = append(out, check{"OutputKafkaTopic", c.checkApart})
 		}
+	}
+	if c.lettersToTopic() {
+		o := c.KafkaSink
+		o.Topic = c.DeadLetterTopic
+		out = append(out, check{"OutputKafkaDeadLetterTopic", orMakeTopic(o.CheckProducer)})
 	}
 	if e := c.Elasticsearch; e != nil {
 		out = append(out, check{"OutputElasticsearchEndpoint", e.check})
@@ -203,6 +209,17 @@ func (c Config) checkApart(ctx context.Context) error {
 		return fmt.Errorf("InputKafkaTopic reads what %s names, and InputKafkaBootstrapServers and OutputKafkaBootstrapServers are of one cluster (%s): the job would read what it writes, for ever", c.Lanes.Topic, source)
 	}
 	return nil
+}
+
+// orMakeTopic adds to a check the property that has the job make a topic.
+func orMakeTopic(run func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		err := run(ctx)
+		if errors.Is(err, transact.ErrNoTopic) {
+			return fmt.Errorf("%w: make it, or have the job make it by OutputKafkaCreateTopic=true", err)
+		}
+		return err
+	}
 }
 
 func (c Config) checkSource(ctx context.Context) error {

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
+
 	"github.com/streaming-etl/streaming-etl/io/kinesisio/kinesisfake"
 	"github.com/streaming-etl/streaming-etl/io/s3io/s3fake"
 	"github.com/streaming-etl/streaming-etl/pipeline/property"
@@ -164,6 +166,7 @@ func TestWrongCombinationsAreAllTold(t *testing.T) {
 		"a schema file that is not there":   {append(sink, append(source, "--EventSchema="+filepath.Join(dir, "none.avsc"))...), []string{"EventSchema"}, []string{"none.avsc"}},
 		"a schema file that is no schema":   {append(sink, append(source, "--EventSchema="+broken)...), []string{"EventSchema"}, nil},
 		"a stop before the start":           {append(sink, append(source, "--InputStreamInitialPosition=AT_TIMESTAMP", "--InputStreamInitialTimestamp=2018-02-01T00:00:00Z", "--InputStreamStopTimestamp=2018-01-01T00:00:00Z")...), []string{"InputKinesisStream"}, []string{"is before the initial timestamp"}},
+		"dead letters among the markers":    {append(source, "--OutputKafkaBootstrapServers=b:9092", "--OutputKafkaTopic=t", "--OutputKafkaTransactionalIdPrefix=x", "--OutputKafkaDeadLetterTopic=x-markers"), []string{"OutputKafkaDeadLetterTopic"}, []string{"marker topic"}},
 		"an ARN of another region":          {append(sink, "--InputKinesisStream=arn:aws:kinesis:eu-west-1:123456789012:stream/trips", "--InputStreamRegion=us-east-1"), []string{"InputKinesisStream"}, []string{"eu-west-1"}},
 		"several, of the values themselves": {[]string{"--InputReaders=many", "--OutputPathTemplate={nope}", "--ParquetCompression=lzo", "--InputKinesisStrem=x", "--OutputBucket=A_B"}, []string{"InputReaders", "OutputPathTemplate", "ParquetCompression", "InputKinesisStrem", "OutputBucket", "InputKinesisStream"}, []string{"InputKinesisStream"}},
 	} {
@@ -304,5 +307,44 @@ func TestARunKeepsNothingOfItsJob(t *testing.T) {
 	processes.Range(func(_, _ any) bool { kept++; return true })
 	if kept > 0 {
 		t.Errorf("%d jobs are kept", kept)
+	}
+}
+
+func TestTheTopicOfDeadLettersIsThereAtStart(t *testing.T) {
+	w, k := newWorld(t, 1), newKafka(t, "out:1", "small:1")
+	limit := "5000"
+	if _, err := kadm.NewClient(k.client).AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Name: "max.message.bytes", Value: &limit}}, "small"); err != nil {
+		t.Fatal(err)
+	}
+	toKafka := func(more ...string) []string {
+		return append([]string{"--InputKinesisStream=trips", "--InputStreamEndpoint=" + w.kinesis.URL(), "--Region=" + testRegion,
+			"--OutputKafkaBootstrapServers=" + k.brokers, "--OutputKafkaTopic=out"}, more...)
+	}
+	for _, delivery := range []string{"EXACTLY_ONCE", "AT_LEAST_ONCE"} {
+		flags := toKafka("--OutputKafkaDelivery="+delivery, "--OutputKafkaDeadLetterTopic=letters-"+delivery)
+		err := Check(t.Context(), configure(t, flags...))
+		for _, words := range []string{"OutputKafkaDeadLetterTopic: ", "topic letters-" + delivery, "does not exist", "OutputKafkaCreateTopic=true"} {
+			if err == nil || !strings.Contains(err.Error(), words) {
+				t.Errorf("%s: %v does not say %q", delivery, err, words)
+			}
+		}
+		if err != nil && strings.Contains(err.Error(), "OutputKafkaTopic: ") {
+			t.Errorf("%s: the topic of events is told: %v", delivery, err)
+		}
+		// The second time it is there.
+		for range 2 {
+			if err := Check(t.Context(), configure(t, append(flags, "--OutputKafkaCreateTopic=true")...)); err != nil {
+				t.Errorf("%s, to be made: %v", delivery, err)
+			}
+		}
+		if err := Check(t.Context(), configure(t, flags...)); err != nil {
+			t.Errorf("%s, made: %v", delivery, err)
+		}
+	}
+	if err := Check(t.Context(), configure(t, toKafka("--OutputKafkaDeadLetterTopic=small")...)); err == nil || !strings.Contains(err.Error(), "OutputKafkaDeadLetterTopic: topic small: its max.message.bytes is 5000") {
+		t.Errorf("a topic of small messages: %v", err)
+	}
+	if err := Check(t.Context(), configure(t, toKafka("--OutputKafkaDeadLetterTopic=none", "--OutputBucket="+testBucket, "--OutputBucketEndpoint="+w.s3.URL())...)); err != nil {
+		t.Errorf("a job whose dead letters go to a bucket: %v", err)
 	}
 }

@@ -163,7 +163,7 @@ func (a *admin) topic(ctx context.Context) error {
 	found, err := a.describe(ctx, name)
 	if errors.Is(err, kerr.UnknownTopicOrPartition) {
 		if !a.opts.CreateTopic {
-			return fmt.Errorf("topic %s does not exist, or this user may not see it", name)
+			return fmt.Errorf("topic %s: %w", name, ErrNoTopic)
 		}
 		partitions := a.opts.Partitions
 		if partitions == 0 {

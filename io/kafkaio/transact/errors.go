@@ -23,6 +23,8 @@ var (
 	// ErrOlder says that the job was restored from a savepoint older than what
 	// it wrote afterwards.
 	ErrOlder = errors.New("the job was set back behind what it wrote")
+	// ErrNoTopic says that a topic is not there, and that it is not to be made.
+	ErrNoTopic = errors.New("it does not exist, or this user may not see it")
 	// ErrClosed is returned after Close.
 	ErrClosed = errors.New("kafka: the writer is closed")
 )
