@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/streaming-etl/streaming-etl/io/elasticsearchio"
+	"github.com/streaming-etl/streaming-etl/io/kafkaio/transact"
 	"github.com/streaming-etl/streaming-etl/io/kinesisio"
 	"github.com/streaming-etl/streaming-etl/transforms/decode"
 	"github.com/streaming-etl/streaming-etl/transforms/template"
@@ -86,6 +87,7 @@ func TestTheOperationPageKnowsEveryReasonOfADeadLetter(t *testing.T) {
 		elasticsearchio.ReasonMapping, elasticsearchio.ReasonInvalidIndex, elasticsearchio.ReasonMissingID, elasticsearchio.ReasonTooLongID, elasticsearchio.ReasonInvalidID,
 		elasticsearchio.ReasonInvalidRouting, elasticsearchio.ReasonInvalidVersion, elasticsearchio.ReasonInvalidJSON, elasticsearchio.ReasonTooLarge, elasticsearchio.ReasonForbidden,
 		kinesisio.ReasonTooLarge, kinesisio.ReasonPartitionKey, kinesisio.ReasonExplicitHashKey, kinesisio.ReasonRefused, "undecodable",
+		transact.ReasonUnknownTopic, transact.ReasonInvalidTopic, transact.ReasonForbidden,
 	}
 	for _, r := range []decode.Reason{
 		decode.Empty, decode.MalformedJSON, decode.NotAnObject, decode.TrailingData, decode.InvalidUTF8, decode.TooDeep, decode.WrongType,

@@ -3,6 +3,8 @@ package pipeline
 import (
 	"errors"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+
 	"github.com/streaming-etl/streaming-etl/io/kafkaio"
 	"github.com/streaming-etl/streaming-etl/io/kafkaio/transact"
 	"github.com/streaming-etl/streaming-etl/io/s3io"
@@ -26,6 +28,9 @@ func nextStep(err error) string {
 		return "start the job from its newest checkpoint; where readers can bear repetition or a gap, with OutputKafkaMarkerPolicy=ACCEPT"
 	case errors.Is(err, transact.ErrFenced):
 		return "nothing, if it is told once: the step has moved. If it is told again and again, give each job an OutputKafkaTransactionalIdPrefix and an OutputKafkaMarkerTopic of its own"
+	case errors.Is(err, kerr.MessageTooLarge):
+		return "raise the topic's max.message.bytes to OutputKafkaMaxMessageBytes or more: the job goes on by itself then. " +
+			"Lower OutputKafkaMaxMessageBytes at the next start to have such events as dead letters"
 	case errors.Is(err, kafkaio.ErrLost):
 		return "raise the topic's retention; InputKafkaOffsetReset=EARLIEST goes on with what is left"
 	case away(err):

@@ -69,8 +69,12 @@ func (f *commitLanesFn) Setup(ctx context.Context) (err error) {
 	f.metrics.transactions = beam.NewCounter("kafka", "transactions_committed")
 	f.metrics.sink = f.job.meter(kafkaName, sinkNames()...)
 	f.lanes = map[int]*laneWork{}
+	topics, err := f.Config.topics(ctx, f.job)
+	if err != nil {
+		return err
+	}
 	f.committer, err = share(f.job, "kafka committer", func() (*transact.Committer, func(), error) {
-		c, err := transact.New(context.WithoutCancel(ctx), f.Config.KafkaSink)
+		c, err := transact.New(context.WithoutCancel(ctx), f.Config.KafkaSink, topics)
 		if err != nil {
 			return nil, nil, err
 		}

@@ -109,7 +109,7 @@ func newLaneRun(t *testing.T, c Config) *laneRun {
 	r := &laneRun{sequence: newSequenceFn(c)}
 	r.sequence.Setup()
 	var err error
-	if r.committer, err = transact.New(t.Context(), c.KafkaSink); err != nil {
+	if r.committer, err = transact.New(t.Context(), c.KafkaSink, nil); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(r.committer.Close)

@@ -9,6 +9,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
 	"github.com/streaming-etl/streaming-etl/io/batch"
+	"github.com/streaming-etl/streaming-etl/io/kafkaio/transact"
 	"github.com/streaming-etl/streaming-etl/logging"
 	"github.com/streaming-etl/streaming-etl/runners/flink/keygroup"
 	"github.com/streaming-etl/streaming-etl/transforms/block"
@@ -32,6 +33,7 @@ type routeFn struct {
 
 	router  *route.Router
 	lanes   *route.Lanes // nil without transactions
+	topics  *transact.Topics
 	writers []writer
 	// firstWriter is the place of the first writer among the router's outputs.
 	firstWriter int
@@ -67,6 +69,9 @@ func (f *routeFn) Setup(ctx context.Context) (err error) {
 	var outputs []route.Output
 	if f.Config.lanes() {
 		if f.lanes, err = route.NewLanes(kafkaName, f.Config.Lanes, schema, f.Config.Route.Source); err != nil {
+			return err
+		}
+		if f.topics, err = f.Config.topics(ctx, f.job); err != nil {
 			return err
 		}
 		outputs = append(outputs, f.lanes)
@@ -107,7 +112,7 @@ func (f *routeFn) StartBundle(ctx context.Context, _ func(string, []byte), lane 
 	clear(f.added)
 	f.letters, f.bytes, f.busy = 0, 0, 0
 	if f.lanes != nil {
-		f.lanes.Start(f.toLane(ctx, lane))
+		f.lanes.Start(f.toLane(ctx, lane), asking(ctx, f.topics))
 	}
 	for _, w := range f.writers {
 		w.start(ctx)
@@ -185,6 +190,9 @@ func (f *routeFn) FinishBundle(ctx context.Context, emit func(string, []byte), _
 
 func (f *routeFn) finish(ctx context.Context, emit route.Emit) error {
 	f.metrics.dead.Inc(ctx, 0)
+	if f.lanes != nil && f.lanes.Err() != nil {
+		return fmt.Errorf("OutputKafkaTopic: %w", f.lanes.Err())
+	}
 	var keeper writer // of dead letters
 	for i, w := range f.writers {
 		if err := f.flush(ctx, i, w, emit); err != nil {

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/streaming-etl/streaming-etl/io/batch"
@@ -22,6 +23,7 @@ type topic struct {
 	letterTopic string
 	maxBytes    int
 	producer    *transact.Producer
+	topics      *transact.Topics
 	ctx         context.Context
 	err         error
 }
@@ -33,12 +35,46 @@ func newTopic(ctx context.Context, c *Config, job *process, schema *event.Schema
 	if err != nil {
 		return nil, err
 	}
-	p, err := transact.NewProducer(ctx, c.KafkaSink)
+	topics, err := c.topics(ctx, job)
+	if err != nil {
+		return nil, err
+	}
+	p, err := transact.NewProducer(ctx, c.KafkaSink, topics)
 	if err != nil {
 		return nil, err
 	}
 	job.atEnd(p.Close)
-	return &topic{lanes: l, producer: p, letterTopic: c.DeadLetterTopic, maxBytes: lanes.MaxMessageBytes}, nil
+	return &topic{lanes: l, producer: p, topics: topics, letterTopic: c.DeadLetterTopic, maxBytes: lanes.MaxMessageBytes}, nil
+}
+
+// topics returns the process's knowledge of the topics that events name, nil
+// where they name none.
+func (c *Config) topics(ctx context.Context, job *process) (*transact.Topics, error) {
+	if !c.Lanes.Templated() {
+		return nil, nil
+	}
+	return share(job, "kafka topics", func() (*transact.Topics, func(), error) {
+		t, err := transact.NewTopics(context.WithoutCancel(ctx), c.KafkaSink)
+		if err != nil {
+			return nil, nil, err
+		}
+		return t, t.Close, nil
+	})
+}
+
+// asking makes the router's questions of t, none where t is nil.
+func asking(ctx context.Context, t *transact.Topics) route.Topics {
+	if t == nil {
+		return nil
+	}
+	return func(name string) (int, error) {
+		limit, err := t.Limit(ctx, name)
+		var refusal *transact.TopicRefusal
+		if errors.As(err, &refusal) {
+			err = &route.Refusal{Reason: refusal.Reason, Detail: refusal.Error()}
+		}
+		return limit, err
+	}
 }
 
 func (t *topic) Name() string                    { return kafkaName }
@@ -47,7 +83,7 @@ func (t *topic) TakesTombstones() bool           { return true }
 
 func (t *topic) start(ctx context.Context) {
 	t.ctx, t.err = ctx, nil
-	t.lanes.Start(func(_ int, blk []byte, _ int, _ bool) { t.put(blk) })
+	t.lanes.Start(func(_ int, blk []byte, _ int, _ bool) { t.put(blk) }, asking(ctx, t.topics))
 }
 
 func (t *topic) put(blk []byte) {
@@ -72,7 +108,7 @@ func (t *topic) letter(_ context.Context, l *deadletter.Letter) {
 func (t *topic) flush(ctx context.Context) ([]refusedRecord, error) {
 	t.lanes.Flush()
 	// Also after an error: the producer starts anew then.
-	if err := cmp.Or(t.err, t.producer.Flush(ctx)); err != nil {
+	if err := cmp.Or(t.err, t.lanes.Err(), t.producer.Flush(ctx)); err != nil {
 		return nil, fmt.Errorf("flush: %w", err)
 	}
 	return nil, nil

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/streaming-etl/streaming-etl/io/elasticsearchio/esfake"
@@ -263,5 +264,69 @@ func checkLetters(t *testing.T, lines [][]byte, want map[string]string) {
 	}
 	if len(lines) != len(want) || !maps.Equal(got, want) {
 		t.Errorf("%d letters: %.300q; want %.300q", len(lines), got, want)
+	}
+}
+
+// One event that names a topic that is not there, or is larger than its topic
+// takes, would stop the job for good once its block is numbered.
+func TestEventsThatTheirTopicDoesNotTakeAreDeadLetters(t *testing.T) {
+	lines := sampleTrips(t, 300)
+	var yellow, green int
+	typed := strings.NewReplacer(`"type":"yellow"`, `"type":"green"`)
+	for i, line := range lines {
+		if i%3 == 0 {
+			line = typed.Replace(line)
+			lines[i] = line
+		}
+		if strings.Contains(line, `"type":"yellow"`) {
+			yellow++
+		} else {
+			green++
+		}
+	}
+	large := strings.Replace(lines[1], `"type":"yellow"`, `"padding":"`+strings.Repeat("x", 5000)+`","type":"yellow"`, 1)
+	for _, delivery := range []string{"EXACTLY_ONCE", "AT_LEAST_ONCE"} {
+		for _, made := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, made %t", delivery, made), func(t *testing.T) {
+				k := newKafka(t, "trips:2", "trips-yellow:1", "dead-letters:1")
+				limit := "4000"
+				admin := kadm.NewClient(k.client)
+				if _, err := admin.AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Name: "max.message.bytes", Value: &limit}}, "trips-yellow"); err != nil {
+					t.Fatal(err)
+				}
+				k.put(t.Context(), t, append(tripMessages("trips", lines), &kgo.Record{Topic: "trips", Key: []byte("large"), Value: []byte(large)})...)
+				c := configure(t, "--InputKafkaBootstrapServers="+k.brokers, "--InputKafkaTopic=trips", "--InputKafkaInitialPosition=EARLIEST", "--InputKafkaStopAtEnd",
+					"--Parallelism=2", "--OutputKafkaBootstrapServers="+k.brokers, "--OutputKafkaTopic=trips-{type}", "--OutputKafkaLanes=2",
+					"--OutputKafkaDelivery="+delivery, fmt.Sprintf("--OutputKafkaCreateTopic=%t", made))
+				sum, err := runDirect(t.Context(), t, c, DirectOptions{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				want := map[string]int64{"too_large": 1, "unknown_topic": int64(green)}
+				topics := []string{"trips-yellow"}
+				if made {
+					delete(want, "unknown_topic")
+					topics = append(topics, "trips-green")
+				}
+				if got := sum.Reasons; fmt.Sprint(got) != fmt.Sprint(want) {
+					t.Errorf("dead letters are %v, want %v", got, want)
+				}
+				got := k.read(t, append(topics, "dead-letters")...)
+				if n := len(got["trips-yellow"]); n != yellow {
+					t.Errorf("%d of %d yellow trips are there", n, yellow)
+				}
+				if n := len(got["trips-green"]); made && n != green {
+					t.Errorf("%d of %d green trips are there", n, green)
+				}
+				for _, r := range got["dead-letters"] {
+					if text := string(r.Value); !strings.Contains(text, "trips-green") && !strings.Contains(text, "the limit of topic trips-yellow is 4000") {
+						t.Errorf("a dead letter is %.300s", text)
+					}
+				}
+				if all, err := admin.ListTopics(t.Context(), "trips-green"); err != nil || all.Has("trips-green") != made {
+					t.Errorf("topics %v, %v", all.Names(), err)
+				}
+			})
+		}
 	}
 }

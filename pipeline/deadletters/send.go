@@ -174,7 +174,7 @@ func newKafkaSender(ctx context.Context, o Options, key string) (*kafkaSender, e
 	if err != nil {
 		return nil, err
 	}
-	p, err := transact.NewProducer(ctx, transact.Options{Brokers: o.KafkaSource.Brokers, Security: o.KafkaSource.Security, MaxMessageBytes: maxMessage})
+	p, err := transact.NewProducer(ctx, transact.Options{Brokers: o.KafkaSource.Brokers, Security: o.KafkaSource.Security, MaxMessageBytes: maxMessage}, nil)
 	if err != nil {
 		return nil, err
 	}

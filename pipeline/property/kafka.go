@@ -105,15 +105,15 @@ func kafkaSink() []Property {
 		},
 		{
 			Name: "OutputKafkaMaxMessageBytes", Group: groupKafkaSink, Kind: Int, Default: "1000012", Min: 1024, Max: 1 << 30,
-			Doc: "The largest message, with its key and headers, in bytes; larger events are dead letters. With the batch around it, it must not be above the topic's max.message.bytes.",
+			Doc: "The largest message, with its key and headers, in bytes; larger events are dead letters. With the batch around it, it must not be above the max.message.bytes of a topic that is named here; of topics that events name, a lower max.message.bytes counts.",
 		},
 		{
 			Name: "OutputKafkaCreateTopic", Group: groupKafkaSink, Kind: Bool, Default: "false",
-			Doc: "Makes the topic when it does not exist, with the cluster's default partitions and replication. A topic by template is never made.",
+			Doc: "Makes topics that do not exist, with the cluster's default partitions and replication: at start those of events and of dead letters; where OutputKafkaTopic is a template, that of an event when the first one names it.",
 		},
 		{
 			Name: "OutputKafkaDeadLetterTopic", Group: groupKafkaSink, Kind: String, Default: "dead-letters", Check: checkTopic, Allowed: "a topic's name",
-			Doc: "Where dead letters are written when the job has no bucket for them, a JSON text each, in the same transactions as events.",
+			Doc: "Where dead letters are written when the job has no bucket for them, a JSON text each, in the same transactions as events. It must be there at start, or OutputKafkaCreateTopic makes it.",
 		},
 	}
 }

@@ -3,6 +3,7 @@ package route
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -46,6 +47,20 @@ const messageOverhead = 96
 // letters. The block holds until it returns.
 type EmitLane func(lane int, blk []byte, n int, letters bool)
 
+// Topics tells how large a message of a topic may be, in bytes, 0 where that is
+// not known. A *Refusal is why none can be written there; any other error is
+// not the event's.
+type Topics func(name string) (limit int, err error)
+
+// taken is what Topics said of a topic.
+type taken struct {
+	limit   int
+	refusal *Refusal
+}
+
+// maxTaken bounds the topics that are remembered within a bundle.
+const maxTaken = 4096
+
 // Lanes collects messages in a block for each lane. It is an Output.
 type Lanes struct {
 	name       string
@@ -60,6 +75,10 @@ type Lanes struct {
 	lanes     []message.Builder
 	letters   message.Builder
 	emit      EmitLane
+	// topics is nil where nobody is asked; said is what they said in this bundle.
+	topics    Topics
+	said      map[string]taken
+	err       error
 	topicText []byte
 	keyText   []byte
 	meta      batch.Meta
@@ -69,9 +88,12 @@ type Lanes struct {
 	block []byte
 }
 
+// Templated says that events name the topic.
+func (c LanesConfig) Templated() bool { return strings.Contains(c.Topic, "{") }
+
 // NewLanes compiles the configuration.
 func NewLanes(name string, c LanesConfig, schema *event.Schema, source Source) (*Lanes, error) {
-	l := &Lanes{name: name, config: c, templated: strings.Contains(c.Topic, "{"), lanes: make([]message.Builder, c.Lanes)}
+	l := &Lanes{name: name, config: c, templated: c.Templated(), lanes: make([]message.Builder, c.Lanes), said: map[string]taken{}}
 	if c.BlockBytes <= 0 {
 		l.config.BlockBytes = DefaultBlockBytes
 	}
@@ -110,13 +132,18 @@ func (l *Lanes) Templates() []*template.Template {
 	return []*template.Template{l.topic, l.key}
 }
 
+// Err returns why the bundle cannot go on: an error of Topics.
+func (l *Lanes) Err() error { return l.err }
+
 // TakesTombstones says that a message may be without a value.
 func (l *Lanes) TakesTombstones() bool { return true }
 
 // Start begins a bundle: emit takes its blocks, and what an earlier one left
-// is forgotten.
-func (l *Lanes) Start(emit EmitLane) {
-	l.emit = emit
+// is forgotten. topics are asked for each topic that events name; nil stands for
+// topics that take all.
+func (l *Lanes) Start(emit EmitLane, topics Topics) {
+	l.emit, l.topics, l.err = emit, topics, nil
+	clear(l.said)
 	for i := range l.lanes {
 		l.lanes[i].Reset()
 	}
@@ -140,6 +167,13 @@ func (l *Lanes) Add(b *batch.Batch, i int, row event.Row, vars []string) error {
 	if reason := cmp.Or(topicFault(l.topicText), l.reserved(l.topicText)); reason != "" {
 		return &Refusal{"invalid_topic", fmt.Sprintf("%q: %s", l.topicText, reason)}
 	}
+	topic := l.ask(l.topicText)
+	if l.err != nil {
+		return nil // of the bundle, which fails
+	}
+	if topic.refusal != nil {
+		return topic.refusal
+	}
 	if l.key != nil {
 		if l.keyText, err = l.key.Append(l.keyText[:0], row, vars); err != nil {
 			return err
@@ -155,17 +189,56 @@ func (l *Lanes) Add(b *batch.Batch, i int, row event.Row, vars []string) error {
 	} else if value == nil {
 		value = []byte{}
 	}
-	if limit := l.config.MaxMessageBytes; limit > 0 {
-		size := messageOverhead + len(m.Key) + len(value)
-		for _, h := range m.Headers {
-			size += len(h.Key) + len(h.Value) + 10
-		}
-		if size > limit {
-			return &Refusal{"too_large", fmt.Sprintf("a message of %d bytes, the limit is %d", size, limit)}
-		}
+	if err := l.fits(topic.limit, value, m); err != nil {
+		return err
 	}
 	l.put(l.lane(b, m.Key), l.topicText, value, m)
 	return nil
+}
+
+// ask returns what Topics say of a topic that an event names. Each is asked for
+// once in a bundle.
+func (l *Lanes) ask(name []byte) taken {
+	if !l.templated || l.topics == nil || l.err != nil {
+		return taken{}
+	}
+	if t, ok := l.said[string(name)]; ok {
+		return t
+	}
+	var t taken
+	var err error
+	if t.limit, err = l.topics(string(name)); err != nil && !errors.As(err, &t.refusal) {
+		l.err = err
+		return t
+	}
+	if len(l.said) >= maxTaken {
+		clear(l.said)
+	}
+	l.said[string(name)] = t
+	return t
+}
+
+// fits refuses a message that is larger than its topic takes, or any.
+func (l *Lanes) fits(ofTopic int, value []byte, m *batch.Meta) error {
+	limit := l.config.MaxMessageBytes
+	least := ofTopic > 0 && (limit <= 0 || ofTopic < limit)
+	if least {
+		limit = ofTopic
+	}
+	if limit <= 0 {
+		return nil
+	}
+	size := messageOverhead + len(m.Key) + len(value)
+	for _, h := range m.Headers {
+		size += len(h.Key) + len(h.Value) + 10
+	}
+	switch {
+	case size <= limit:
+		return nil
+	case least:
+		return &Refusal{"too_large", fmt.Sprintf("a message of %d bytes, the limit of topic %s is %d, its max.message.bytes", size, l.topicText, limit)}
+	}
+	return &Refusal{"too_large", fmt.Sprintf("a message of %d bytes, the limit is %d", size, limit)}
 }
 
 // AddLetter puts the text of a dead letter into a block, as a message of the topic.

@@ -60,7 +60,7 @@ func newLanes(t *testing.T, c route.LanesConfig) (*route.Lanes, *laneSink) {
 		t.Fatal(err)
 	}
 	s := &laneSink{t: t, messages: map[int][]message.Message{}}
-	l.Start(s.emit)
+	l.Start(s.emit, nil)
 	return l, s
 }
 
@@ -198,6 +198,97 @@ func TestMessagesOverTheLimitAreRefused(t *testing.T) {
 	err := l.Add(b, 1, event.Row{}, nil)
 	if r, ok := err.(*route.Refusal); !ok || r.Reason != "too_large" || !strings.Contains(r.Detail, "the limit is 200") {
 		t.Errorf("error is %v", err)
+	}
+}
+
+func TestMessagesOfATopicThatDoesNotTakeThemAreRefused(t *testing.T) {
+	l, s := newLanes(t, route.LanesConfig{Topic: "{place}", Lanes: 1, MaxMessageBytes: 300})
+	asked := map[string]int{}
+	topics := func(name string) (int, error) {
+		asked[name]++
+		switch name {
+		case "small":
+			return 200, nil
+		case "large":
+			return 400, nil
+		case "untold":
+			return 0, nil
+		}
+		return 0, fmt.Errorf("ask: %w", &route.Refusal{Reason: "unknown_topic", Detail: name + " does not exist"})
+	}
+	l.Start(s.emit, topics)
+	r, err := route.New(route.Config{Schema: schema, Source: route.Kafka}, l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var letters []string
+	r.SendLetters(func(l *deadletter.Letter, _ *batch.Batch) { letters = append(letters, l.Reason+": "+l.Detail) })
+	b := kafkaBatch()
+	add := func(place string, size int) {
+		value := fmt.Sprintf(`{"id":1,"place":%q}`, place)
+		b.AppendMeta([]byte(value), &batch.Meta{Key: make([]byte, size-96-len(value)), Timestamp: 1}, uint32(b.Len()), 0, 1)
+	}
+	for range 2 {
+		add("small", 200)
+		add("small", 201)
+		add("large", 300)
+		add("large", 301)
+		add("untold", 300)
+		add("untold", 301)
+		add("none", 150)
+	}
+	counts := r.Add(b, func(string, []byte) {})
+	l.Flush()
+	if want := map[string]int{"too_large": 6, "unknown_topic": 2}; !reflect.DeepEqual(counts.Dead, want) || counts.Events != 6 || l.Err() != nil {
+		t.Errorf("counts are %+v, error %v", counts, l.Err())
+	}
+	if want := map[string]int{"small": 1, "large": 1, "untold": 1, "none": 1}; !reflect.DeepEqual(asked, want) {
+		t.Errorf("topics are asked for %v times", asked)
+	}
+	want := []string{
+		"too_large: a message of 201 bytes, the limit of topic small is 200, its max.message.bytes",
+		"too_large: a message of 301 bytes, the limit is 300",
+		"too_large: a message of 301 bytes, the limit is 300",
+		"unknown_topic: none does not exist",
+	}
+	if !slices.Equal(letters, append(want, want...)) {
+		t.Errorf("letters are %q", letters)
+	}
+	if n := len(s.messages[0]); n != 6 {
+		t.Errorf("%d messages", n)
+	}
+}
+
+func TestTopicsThatCannotBeAskedForFailTheBundle(t *testing.T) {
+	l, s := newLanes(t, route.LanesConfig{Topic: "{place}", Lanes: 1})
+	broken := fmt.Errorf("the brokers are away")
+	asked := 0
+	l.Start(s.emit, func(string) (int, error) { asked++; return 0, broken })
+	r, err := route.New(route.Config{Schema: schema, Source: route.Kafka}, l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if counts := r.Add(events(5, "a", 1, 2, 3), func(string, []byte) {}); len(counts.Dead) > 0 {
+		t.Errorf("counts are %+v", counts)
+	}
+	if l.Err() != broken || asked != 1 {
+		t.Errorf("error %v after %d questions", l.Err(), asked)
+	}
+	l.Start(s.emit, nil)
+	if l.Err() != nil {
+		t.Errorf("the next bundle has the error %v", l.Err())
+	}
+}
+
+func TestTopicsThatTheUserNamesAreNotAskedFor(t *testing.T) {
+	l, s := newLanes(t, route.LanesConfig{Topic: "t", Lanes: 1})
+	l.Start(s.emit, func(name string) (int, error) { return 0, fmt.Errorf("asked for %s", name) })
+	r, err := route.New(route.Config{Schema: schema, Source: route.Kafka}, l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if counts := r.Add(events(5, "a", 1), func(string, []byte) {}); counts.Events != 1 || l.Err() != nil {
+		t.Errorf("counts are %+v, error %v", counts, l.Err())
 	}
 }
 

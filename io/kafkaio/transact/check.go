@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -165,11 +164,7 @@ func (a *admin) topic(ctx context.Context) error {
 		if !a.opts.CreateTopic {
 			return fmt.Errorf("topic %s: %w", name, ErrNoTopic)
 		}
-		partitions := a.opts.Partitions
-		if partitions == 0 {
-			partitions = -1
-		}
-		if err := a.create(ctx, name, partitions, nil); err != nil {
+		if err := a.create(ctx, name, a.partitions(), nil); err != nil {
 			return fmt.Errorf("topic %s: %w", name, a.opts.explain(err, ""))
 		}
 	} else if err != nil {
@@ -177,15 +172,27 @@ func (a *admin) topic(ctx context.Context) error {
 	} else if err := writable(found); err != nil {
 		return a.opts.explain(err, name)
 	}
-	limit, err := a.setting(ctx, name, "max.message.bytes")
+	var most int
+	// Not every broker knows a topic that was just made.
+	err = a.patiently(ctx, func() (err error) {
+		most, err = a.limit(ctx, name)
+		return err
+	})
 	if err != nil {
-		// Who may write need not be allowed to see settings.
-		return nil
+		return fmt.Errorf("topic %s: read its settings: %w", name, a.opts.explain(err, ""))
 	}
-	if most, err := strconv.Atoi(limit); err == nil && most < a.opts.MaxMessageBytes {
+	if most > 0 && most < a.opts.MaxMessageBytes {
 		return fmt.Errorf("topic %s: its max.message.bytes is %d, less than the largest message of %d bytes: raise the one or lower the other", name, most, a.opts.MaxMessageBytes)
 	}
 	return nil
+}
+
+// partitions is how many a topic that is made gets; -1 leaves it to the cluster.
+func (a *admin) partitions() int {
+	if a.opts.Partitions == 0 {
+		return -1
+	}
+	return a.opts.Partitions
 }
 
 func (a *admin) create(ctx context.Context, name string, partitions int, settings map[string]*string) error {
@@ -212,12 +219,17 @@ func (a *admin) create(ctx context.Context, name string, partitions int, setting
 
 // describe returns a topic with what this user may do to it.
 func (a *admin) describe(ctx context.Context, name string) (*kmsg.MetadataResponseTopic, error) {
+	return a.describeBy(ctx, a.client, name)
+}
+
+// describeBy is describe by one broker, or any.
+func (a *admin) describeBy(ctx context.Context, by kmsg.Requestor, name string) (*kmsg.MetadataResponseTopic, error) {
 	req := kmsg.NewPtrMetadataRequest()
 	topic := kmsg.NewMetadataRequestTopic()
 	topic.Topic = &name
 	req.Topics = append(req.Topics, topic)
 	req.IncludeTopicAuthorizedOperations = true
-	resp, err := req.RequestWith(ctx, a.client)
+	resp, err := req.RequestWith(ctx, by)
 	if err != nil {
 		return nil, err
 	}
@@ -255,5 +267,8 @@ func (a *admin) setting(ctx context.Context, topic, name string) (string, error)
 			}
 		}
 	}
-	return "", fmt.Errorf("the broker does not tell %s", name)
+	return "", fmt.Errorf("%w %s", errUntold, name)
 }
+
+// errUntold is a setting that is not among a broker's answer.
+var errUntold = errors.New("the broker does not tell")

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"reflect"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -295,7 +296,6 @@ func TestOptionsValidate(t *testing.T) {
 	}
 	for name, o := range map[string]Options{
 		"no brokers":                  {TransactionalIDPrefix: "p", Lanes: 1},
-		"a template to be made":       {Brokers: good.Brokers, TransactionalIDPrefix: "p", Lanes: 1, CreateTopic: true},
 		"the marker topic as a topic": {Brokers: good.Brokers, TransactionalIDPrefix: "p", Lanes: 1, Topic: DefaultMarkerTopic},
 	} {
 		if o.Validate() == nil {
@@ -313,13 +313,24 @@ func TestOptionsValidate(t *testing.T) {
 }
 
 func TestNewRefusesWrongOptions(t *testing.T) {
-	if _, err := New(t.Context(), Options{}); err == nil {
+	if _, err := New(t.Context(), Options{}, nil); err == nil {
 		t.Error("a Committer without brokers")
 	}
-	if _, err := NewProducer(t.Context(), Options{}); err == nil {
+	if _, err := NewProducer(t.Context(), Options{}, nil); err == nil {
 		t.Error("a Producer without brokers")
 	}
 	if (Options{}).Check(t.Context()) == nil {
 		t.Error("Check without brokers")
 	}
+}
+
+// alter changes a topic's max.message.bytes.
+func (c *cluster) alter(t testing.TB, topic string, limit int) error {
+	t.Helper()
+	text := strconv.Itoa(limit)
+	answers, err := c.admin(t).AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Name: "max.message.bytes", Value: &text}}, topic)
+	if err != nil {
+		return err
+	}
+	return answers[0].Err
 }

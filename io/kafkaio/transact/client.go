@@ -36,11 +36,12 @@ func (o Options) clientOptions(ctx context.Context) ([]kgo.Opt, error) {
 	), nil
 }
 
-// producerOptions are those of clients that write.
-func (o Options) producerOptions() []kgo.Opt {
+// producerOptions are those of clients that write. topics know of those whose
+// batches must be smaller; nil knows of none.
+func (o Options) producerOptions(topics *Topics) []kgo.Opt {
 	return []kgo.Opt{
 		codecs[o.Compression](),
-		kgo.ProducerBatchMaxBytes(int32(o.MaxMessageBytes)),
+		kgo.ProducerBatchMaxBytesFn(func(topic string) int32 { return int32(topics.batchLimit(topic, o.MaxMessageBytes)) }),
 		kgo.ProducerLinger(linger),
 		kgo.MaxBufferedRecords(maxBufferedRecords),
 		kgo.MaxBufferedBytes(max(maxBufferedBytes, 2*o.MaxMessageBytes)),

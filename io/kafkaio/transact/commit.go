@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/streaming-etl/streaming-etl/io/internal/pause"
@@ -48,8 +49,11 @@ type Committer struct {
 	client  []kgo.Opt
 	owner   string
 	markers markers
-	errors  *lastError
-	counts  *counters
+	// topics are asked before a topic is written to for the first time, nil for
+	// none that must be.
+	topics *Topics
+	errors *lastError
+	counts *counters
 	// proven is set once a lane was opened: the brokers have let it in.
 	proven atomic.Bool
 
@@ -64,7 +68,9 @@ type Committer struct {
 
 // New returns a Committer. It reads secrets and opens no connection: lanes are
 // initialised when they are first used. ctx is for loading the configuration.
-func New(ctx context.Context, o Options) (*Committer, error) {
+// topics know how large a batch of a topic may be; nil stands for MaxMessageBytes
+// of all.
+func New(ctx context.Context, o Options, topics *Topics) (*Committer, error) {
 	if err := o.Validate(); err != nil {
 		return nil, fmt.Errorf("write to Kafka: %w", err)
 	}
@@ -73,7 +79,7 @@ func New(ctx context.Context, o Options) (*Committer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write to Kafka: %w", err)
 	}
-	c := &Committer{opts: o, owner: rand.Text(), lanes: map[int]*lane{}, errors: new(lastError), counts: new(counters)}
+	c := &Committer{opts: o, owner: rand.Text(), lanes: map[int]*lane{}, topics: topics, errors: new(lastError), counts: new(counters)}
 	c.client = append(append([]kgo.Opt{}, common...), kgo.WithHooks(c.counts))
 	asking, err := kgo.NewClient(append(append([]kgo.Opt{}, common...), kgo.WithHooks(c.errors))...)
 	if err != nil {
@@ -131,6 +137,7 @@ func (c *Committer) commit(ctx context.Context, number int, blocks []Block) (out
 		n, err := c.try(ctx, l, blocks, &out)
 		blocks = blocks[n:]
 		if err == nil {
+			l.together()
 			return out, nil
 		}
 		l.drop(ctx, err)
@@ -152,6 +159,11 @@ func (c *Committer) commit(ctx context.Context, number int, blocks []Block) (out
 		case canceled:
 			return out, fmt.Errorf("%w (%v)", context.Cause(ctx), err)
 		case permanent:
+			if errors.Is(err, kerr.MessageTooLarge) && c.topics != nil && !l.alone {
+				l.alone = true
+				continue
+			}
+			l.alone = false
 			return out, fault{err}
 		case fenced:
 			if !errors.Is(err, ErrFenced) {

@@ -118,7 +118,8 @@ func (o Options) explain(err error, topic string) error {
 	hint := ""
 	switch code {
 	case kerr.MessageTooLarge:
-		hint = fmt.Sprintf("the limit is %d bytes with key and headers, uncompressed, and max.message.bytes of the topic, compressed", o.MaxMessageBytes)
+		hint = fmt.Sprintf("raise max.message.bytes of the topic to %d or more, and the job goes on by itself: "+
+			"what is under way cannot be left out any more; the largest message is %d bytes with key and headers, uncompressed", o.MaxMessageBytes, o.MaxMessageBytes)
 	case kerr.TopicAuthorizationFailed:
 		hint = "the user needs the permissions WRITE and DESCRIBE on the topic, on the marker topic READ and DESCRIBE_CONFIGS as well"
 	case kerr.TransactionalIDAuthorizationFailed:
@@ -129,6 +130,9 @@ func (o Options) explain(err error, topic string) error {
 		hint = fmt.Sprintf("the transaction timeout, %s, is above the brokers' transaction.max.timeout.ms", o.TransactionTimeout)
 	case kerr.UnknownTopicOrPartition, kerr.UnknownTopicID:
 		hint = "the topic does not exist, or this user may not see it"
+		if topic != "" && topic != o.MarkerTopic {
+			hint += "; once it is there the job goes on by itself: what is under way cannot be left out any more"
+		}
 	case kerr.NotEnoughReplicas, kerr.NotEnoughReplicasAfterAppend:
 		hint = "fewer brokers are in sync than min.insync.replicas of the topic asks for"
 	case kerr.InvalidReplicationFactor:

@@ -76,7 +76,7 @@ func prepare(t testing.TB, o Options) {
 
 func newCommitter(t testing.TB, o Options) *Committer {
 	t.Helper()
-	c, err := New(t.Context(), o)
+	c, err := New(t.Context(), o, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

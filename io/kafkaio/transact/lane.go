@@ -34,6 +34,11 @@ type lane struct {
 	// topics are those that were looked at for hanging transactions since now
 	// began.
 	topics map[string]bool
+	// alone has each record of a topic that takes less than MaxMessageBytes
+	// written in a batch of its own, which may be larger than the topic's limit
+	// before compression: a record that was routed before the limit was lowered,
+	// or known, cannot be left out any more, and compressed it may be taken.
+	alone bool
 	// known is set once the lane was initialised, marker is the last one that
 	// was read or written since; nil stands for none.
 	known  bool
@@ -80,7 +85,11 @@ func (c *Committer) newLaneSession(ctx context.Context, l *lane, more ...kgo.Opt
 			return nil, err
 		}
 	}
-	return newSession(c.opts.producerOptions(), c.client, []kgo.Opt{
+	topics := c.topics
+	if l.alone {
+		topics = nil
+	}
+	return newSession(c.opts.producerOptions(topics), c.client, []kgo.Opt{
 		kgo.TransactionalID(c.opts.transactionalID(l.number)),
 		kgo.TransactionTimeout(c.opts.TransactionTimeout),
 	}, more)
@@ -194,6 +203,11 @@ func (c *Committer) produce(ctx context.Context, l *lane, p producer, b Block, d
 		r, promise := s.slabs.take()
 		fill(r, &rec)
 		s.client.Produce(ctx, r, promise)
+		if l.alone && c.topics.batchLimit(topic, c.opts.MaxMessageBytes) < c.opts.MaxMessageBytes {
+			if err := s.client.Flush(ctx); err != nil {
+				return fmt.Errorf("write blocks: %w", err)
+			}
+		}
 		done.Records++
 		done.Bytes += rec.size()
 		// The rest of a transaction that cannot be committed is wasted work.
@@ -213,8 +227,24 @@ func (c *Committer) enter(ctx context.Context, l *lane, p producer, topic string
 	if err := c.look(ctx, p, kadm.TopicsSet{topic: nil}); err != nil {
 		return err
 	}
+	if c.topics != nil {
+		// A refusal is the brokers' to tell: the block is numbered.
+		var refusal *TopicRefusal
+		if _, err := c.topics.Limit(ctx, topic); err != nil && !errors.As(err, &refusal) {
+			return err
+		}
+	}
 	l.topics[topic] = true
 	return nil
+}
+
+// together ends what alone began.
+func (l *lane) together() {
+	if l.alone {
+		l.alone = false
+		l.now.close()
+		l.now = nil
+	}
 }
 
 // drop gives up the session after an error. It ends the transaction, so that

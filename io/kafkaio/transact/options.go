@@ -108,8 +108,8 @@ type Options struct {
 
 	// Topic is the topic of all records where it is but one: Check looks at it.
 	Topic string
-	// CreateTopic lets Check make Topic, with Partitions and
-	// ReplicationFactor, where it does not exist.
+	// CreateTopic lets Check make Topic, and Topics those that records name, with
+	// Partitions and ReplicationFactor, where they do not exist.
 	CreateTopic bool
 	// Partitions of a topic to be made. Default: the cluster's num.partitions.
 	Partitions int
@@ -186,9 +186,6 @@ func (o Options) validateProducer() error {
 	}
 	if o.Topic != "" && !isTopic(o.Topic) {
 		fault("%q is not the name of a topic: it has 1 to 249 letters, digits, '.', '_' and '-'", o.Topic)
-	}
-	if o.CreateTopic && o.Topic == "" {
-		fault("a topic to be made must have one name")
 	}
 	if o.Partitions < 0 || o.ReplicationFactor < 0 || o.ReplicationFactor > math.MaxInt16 || o.Partitions > math.MaxInt32 {
 		fault("partitions %d, replication factor %d: out of range", o.Partitions, o.ReplicationFactor)

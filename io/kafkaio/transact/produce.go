@@ -20,8 +20,10 @@ type Producer struct {
 }
 
 // NewProducer returns a Producer. It reads secrets and opens no connection.
-// Of the options it uses neither those of markers nor of transactions.
-func NewProducer(ctx context.Context, o Options) (*Producer, error) {
+// Of the options it uses neither those of markers nor of transactions. topics
+// know how large a batch of a topic may be; where they are nil, and of topics
+// that they were not asked for, it is MaxMessageBytes.
+func NewProducer(ctx context.Context, o Options, topics *Topics) (*Producer, error) {
 	if err := o.validateProducer(); err != nil {
 		return nil, fmt.Errorf("write to Kafka: %w", err)
 	}
@@ -30,7 +32,7 @@ func NewProducer(ctx context.Context, o Options) (*Producer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write to Kafka: %w", err)
 	}
-	opts = append(opts, o.producerOptions()...)
+	opts = append(opts, o.producerOptions(topics)...)
 	counts := new(counters)
 	opts = append(opts,
 		kgo.WithHooks(counts),

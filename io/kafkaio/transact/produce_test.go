@@ -21,7 +21,7 @@ import (
 
 func newProducer(t testing.TB, o Options) *Producer {
 	t.Helper()
-	p, err := NewProducer(t.Context(), o)
+	p, err := NewProducer(t.Context(), o, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,282 @@
+package transact
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/streaming-etl/streaming-etl/io/internal/pause"
+	"github.com/streaming-etl/streaming-etl/io/kafkaio/security"
+	"github.com/streaming-etl/streaming-etl/logging"
+)
+
+// Reasons of a TopicRefusal.
+const (
+	ReasonUnknownTopic = "unknown_topic"
+	ReasonInvalidTopic = "invalid_topic"
+	ReasonForbidden    = "forbidden"
+)
+
+// TopicRefusal is why no record can be written to a topic.
+type TopicRefusal struct {
+	Topic string
+	// Reason is one of the constants, Detail is for people.
+	Reason, Detail string
+}
+
+func (r *TopicRefusal) Error() string { return fmt.Sprintf("topic %s: %s", r.Topic, r.Detail) }
+
+const (
+	// refusedFor is how long a topic that cannot be written to is not asked for
+	// again: it may be made.
+	refusedFor = 30 * time.Second
+	// takenFor is the same of one that can: its limit may be changed, and it may
+	// be deleted.
+	takenFor = 5 * time.Minute
+	// maxTopics bounds the topics that are remembered.
+	maxTopics = 4096
+	// topicRequests bounds the requests for one topic.
+	topicRequests = 15 * time.Second
+	// unknownTo is how many brokers must not know a topic: one that was just
+	// started, or has not heard of a new topic, is not believed alone.
+	unknownTo = 3
+)
+
+// Topics knows of topics that records name, so that a record that could never
+// be written is found before its block is numbered. A topic is asked for when
+// it is named first, and then now and then. It is safe for concurrent use.
+type Topics struct {
+	admin  *admin
+	errors *lastError
+	// turn holds one token: who has it asks.
+	turn chan struct{}
+	now  func() time.Time
+	// ending is closed by Close.
+	ending context.Context
+	end    context.CancelFunc
+
+	mu    sync.RWMutex
+	known map[string]topicFacts
+}
+
+// topicFacts is what is known of one topic.
+type topicFacts struct {
+	// limit is the topic's max.message.bytes, 0 where it is not told.
+	limit   int
+	refusal *TopicRefusal
+	until   time.Time
+}
+
+// NewTopics returns Topics that know nothing yet. It opens no connection.
+func NewTopics(ctx context.Context, o Options) (*Topics, error) {
+	if err := o.validateProducer(); err != nil {
+		return nil, fmt.Errorf("ask for topics: %w", err)
+	}
+	o = o.withDefaults()
+	opts, err := o.clientOptions(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("ask for topics: %w", err)
+	}
+	last := new(lastError)
+	client, err := kgo.NewClient(append(opts, kgo.WithHooks(last))...)
+	if err != nil {
+		return nil, fmt.Errorf("ask for topics: %w", err)
+	}
+	t := &Topics{
+		admin: &admin{o, client, kadm.NewClient(client)}, errors: last,
+		turn: make(chan struct{}, 1), now: time.Now, known: map[string]topicFacts{},
+	}
+	t.ending, t.end = context.WithCancel(context.Background())
+	return t, nil
+}
+
+// Close ends the calls that are under way, and all connections.
+func (t *Topics) Close() {
+	t.end()
+	t.turn <- struct{}{} // nobody asks any more
+	t.admin.client.Close()
+}
+
+// Limit returns how large a message of the topic may be (see Record.Size) by the
+// topic's own setting, in bytes, 0 where it is not told. A *TopicRefusal says
+// that no record can be written there. Where the topic is not there and
+// CreateTopic is set it is made. Passing faults are waited out for up to
+// RetryDeadline.
+func (t *Topics) Limit(ctx context.Context, topic string) (int, error) {
+	f, fresh := t.look(topic)
+	if !fresh {
+		var err error
+		if f, err = t.ask(ctx, topic); err != nil {
+			return 0, fmt.Errorf("ask for topic %s: %w", topic, err)
+		}
+	}
+	if f.refusal != nil {
+		return 0, f.refusal
+	}
+	return f.limit, nil
+}
+
+// look returns what is known, and whether that is still to be believed.
+func (t *Topics) look(topic string) (f topicFacts, fresh bool) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	f, ok := t.known[topic]
+	return f, ok && t.now().Before(f.until)
+}
+
+// batchLimit is the largest batch for a topic, uncompressed. It asks nobody.
+func (t *Topics) batchLimit(topic string, most int) int {
+	const least = 512 // of the client
+	if t == nil {
+		return most
+	}
+	if f, _ := t.look(topic); f.limit > 0 {
+		return max(least, min(most, f.limit))
+	}
+	return most
+}
+
+func (t *Topics) ask(ctx context.Context, topic string) (topicFacts, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(t.ending, func() { cancel(ErrClosed) })()
+	select {
+	case t.turn <- struct{}{}:
+		defer func() { <-t.turn }()
+	case <-ctx.Done():
+		return topicFacts{}, context.Cause(ctx)
+	}
+	topic = strings.Clone(topic) // it may be part of a block
+	begun := time.Now()
+	for attempt := 1; ; attempt++ {
+		old, fresh := t.look(topic)
+		if fresh {
+			return old, nil // by who had the turn before
+		}
+		f, err := t.request(ctx, topic)
+		if err == nil {
+			t.keep(topic, f)
+			return f, nil
+		}
+		kind := classify(ctx, err)
+		err = t.admin.opts.explain(t.errors.because(err), "")
+		wait := pause.Backoff(attempt, t.admin.opts.RetryBackoff, t.admin.opts.RetryBackoffMax)
+		switch {
+		case kind == canceled:
+			return f, fmt.Errorf("%w (%v)", context.Cause(ctx), err)
+		case kind == permanent:
+			return f, fault{err}
+		case !old.until.IsZero() && old.refusal == nil:
+			// What was so will do until the brokers answer.
+			old.until = t.now().Add(refusedFor)
+			t.keep(topic, old)
+			return old, nil
+		case time.Since(begun)+wait > t.admin.opts.RetryDeadline:
+			return f, fmt.Errorf("tried %d times in %s: %w", attempt, time.Since(begun).Round(time.Millisecond), err)
+		}
+		logging.Retry(ctx, "kafka: a topic is asked for again", attempt, wait, err, "topic", topic)
+		if pause.Sleep(ctx, wait) != nil {
+			return f, context.Cause(ctx)
+		}
+	}
+}
+
+func (t *Topics) keep(topic string, f topicFacts) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if _, ok := t.known[topic]; !ok && len(t.known) >= maxTopics {
+		t.makeRoom()
+	}
+	t.known[topic] = f
+}
+
+// makeRoom forgets topics, those first that cannot be written to: whoever
+// writes events can name as many as they like.
+func (t *Topics) makeRoom() {
+	for name, f := range t.known {
+		if f.refusal != nil {
+			delete(t.known, name)
+		}
+	}
+	for name := range t.known {
+		if len(t.known) < maxTopics/2 {
+			return
+		}
+		delete(t.known, name)
+	}
+}
+
+// request asks the brokers once. An error is theirs, not the topic's.
+func (t *Topics) request(ctx context.Context, topic string) (topicFacts, error) {
+	ctx, cancel := context.WithTimeout(ctx, topicRequests)
+	defer cancel()
+	refused := func(reason, detail string) (topicFacts, error) {
+		return topicFacts{refusal: &TopicRefusal{topic, reason, detail}, until: t.now().Add(refusedFor)}, nil
+	}
+	found, err := t.admin.find(ctx, topic)
+	if errors.Is(err, kerr.UnknownTopicOrPartition) {
+		if !t.admin.opts.CreateTopic {
+			return refused(ReasonUnknownTopic, ErrNoTopic.Error())
+		}
+		if err = t.admin.create(ctx, topic, t.admin.partitions(), nil); err == nil {
+			found, err = t.admin.find(ctx, topic)
+		} else if classify(ctx, err) == permanent && !security.Refused(err) && !errors.Is(err, kerr.InvalidTopicException) {
+			return refused(ReasonUnknownTopic, fmt.Sprintf("it does not exist: %v", t.admin.opts.explain(err, "")))
+		}
+	}
+	if err == nil {
+		err = writable(found)
+	}
+	switch {
+	case errors.Is(err, kerr.InvalidTopicException):
+		return refused(ReasonInvalidTopic, err.Error())
+	case errors.Is(err, kerr.TopicAuthorizationFailed):
+		return refused(ReasonForbidden, t.admin.opts.explain(err, "").Error())
+	case err != nil:
+		return topicFacts{}, err
+	}
+	limit, err := t.admin.limit(ctx, topic)
+	return topicFacts{limit: limit, until: t.now().Add(takenFor)}, err
+}
+
+// find is describe, but for a topic that is not known other brokers are asked too.
+func (a *admin) find(ctx context.Context, topic string) (*kmsg.MetadataResponseTopic, error) {
+	found, err := a.describe(ctx, topic)
+	if !errors.Is(err, kerr.UnknownTopicOrPartition) {
+		return found, err
+	}
+	brokers := a.client.DiscoveredBrokers()
+	for _, b := range brokers[:min(len(brokers), unknownTo)] {
+		found, other := a.describeBy(ctx, b, topic)
+		var code *kerr.Error
+		if other == nil || errors.As(other, &code) && !errors.Is(other, kerr.UnknownTopicOrPartition) {
+			return found, other
+		}
+	}
+	return nil, err
+}
+
+// limit returns a topic's max.message.bytes, 0 where this user is not told.
+func (a *admin) limit(ctx context.Context, topic string) (int, error) {
+	text, err := a.setting(ctx, topic, "max.message.bytes")
+	if errors.Is(err, errUntold) || err != nil && classify(ctx, err) == permanent {
+		return 0, nil // who may write need not be allowed to see settings
+	}
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		return 0, nil
+	}
+	return n, nil
+}

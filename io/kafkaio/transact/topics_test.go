@@ -1,0 +1,350 @@
+package transact
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/streaming-etl/streaming-etl/io/kafkaio/security"
+)
+
+func newTopics(t testing.TB, o Options) *Topics {
+	t.Helper()
+	topics, err := NewTopics(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(topics.Close)
+	return topics
+}
+
+// named are the options of a sink whose records name the topics.
+func (c *cluster) named() Options {
+	o := c.options()
+	o.Topic, o.CreateTopic = "", false
+	return o
+}
+
+func setting(n int) map[string]*string {
+	text := strconv.Itoa(n)
+	return map[string]*string{"max.message.bytes": &text}
+}
+
+func wantLimit(t *testing.T, topics *Topics, topic string, want int) {
+	t.Helper()
+	if got, err := topics.Limit(t.Context(), topic); err != nil || got != want {
+		t.Errorf("topic %s: the limit is %d, %v; want %d", topic, got, err, want)
+	}
+}
+
+func wantRefusal(t *testing.T, topics *Topics, topic, reason string) {
+	t.Helper()
+	_, err := topics.Limit(t.Context(), topic)
+	var refusal *TopicRefusal
+	if !errors.As(err, &refusal) || refusal.Reason != reason || refusal.Topic != topic || refusal.Detail == "" {
+		t.Errorf("topic %s: error %#v, want a refusal for %s", topic, err, reason)
+	}
+}
+
+func TestTopicsTellALimitOrThatThereIsNone(t *testing.T) {
+	c := newCluster(t)
+	topics := newTopics(t, c.named())
+	c.makeTopic(t, c.name, 1, setting(5000))
+	for range 2 {
+		wantLimit(t, topics, c.name, 5000)
+		wantRefusal(t, topics, c.name+"-none", ReasonUnknownTopic)
+	}
+}
+
+func TestATopicThatIsMadeLaterIsKnownAfterAWhile(t *testing.T) {
+	c := newCluster(t)
+	topics := newTopics(t, c.named())
+	ahead := time.Duration(0)
+	topics.now = func() time.Time { return time.Now().Add(ahead) }
+	wantRefusal(t, topics, c.name, ReasonUnknownTopic)
+	c.makeTopic(t, c.name, 1, setting(5000))
+	wantRefusal(t, topics, c.name, ReasonUnknownTopic)
+	ahead = refusedFor + time.Second
+	wantLimit(t, topics, c.name, 5000)
+
+	if err := c.alter(t, c.name, 6000); err != nil {
+		t.Fatal(err)
+	}
+	wantLimit(t, topics, c.name, 5000)
+	ahead += takenFor
+	wantLimit(t, topics, c.name, 6000)
+}
+
+func TestTopicsMakeATopicWhereTheyMay(t *testing.T) {
+	c := newCluster(t)
+	o := c.named()
+	o.CreateTopic = true
+	topics := newTopics(t, o)
+	if limit, err := topics.Limit(t.Context(), c.name); err != nil || limit < 1_000_000 {
+		t.Errorf("the limit is %d, %v", limit, err)
+	}
+	if all, err := c.admin(t).ListTopics(t.Context(), c.name); err != nil || len(all[c.name].Partitions) != o.Partitions {
+		t.Errorf("the topic has %d partitions, %v", len(all[c.name].Partitions), err)
+	}
+}
+
+// counting counts the requests of kinds of the fake brokers.
+func (c *cluster) counting(kinds ...kmsg.Key) func() map[kmsg.Key]int {
+	var mu sync.Mutex
+	seen := map[kmsg.Key]int{}
+	for _, kind := range kinds {
+		c.fake.ControlKey(int16(kind), func(kmsg.Request) (kmsg.Response, error, bool) {
+			c.fake.KeepControl()
+			mu.Lock()
+			defer mu.Unlock()
+			seen[kind]++
+			return nil, nil, false
+		})
+	}
+	return func() map[kmsg.Key]int {
+		mu.Lock()
+		defer mu.Unlock()
+		out := map[kmsg.Key]int{}
+		for kind, n := range seen {
+			out[kind] = n
+		}
+		return out
+	}
+}
+
+func TestATopicIsAskedForOnce(t *testing.T) {
+	c := newFake(t, "trips", kfake.SeedTopics(1, "trips"))
+	topics := newTopics(t, c.named())
+	seen := c.counting(kmsg.DescribeConfigs)
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for range 100 {
+				if _, err := topics.Limit(t.Context(), "trips"); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if n := seen()[kmsg.DescribeConfigs]; n != 1 {
+		t.Errorf("its settings are asked for %d times", n)
+	}
+}
+
+func TestTopicsThatAreRememberedAreBounded(t *testing.T) {
+	topics := newTopics(t, newFake(t, "trips").named())
+	refused := &TopicRefusal{Topic: "x", Reason: ReasonUnknownTopic}
+	for i := range 3 * maxTopics {
+		f := topicFacts{limit: 1, until: time.Now().Add(takenFor)}
+		if i%3 > 0 {
+			f.refusal = refused
+		}
+		topics.keep(fmt.Sprint(i), f)
+		if n := len(topics.known); n > maxTopics {
+			t.Fatalf("%d topics are remembered", n)
+		}
+	}
+	if _, fresh := topics.look(fmt.Sprint(3*maxTopics - 1)); !fresh {
+		t.Error("the last one is forgotten")
+	}
+}
+
+func TestTopicsThatMayNotBeWrittenToOrSeen(t *testing.T) {
+	t.Run("written to", func(t *testing.T) {
+		c, o := secured(t, allow(kmsg.ACLResourceTypeTopic, "trips", kmsg.ACLOperationDescribe, kmsg.ACLOperationDescribeConfigs)...)
+		o.Topic, o.CreateTopic = "", false
+		c.seed(t, "trips-a")
+		wantRefusal(t, newTopics(t, o), "trips-a", ReasonForbidden)
+		wantRefusal(t, newTopics(t, o), "other", ReasonForbidden)
+	})
+	t.Run("settings", func(t *testing.T) {
+		c, o := secured(t, allow(kmsg.ACLResourceTypeTopic, "trips", kmsg.ACLOperationDescribe, kmsg.ACLOperationWrite)...)
+		o.Topic, o.CreateTopic = "", false
+		c.seed(t, "trips-a")
+		wantLimit(t, newTopics(t, o), "trips-a", 0)
+	})
+	t.Run("made", func(t *testing.T) {
+		_, o := secured(t, allow(kmsg.ACLResourceTypeTopic, "trips", kmsg.ACLOperationDescribe, kmsg.ACLOperationWrite)...)
+		o.Topic = ""
+		wantRefusal(t, newTopics(t, o), "trips-a", ReasonUnknownTopic)
+	})
+	t.Run("a wrong password is no topic's", func(t *testing.T) {
+		_, o := secured(t)
+		t.Setenv("KAFKA_TEST_SECRET", "wrong")
+		o.RetryDeadline = time.Millisecond
+		var refusal *TopicRefusal
+		if _, err := newTopics(t, o).Limit(t.Context(), "trips-a"); err == nil || errors.As(err, &refusal) || !strings.Contains(err.Error(), "password or token are wrong") {
+			t.Errorf("error %v", err)
+		}
+	})
+}
+
+// seed makes a topic as somebody who may.
+func (c *cluster) seed(t *testing.T, topic string) {
+	t.Helper()
+	o := c.options()
+	o.Topic, o.CreateTopic = topic, true
+	o.Security = security.Config{Protocol: security.SASLPlaintext, Mechanism: security.ScramSHA256, Username: "admin"}
+	o.Security.Password.Env = "KAFKA_TEST_ADMIN"
+	t.Setenv("KAFKA_TEST_ADMIN", "admin")
+	if err := o.CheckProducer(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestABrokerThatFailsForAMomentIsAskedAgain(t *testing.T) {
+	c := newFake(t, "trips", kfake.SeedTopics(1, "trips"))
+	topics := newTopics(t, c.named())
+	failed := 0
+	c.fake.ControlKey(int16(kmsg.DescribeConfigs), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		if failed++; failed > 2 {
+			return nil, nil, false
+		}
+		c.fake.KeepControl()
+		resp := req.ResponseKind().(*kmsg.DescribeConfigsResponse)
+		for _, r := range req.(*kmsg.DescribeConfigsRequest).Resources {
+			answer := kmsg.NewDescribeConfigsResponseResource()
+			answer.ResourceType, answer.ResourceName, answer.ErrorCode = r.ResourceType, r.ResourceName, kerr.BrokerNotAvailable.Code
+			resp.Resources = append(resp.Resources, answer)
+		}
+		return resp, nil, true
+	})
+	if limit, err := topics.Limit(t.Context(), "trips"); err != nil || limit < 1_000_000 || failed != 3 {
+		t.Errorf("the limit is %d, %v, after %d answers", limit, err, failed)
+	}
+}
+
+func TestWhatIsKnownOfATopicDoesWhileTheBrokersAreAway(t *testing.T) {
+	c := newFake(t, "trips", kfake.SeedTopics(1, "trips"))
+	o := c.named()
+	o.RetryDeadline = time.Hour
+	topics := newTopics(t, o)
+	limit, err := topics.Limit(t.Context(), "trips")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.fake.Close()
+	topics.now = func() time.Time { return time.Now().Add(takenFor + time.Second) }
+	wantLimit(t, topics, "trips", limit)
+}
+
+func TestTopicsThatAreClosedEndACall(t *testing.T) {
+	o := newFake(t, "trips").named()
+	o.Brokers, o.RetryDeadline = []string{"127.0.0.1:1"}, time.Hour
+	topics := newTopics(t, o)
+	done := make(chan error)
+	go func() {
+		_, err := topics.Limit(t.Context(), "trips")
+		done <- err
+	}()
+	topics.end()
+	if err := <-done; !errors.Is(err, ErrClosed) {
+		t.Errorf("error %v", err)
+	}
+}
+
+// A topic that takes less than the largest message gets batches that it takes.
+func TestBatchesKeepToTheLimitOfTheirTopic(t *testing.T) {
+	c := newCluster(t)
+	const limit = 2000
+	c.makeTopic(t, c.name, 1, setting(limit))
+	o := c.named()
+	o.Compression = "none"
+	prepare(t, o)
+	many := blockOf("job", 1, 0, func(yield func(Record, error) bool) {
+		for i := range 100 {
+			if !yield(Record{Topic: c.name, Key: fmt.Append(nil, i), Value: []byte(strings.Repeat("v", 500))}, nil) {
+				return
+			}
+		}
+	})
+	t.Run("Committer", func(t *testing.T) {
+		k, err := New(t.Context(), o, newTopics(t, o))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(k.Close)
+		mustCommit(t, k, 0, 1, 0, many)
+	})
+	t.Run("Producer", func(t *testing.T) {
+		topics := newTopics(t, o)
+		wantLimit(t, topics, c.name, limit)
+		p, err := NewProducer(t.Context(), o, topics)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(p.Close)
+		for r := range many.Records {
+			if err := p.Put(t.Context(), r); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := p.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if n := len(c.committed(t, c.name)); n != 200 {
+		t.Errorf("%d records are there", n)
+	}
+}
+
+// What is numbered cannot be left out: it is for the brokers to say whether it
+// is too large.
+func TestARecordAboveALoweredLimitIsForTheBrokersToRefuse(t *testing.T) {
+	c := newCluster(t)
+	c.makeTopic(t, c.name, 1, setting(2000))
+	o := c.named()
+	prepare(t, o)
+	k, err := New(t.Context(), o, newTopics(t, o))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(k.Close)
+	random := make([]byte, 5000)
+	if _, err := rand.Read(random); err != nil {
+		t.Fatal(err)
+	}
+	block := func(number int64, large []byte) Block {
+		return blockOf("job", number, 0, func(yield func(Record, error) bool) {
+			for i := range 21 {
+				value := random[:1500]
+				if i == 10 {
+					value = large
+				}
+				if !yield(Record{Topic: c.name, Value: value}, nil) {
+					return
+				}
+			}
+		})
+	}
+	mustCommit(t, k, 0, 1, 0, block(1, make([]byte, 5000)))
+	mustCommit(t, k, 0, 1, 0, block(2, nil))
+
+	_, err = k.Commit(t.Context(), 0, []Block{block(3, random)})
+	if !Permanent(err) || !errors.Is(err, kerr.MessageTooLarge) {
+		t.Fatalf("error %v", err)
+	}
+	for _, words := range []string{"topic " + c.name, "raise max.message.bytes of the topic to 1000012 or more", "goes on by itself"} {
+		if !strings.Contains(err.Error(), words) {
+			t.Errorf("%q does not say %q", err, words)
+		}
+	}
+	// So it does, though the old limit is still remembered.
+	if err := c.alter(t, c.name, 1_000_012); err != nil {
+		t.Fatal(err)
+	}
+	mustCommit(t, k, 0, 1, 0, block(3, random))
+	if n := len(c.committed(t, c.name)); n != 63 {
+		t.Errorf("%d records are there", n)
+	}
+}
