@@ -76,7 +76,7 @@ func (c Config) probeKafkaSink() permissions.Probe {
 		o.TransactionalIDPrefix = c.KafkaSink.TransactionalIDPrefix
 		o.Topics = append(o.Topics, permissions.KafkaTopic{
 			Name: c.KafkaSink.MarkerTopic, Operations: []string{"DESCRIBE", "READ", "WRITE", "DESCRIBE_CONFIGS"},
-			Partitions: c.KafkaSink.Lanes, Settings: map[string]string{"cleanup.policy": "compact"},
+			Partitions: c.KafkaSink.Lanes, Settings: map[string]string{"cleanup.policy": "compact"}, Replicated: true,
 		})
 	}
 	return permissions.Kafka("OutputKafkaTopic", o)

@@ -32,6 +32,9 @@ type KafkaTopic struct {
 	// is not there; Partitions 0 is for topics that the job does not make.
 	Partitions int
 	Settings   map[string]string
+	// Replicated topics are warned of where they have one replica in a cluster
+	// of three brokers or more.
+	Replicated bool
 }
 
 // KafkaOptions say what a job does in a cluster.
@@ -252,12 +255,19 @@ func (p *kafkaProbe) named(ctx context.Context, name string, t KafkaTopic) {
 		return
 	}
 	for _, o := range t.Operations {
-		p.add(o, "topic "+name, allowed(found, o, kerr.TopicAuthorizationFailed))
+		p.add(o, "topic "+name, allowed(found.Topics[0].AuthorizedOperations, o, kerr.TopicAuthorizationFailed))
+	}
+	if t.Replicated && len(found.Brokers) >= 3 && slices.ContainsFunc(found.Topics[0].Partitions, oneReplica) {
+		p.report.Warnings = append(p.report.Warnings, fmt.Sprintf("%s: topic %s has one replica on a cluster of %d brokers: "+
+			"a broker that is lost takes what it holds with it. Give it three (kafka-reassign-partitions.sh) and min.insync.replicas=2", p.property, name, len(found.Brokers)))
 	}
 }
 
-// describe returns what this user may do to a topic.
-func (p *kafkaProbe) describe(ctx context.Context, name string) (told int32, err error) {
+func oneReplica(p kmsg.MetadataResponseTopicPartition) bool { return len(p.Replicas) == 1 }
+
+// describe returns a topic, with what this user may do to it, and the brokers.
+// It has one topic where there is no error but that of the topic's code.
+func (p *kafkaProbe) describe(ctx context.Context, name string) (*kmsg.MetadataResponse, error) {
 	req := kmsg.NewPtrMetadataRequest()
 	topic := kmsg.NewMetadataRequestTopic()
 	topic.Topic = &name
@@ -265,12 +275,12 @@ func (p *kafkaProbe) describe(ctx context.Context, name string) (told int32, err
 	req.IncludeTopicAuthorizedOperations = true
 	resp, err := req.RequestWith(ctx, p.client)
 	if err != nil {
-		return untold, err
+		return nil, err
 	}
 	if len(resp.Topics) != 1 {
-		return untold, kerr.UnknownTopicOrPartition
+		return nil, fmt.Errorf("%d topics are told of in place of one", len(resp.Topics))
 	}
-	return resp.Topics[0].AuthorizedOperations, kerr.ErrorForCode(resp.Topics[0].ErrorCode)
+	return resp, kerr.ErrorForCode(resp.Topics[0].ErrorCode)
 }
 
 // create makes a topic dry.

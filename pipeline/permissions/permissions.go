@@ -60,6 +60,8 @@ type Permission struct {
 // Report is what was found out about a job.
 type Report struct {
 	Permissions []Permission
+	// Warnings are of what works and may cost dearly.
+	Warnings []string
 	// Principal is the Kafka user as access rules name it, Brokers one that
 	// commands can be sent to; Role the Elasticsearch user.
 	principal, brokers string
@@ -74,6 +76,7 @@ func Try(ctx context.Context, probes ...Probe) Report {
 	for _, p := range probes {
 		r := p(ctx)
 		all.Permissions = append(all.Permissions, r.Permissions...)
+		all.Warnings = append(all.Warnings, r.Warnings...)
 		if r.principal != "" {
 			all.principal, all.brokers = r.principal, r.brokers
 		}
@@ -120,6 +123,11 @@ func (r *Report) Write(w io.Writer) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
+	for _, warning := range r.Warnings {
+		if _, err := fmt.Fprintf(w, "\nwarning: %s\n", warning); err != nil {
+			return err
+		}
+	}
 	for _, text := range r.remedies() {
 		if _, err := fmt.Fprintf(w, "\n%s\n%s\n", text.head, text.body); err != nil {
 			return err
@@ -133,8 +141,9 @@ func (r *Report) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
 		OK          bool         `json:"ok"`
 		Permissions []Permission `json:"permissions"`
+		Warnings    []string     `json:"warnings,omitempty"`
 		IAM         any          `json:"iam_policy,omitempty"`
 		Kafka       []string     `json:"kafka_acls,omitempty"`
 		Role        any          `json:"elasticsearch_role,omitempty"`
-	}{r.OK(), r.Permissions, r.iamPolicy(), r.kafkaCommands(), r.role()})
+	}{r.OK(), r.Permissions, r.Warnings, r.iamPolicy(), r.kafkaCommands(), r.role()})
 }

@@ -14,7 +14,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/streaming-etl/streaming-etl/io/elasticsearchio"
@@ -348,6 +350,37 @@ func TestAMarkerTopicThatIsNotThereIsMadeDry(t *testing.T) {
 	r, _ = kafkaReport(t, rules, "trips", "clean")
 	if got := outcomes(r)["CREATE topic markers"]; got != permissions.Granted {
 		t.Errorf("CREATE is %q:\n%s", got, text(t, r))
+	}
+}
+
+func TestATopicOfOneReplicaIsWarnedOf(t *testing.T) {
+	for _, test := range []struct {
+		brokers, replicas int
+		replicated        bool
+		warnings          int
+	}{{3, 1, true, 1}, {3, 1, false, 0}, {3, 2, true, 0}, {2, 1, true, 0}} {
+		cluster, err := kfake.NewCluster(kfake.NumBrokers(test.brokers))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(cluster.Close)
+		client, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(client.Close)
+		if _, err := kadm.NewClient(client).CreateTopic(t.Context(), 2, int16(test.replicas), nil, "markers"); err != nil {
+			t.Fatal(err)
+		}
+		r := permissions.Try(t.Context(), permissions.Kafka("OutputKafkaTopic", permissions.KafkaOptions{
+			Brokers: cluster.ListenAddrs(), Topics: []permissions.KafkaTopic{{Name: "markers", Replicated: test.replicated}},
+		}))
+		if len(r.Warnings) != test.warnings || !r.OK() {
+			t.Errorf("%+v: %q", test, r.Warnings)
+		}
+		if got := strings.Contains(text(t, r), "\nwarning: OutputKafkaTopic: topic markers has one replica on a cluster of 3 brokers"); got != (test.warnings > 0) {
+			t.Errorf("%+v:\n%s", test, text(t, r))
+		}
 	}
 }
 

@@ -89,7 +89,7 @@ func kafkaSink() []Property {
 		},
 		{
 			Name: "OutputKafkaMarkerTopic", Group: groupKafkaSink, Kind: String, DefaultNote: "OutputKafkaTransactionalIdPrefix and -markers", Check: checkTopic, Allowed: "a topic's name",
-			Doc: "The compacted topic that holds, for each lane, what was committed last. The job makes it, and it is the job's own. It must not be deleted or emptied.",
+			Doc: "The compacted topic that holds, for each lane, what was committed last. The job makes it, with three replicas where there are three brokers, and it is the job's own. It must not be deleted or emptied.",
 		},
 		{
 			Name: "OutputKafkaMarkerPolicy", Group: groupKafkaSink, Kind: Enum, Default: "STRICT", Values: []string{"STRICT", "ACCEPT"},

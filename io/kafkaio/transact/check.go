@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/streaming-etl/streaming-etl/io/internal/pause"
+	"github.com/streaming-etl/streaming-etl/logging"
 )
 
 // checkTimeout bounds Check, checkRequests one request in it.
@@ -24,7 +26,7 @@ const (
 // Check tells within 30 s whether a Committer could work: brokers answer and
 // take the login, the marker topic is right, and the topic is there where it
 // is but one. It makes what is missing: the marker topic, compacted, with a
-// partition per lane, and Topic where CreateTopic is set. Call it before a job
+// partition per lane and three replicas where there are as many brokers, and Topic where CreateTopic is set. Call it before a job
 // is started. It initialises no transactional id, so it disturbs nobody.
 func (o Options) Check(ctx context.Context) error {
 	if err := o.Validate(); err != nil {
@@ -84,8 +86,7 @@ func (a *admin) ensureMarkerTopic(ctx context.Context) error {
 	name := a.opts.MarkerTopic
 	found, err := a.describe(ctx, name)
 	if errors.Is(err, kerr.UnknownTopicOrPartition) {
-		compact := "compact"
-		return a.create(ctx, name, a.opts.Lanes, map[string]*string{"cleanup.policy": &compact})
+		return a.createMarkerTopic(ctx)
 	}
 	if err != nil {
 		return err
@@ -110,7 +111,57 @@ func (a *admin) ensureMarkerTopic(ctx context.Context) error {
 	if err := writable(found); err != nil {
 		return err
 	}
+	a.warnOfReplicas(ctx, found)
 	return nil
+}
+
+// markerReplicas is how many replicas the marker topic gets where there are as
+// many brokers; with fewer, a broker that is lost takes markers with it.
+const markerReplicas = 3
+
+// createMarkerTopic makes the marker topic so that markers stay: compaction
+// keeps the last of each lane however old it is, a commit is on two brokers
+// where there are three, and no replica that has less becomes the leader.
+func (a *admin) createMarkerTopic(ctx context.Context) error {
+	brokers, err := a.kadm.ListBrokers(ctx)
+	if err != nil {
+		return fmt.Errorf("make it: %w", err)
+	}
+	replicas := a.opts.ReplicationFactor
+	if replicas == 0 {
+		replicas = min(markerReplicas, len(brokers))
+	}
+	inSync := "1"
+	if replicas >= markerReplicas {
+		inSync = "2"
+	}
+	compact, never := "compact", "false"
+	name, lanes, needed := a.opts.MarkerTopic, a.opts.Lanes, map[string]*string{"cleanup.policy": &compact}
+	err = a.create(ctx, name, lanes, replicas, map[string]*string{
+		"cleanup.policy": &compact, "min.insync.replicas": &inSync, "unclean.leader.election.enable": &never,
+	})
+	if errors.Is(err, kerr.InvalidConfig) || errors.Is(err, kerr.PolicyViolation) {
+		// Managed clusters may choose all but the policy themselves.
+		slog.WarnContext(ctx, "kafka: the cluster does not let the marker topic have settings of its own: it gets the cluster's",
+			"topic", name, logging.Error, err)
+		return a.create(ctx, name, lanes, a.opts.ReplicationFactor, needed)
+	}
+	return err
+}
+
+// warnOfReplicas warns of a marker topic that the loss of one broker ends.
+func (a *admin) warnOfReplicas(ctx context.Context, t *kmsg.MetadataResponseTopic) {
+	brokers, err := a.kadm.ListBrokers(ctx)
+	if err != nil || len(brokers) < markerReplicas {
+		return
+	}
+	for _, p := range t.Partitions {
+		if len(p.Replicas) == 1 {
+			slog.WarnContext(ctx, "kafka: the marker topic has one replica: a broker that is lost takes markers with it, and the job then refuses to go on",
+				"topic", a.opts.MarkerTopic, "brokers", len(brokers), logging.Next, "give it three replicas (kafka-reassign-partitions.sh) and min.insync.replicas=2")
+			return
+		}
+	}
 }
 
 // transactionalIDs asks where the first and the last lane's state is kept,
@@ -164,7 +215,7 @@ func (a *admin) topic(ctx context.Context) error {
 		if !a.opts.CreateTopic {
 			return fmt.Errorf("topic %s: %w", name, ErrNoTopic)
 		}
-		if err := a.create(ctx, name, a.partitions(), nil); err != nil {
+		if err := a.create(ctx, name, a.partitions(), a.opts.ReplicationFactor, nil); err != nil {
 			return fmt.Errorf("topic %s: %w", name, a.opts.explain(err, ""))
 		}
 	} else if err != nil {
@@ -195,12 +246,12 @@ func (a *admin) partitions() int {
 	return a.opts.Partitions
 }
 
-func (a *admin) create(ctx context.Context, name string, partitions int, settings map[string]*string) error {
-	replicas := int16(a.opts.ReplicationFactor)
+// create makes a topic; 0 replicas stand for the cluster's default.
+func (a *admin) create(ctx context.Context, name string, partitions, replicas int, settings map[string]*string) error {
 	if replicas == 0 {
 		replicas = -1
 	}
-	made, err := a.kadm.CreateTopic(ctx, int32(partitions), replicas, settings, name)
+	made, err := a.kadm.CreateTopic(ctx, int32(partitions), int16(replicas), settings, name)
 	if errors.Is(err, kerr.TopicAlreadyExists) {
 		return nil // somebody was faster
 	}

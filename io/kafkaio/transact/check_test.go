@@ -1,8 +1,10 @@
 package transact
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"reflect"
 	"strconv"
 	"strings"
@@ -77,6 +79,95 @@ func TestCheckMakesTheTopics(t *testing.T) {
 	for _, entry := range configs[0].Configs {
 		if entry.Key == "cleanup.policy" && entry.MaybeValue() != "compact" {
 			t.Errorf("cleanup.policy is %s", entry.MaybeValue())
+		}
+	}
+}
+
+func TestTheMarkerTopicIsMadeToLast(t *testing.T) {
+	for _, test := range []struct {
+		brokers, asked, replicas int
+		inSync                   string
+	}{
+		{1, 0, 1, "1"},
+		{2, 0, 2, "1"},
+		{3, 0, 3, "2"},
+		{5, 0, 3, "2"},
+		{3, 1, 1, "1"},
+	} {
+		c := newFake(t, "trips", kfake.NumBrokers(test.brokers))
+		o := c.options()
+		o.ReplicationFactor = test.asked
+		prepare(t, o)
+		topics, err := c.admin(t).ListTopics(t.Context(), o.MarkerTopic)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range topics[o.MarkerTopic].Partitions {
+			if len(p.Replicas) != test.replicas {
+				t.Errorf("%+v: partition %d has %d replicas", test, p.Partition, len(p.Replicas))
+			}
+		}
+		got := c.settings(t, o.MarkerTopic)
+		for name, want := range map[string]string{"cleanup.policy": "compact", "min.insync.replicas": test.inSync, "unclean.leader.election.enable": "false"} {
+			if got[name] != want {
+				t.Errorf("%+v: %s is %q, want %q", test, name, got[name], want)
+			}
+		}
+	}
+}
+
+func (c *cluster) settings(t *testing.T, topic string) map[string]string {
+	t.Helper()
+	configs, err := c.admin(t).DescribeTopicConfigs(t.Context(), topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]string{}
+	for _, entry := range configs[0].Configs {
+		out[entry.Key] = entry.MaybeValue()
+	}
+	return out
+}
+
+func TestAClusterThatChoosesTheMarkerTopicsSettingsStillKeepsItCompacted(t *testing.T) {
+	c := newFake(t, "trips")
+	refused := 0
+	c.fake.ControlKey(int16(kmsg.CreateTopics), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		c.fake.KeepControl()
+		r := req.(*kmsg.CreateTopicsRequest)
+		if len(r.Topics[0].Configs) <= 1 {
+			return nil, nil, false
+		}
+		refused++
+		resp := r.ResponseKind().(*kmsg.CreateTopicsResponse)
+		answer := kmsg.NewCreateTopicsResponseTopic()
+		answer.Topic, answer.ErrorCode = r.Topics[0].Topic, kerr.InvalidConfig.Code
+		resp.Topics = append(resp.Topics, answer)
+		return resp, nil, true
+	})
+	o := c.options()
+	prepare(t, o)
+	if got := c.settings(t, o.MarkerTopic)["cleanup.policy"]; got != "compact" || refused != 1 {
+		t.Errorf("cleanup.policy is %q after %d refusals", got, refused)
+	}
+}
+
+func TestAMarkerTopicOfOneReplicaIsWarnedOf(t *testing.T) {
+	for _, test := range []struct {
+		brokers, replicas int
+		warned            bool
+	}{{3, 1, true}, {4, 1, true}, {3, 2, false}, {2, 1, false}, {1, 1, false}} {
+		c := newFake(t, "trips", kfake.NumBrokers(test.brokers))
+		o := c.options()
+		o.ReplicationFactor = test.replicas
+		prepare(t, o) // makes it
+		var b bytes.Buffer
+		before := slog.Default()
+		slog.SetDefault(slog.New(slog.NewTextHandler(&b, nil)))
+		prepare(t, o)
+		slog.SetDefault(before)
+		if got := strings.Contains(b.String(), "one replica") && strings.Contains(b.String(), o.MarkerTopic); got != test.warned {
+			t.Errorf("%+v: the log has %q", test, b.String())
 		}
 	}
 }

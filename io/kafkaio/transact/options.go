@@ -113,8 +113,9 @@ type Options struct {
 	CreateTopic bool
 	// Partitions of a topic to be made. Default: the cluster's num.partitions.
 	Partitions int
-	// ReplicationFactor of the marker topic and of a topic to be made.
-	// Default: the cluster's default.replication.factor.
+	// ReplicationFactor of the marker topic and of a topic to be made. Default:
+	// of the marker topic three, or one per broker where there are fewer; of
+	// others the cluster's default.replication.factor.
 	ReplicationFactor int
 }
 

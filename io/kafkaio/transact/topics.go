@@ -227,7 +227,7 @@ func (t *Topics) request(ctx context.Context, topic string) (topicFacts, error) 
 		if !t.admin.opts.CreateTopic {
 			return refused(ReasonUnknownTopic, ErrNoTopic.Error())
 		}
-		if err = t.admin.create(ctx, topic, t.admin.partitions(), nil); err == nil {
+		if err = t.admin.create(ctx, topic, t.admin.partitions(), t.admin.opts.ReplicationFactor, nil); err == nil {
 			found, err = t.admin.find(ctx, topic)
 		} else if classify(ctx, err) == permanent && !security.Refused(err) && !errors.Is(err, kerr.InvalidTopicException) {
 			return refused(ReasonUnknownTopic, fmt.Sprintf("it does not exist: %v", t.admin.opts.explain(err, "")))
