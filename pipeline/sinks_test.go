@@ -2,6 +2,8 @@ package pipeline
 
 import (
 	"bytes"
+	"crypto/rand"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -328,5 +330,41 @@ func TestEventsThatTheirTopicDoesNotTakeAreDeadLetters(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+func TestAnEventOf10MiBGoesThroughFromTopicToTopic(t *testing.T) {
+	const size, limit = 10 << 20, 11 << 20
+	random := make([]byte, size/2)
+	if _, err := rand.Read(random); err != nil {
+		t.Fatal(err)
+	}
+	line := strings.Replace(sampleTrips(t, 1)[0], `{`, `{"padding":"`+hex.EncodeToString(random)+`",`, 1)
+	for _, topic := range []string{"out", "out-{type}"} {
+		t.Run(topic, func(t *testing.T) {
+			k := newKafka(t, "trips:1", "out:1", "out-yellow:1", "dead-letters:1")
+			raised := strconv.Itoa(limit)
+			if _, err := kadm.NewClient(k.client).AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Name: "max.message.bytes", Value: &raised}}, "trips", "out", "out-yellow", "dead-letters"); err != nil {
+				t.Fatal(err)
+			}
+			client, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(k.brokers, ",")...), kgo.ProducerBatchMaxBytes(limit))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer client.Close()
+			if err := client.ProduceSync(t.Context(), &kgo.Record{Topic: "trips", Key: []byte("k"), Value: []byte(line)}).FirstErr(); err != nil {
+				t.Fatal(err)
+			}
+			c := configure(t, "--InputKafkaBootstrapServers="+k.brokers, "--InputKafkaTopic=trips", "--InputKafkaInitialPosition=EARLIEST", "--InputKafkaStopAtEnd",
+				"--OutputKafkaBootstrapServers="+k.brokers, "--OutputKafkaTopic="+topic, "--OutputKafkaLanes=2", "--OutputKafkaMaxMessageBytes="+raised)
+			sum, err := runDirect(t.Context(), t, c, DirectOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			to := strings.Replace(topic, "{type}", "yellow", 1)
+			if got := k.read(t, to)[to]; sum.Progress.DeadLetters != 0 || len(got) != 1 || string(got[0].Value) != line || string(got[0].Key) != "k" {
+				t.Errorf("%d records are there, dead letters %v", len(got), sum.Reasons)
+			}
+		})
 	}
 }

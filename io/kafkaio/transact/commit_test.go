@@ -1,7 +1,9 @@
 package transact
 
 import (
+	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"reflect"
@@ -426,6 +428,48 @@ func TestRecordOfTheLargestSizeIsTaken(t *testing.T) {
 	}))
 	if n := len(c.committed(t, c.name)); n != 10 || out.Records != 10 {
 		t.Errorf("%d records are visible, %d were written", n, out.Records)
+	}
+}
+
+// Kafka's own limit is lower; a topic's can be raised.
+func TestARecordOf10MiBIsTaken(t *testing.T) {
+	const size = 10 << 20
+	large := make([]byte, size)
+	if _, err := rand.Read(large); err != nil { // which no codec makes smaller
+		t.Fatal(err)
+	}
+	for _, compression := range []string{"none", "lz4"} {
+		t.Run(compression, func(t *testing.T) {
+			c := newCluster(t)
+			o := c.options()
+			o.Compression, o.MaxMessageBytes = compression, size+1<<10
+			c.makeTopic(t, c.name, 1, setting(o.MaxMessageBytes))
+			prepare(t, o)
+			records := func(yield func(Record, error) bool) {
+				_ = yield(Record{Topic: c.name, Value: []byte("before")}, nil) &&
+					yield(Record{Topic: c.name, Key: []byte("k"), Value: large, Headers: []Header{{Key: "a", Value: []byte("1")}}}, nil) &&
+					yield(Record{Topic: c.name, Value: []byte("behind")}, nil)
+			}
+			mustCommit(t, newCommitter(t, o), 0, 1, 0, blockOf("job", 1, 0, records))
+			p := newProducer(t, o)
+			for r := range records {
+				if err := p.Put(t.Context(), r); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := p.Flush(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			got := c.committed(t, c.name)
+			if len(got) != 6 {
+				t.Fatalf("%d records are there", len(got))
+			}
+			for i, r := range got {
+				if i%3 == 1 && (string(r.Key) != "k" || !bytes.Equal(r.Value, large) || len(r.Headers) != 1) {
+					t.Errorf("record %d has the key %q, %d bytes, headers %v", i, r.Key, len(r.Value), r.Headers)
+				}
+			}
+		})
 	}
 }
 
