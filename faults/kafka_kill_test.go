@@ -3,6 +3,8 @@
 package faults
 
 import (
+	"cmp"
+	"encoding/json"
 	"fmt"
 	"os"
 	"strconv"
@@ -33,6 +35,7 @@ func TestTopicsToTopicsWithKills(t *testing.T) {
 	}
 	r.groupFollows(t)
 	r.finish(t)
+	r.oneWriterAtATime(t)
 }
 
 // TestBrokerKilled has the topics' partitions, the markers and the transactions' state on three brokers, of which one
@@ -66,7 +69,8 @@ func TestBrokerKilled(t *testing.T) {
 }
 
 // zombie halts a worker in the middle of a transaction, and its TaskManager with it, so that the job goes on without
-// them, and then lets them go on. What the worker still has in hand it must not write.
+// them, and then, when the brokers have another producer for that transaction's id and so refuse the worker's, lets them
+// go on. What the worker still has in hand it must not write: oneWriterAtATime and the comparison of records tell.
 func (r *run) zombie(t *testing.T) {
 	t.Helper()
 	client, err := kgo.NewClient(kgo.SeedBrokers(r.lab.theKafka(t).Bootstrap()...))
@@ -98,6 +102,10 @@ func (r *run) zombie(t *testing.T) {
 		send(t, worker, syscall.SIGCONT)
 		return false
 	})
+	halted, err := producerOf(t, admin, transaction)
+	if err != nil {
+		t.Fatal(err)
+	}
 	taskManager := parent(t, worker)
 	next := r.damage()
 	send(t, taskManager, syscall.SIGSTOP)
@@ -112,6 +120,11 @@ func (r *run) zombie(t *testing.T) {
 	t.Cleanup(resume)
 	r.recovered(t, "SIGSTOP of a worker in transaction "+transaction+" and of its TaskManager", next)
 
+	r.await(t, "another producer for transaction "+transaction+" than that of the worker that is halted", func() bool {
+		now, err := producerOf(t, admin, transaction) // a coordinator may be on its way
+		return err == nil && (now.id != halted.id || now.epoch > halted.epoch)
+	})
+
 	// The worker first: nobody has told it yet that the job is no longer its own.
 	send(t, worker, syscall.SIGCONT)
 	r.flows(t)
@@ -122,6 +135,59 @@ func (r *run) zombie(t *testing.T) {
 		return err == nil && len(all) == taskManagers
 	})
 	t.Logf("after SIGCONT it has ended; that another worker had taken over was told %d times", r.fencings()-told)
+}
+
+// producer is who writes the transactions of an id. The brokers refuse all but the last one.
+type producer struct {
+	id    int64
+	epoch int16
+}
+
+func producerOf(t *testing.T, admin *kadm.Client, transaction string) (producer, error) {
+	t.Helper()
+	described, err := admin.DescribeTransactions(t.Context(), transaction)
+	if err != nil {
+		return producer{}, err
+	}
+	d, err := described.On(transaction, nil)
+	return producer{d.ProducerID, d.ProducerEpoch}, cmp.Or(err, d.Err)
+}
+
+// oneWriterAtATime checks that nothing of a worker became visible in a lane that another one had taken over: each
+// transaction has a marker with the name of who wrote it.
+func (r *run) oneWriterAtATime(t *testing.T) {
+	t.Helper()
+	markers, err := r.lab.theKafka(t).Consume(t.Context(), topicName(t, "lanes")+"-markers")
+	if err != nil {
+		t.Fatal(err)
+	}
+	type writer struct {
+		lane int
+		name string
+	}
+	last, gone, changes := map[int]writer{}, map[writer]bool{}, 0
+	for _, record := range markers {
+		var m struct {
+			Lane  int    `json:"lane"`
+			Owner string `json:"owner"`
+		}
+		if err := json.Unmarshal(record.Value, &m); err != nil || m.Owner == "" {
+			t.Fatalf("marker %s: %v", record.Value, err)
+		}
+		w := writer{m.Lane, m.Owner}
+		if before, ok := last[m.Lane]; ok && before != w {
+			gone[before] = true
+			changes++
+		}
+		if gone[w] {
+			t.Errorf("lane %d: the transaction with the marker %s is of a worker that had lost the lane", m.Lane, record.Value)
+		}
+		last[m.Lane] = w
+	}
+	if changes == 0 {
+		t.Errorf("none of %d lanes was taken over", len(last))
+	}
+	t.Logf("%d transactions, %d times another worker's than the one before", len(markers), changes)
 }
 
 // fencings counts in the logs how often a worker was told that a lane is no longer its own.
