@@ -131,14 +131,14 @@ func (c *cluster) settings(t *testing.T, topic string) map[string]string {
 
 func TestAClusterThatChoosesTheMarkerTopicsSettingsStillKeepsItCompacted(t *testing.T) {
 	c := newFake(t, "trips")
-	refused := 0
+	var refused atomic.Int32
 	c.fake.ControlKey(int16(kmsg.CreateTopics), func(req kmsg.Request) (kmsg.Response, error, bool) {
 		c.fake.KeepControl()
 		r := req.(*kmsg.CreateTopicsRequest)
 		if len(r.Topics[0].Configs) <= 1 {
 			return nil, nil, false
 		}
-		refused++
+		refused.Add(1)
 		resp := r.ResponseKind().(*kmsg.CreateTopicsResponse)
 		answer := kmsg.NewCreateTopicsResponseTopic()
 		answer.Topic, answer.ErrorCode = r.Topics[0].Topic, kerr.InvalidConfig.Code
@@ -147,8 +147,8 @@ func TestAClusterThatChoosesTheMarkerTopicsSettingsStillKeepsItCompacted(t *test
 	})
 	o := c.options()
 	prepare(t, o)
-	if got := c.settings(t, o.MarkerTopic)["cleanup.policy"]; got != "compact" || refused != 1 {
-		t.Errorf("cleanup.policy is %q after %d refusals", got, refused)
+	if got := c.settings(t, o.MarkerTopic)["cleanup.policy"]; got != "compact" || refused.Load() != 1 {
+		t.Errorf("cleanup.policy is %q after %d refusals", got, refused.Load())
 	}
 }
 

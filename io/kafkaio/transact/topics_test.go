@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -205,9 +206,9 @@ func (c *cluster) seed(t *testing.T, topic string) {
 func TestABrokerThatFailsForAMomentIsAskedAgain(t *testing.T) {
 	c := newFake(t, "trips", kfake.SeedTopics(1, "trips"))
 	topics := newTopics(t, c.named())
-	failed := 0
+	var failed atomic.Int32
 	c.fake.ControlKey(int16(kmsg.DescribeConfigs), func(req kmsg.Request) (kmsg.Response, error, bool) {
-		if failed++; failed > 2 {
+		if failed.Add(1) > 2 {
 			return nil, nil, false
 		}
 		c.fake.KeepControl()
@@ -219,8 +220,8 @@ func TestABrokerThatFailsForAMomentIsAskedAgain(t *testing.T) {
 		}
 		return resp, nil, true
 	})
-	if limit, err := topics.Limit(t.Context(), "trips"); err != nil || limit < 1_000_000 || failed != 3 {
-		t.Errorf("the limit is %d, %v, after %d answers", limit, err, failed)
+	if limit, err := topics.Limit(t.Context(), "trips"); err != nil || limit < 1_000_000 || failed.Load() != 3 {
+		t.Errorf("the limit is %d, %v, after %d answers", limit, err, failed.Load())
 	}
 }
 
