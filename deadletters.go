@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -43,6 +45,7 @@ func letterOptions() []property.Property {
 		flag("all", "Has resend take all letters, where nothing else chooses them."),
 		flag("dry-run", "Has resend tell what it would send, and send nothing."),
 		flag("in-doubt", "Has resend send also what an earlier call had begun to send and not confirmed, so that it may be in the source already."),
+		flag("still-refused", "Has resend send also what the job with these properties would make a dead letter again."),
 		text("key", "A field of the events whose value is the key of what resend sends: the record's in Kafka, the one that decides the shard in Kinesis."),
 		{Name: jsonFlag, Group: groupCommand, Kind: property.Bool, Default: "false", Doc: "Writes one JSON object."},
 	}
@@ -109,7 +112,7 @@ func letters(ctx context.Context, args []string, env []string, stdout, stderr io
 	case "show":
 		err = l.show(ctx, ids)
 	case "resend":
-		err = l.resend(ctx)
+		err = l.resend(ctx, c)
 	}
 	if err != nil {
 		return fail(stderr, err)
@@ -324,12 +327,20 @@ type resentJSON struct {
 	SentBefore int      `json:"sent_before"`
 	InDoubt    []string `json:"in_doubt"`
 	Cut        []string `json:"cut"`
-	Ledger     string   `json:"ledger"`
-	DryRun     bool     `json:"dry_run"`
+	// Refused are, by reason, those that would be dead letters again.
+	Refused map[string][]string `json:"refused"`
+	Ledger  string              `json:"ledger"`
+	DryRun  bool                `json:"dry_run"`
 }
 
-func (l *letterCommand) resend(ctx context.Context) error {
-	o := deadletters.ResendOptions{Filter: l.filter, InDoubt: l.p.Bool("in-doubt"), Key: l.p.Get("key"), DryRun: l.p.Bool("dry-run")}
+func (l *letterCommand) resend(ctx context.Context, c pipeline.Config) error {
+	o := deadletters.ResendOptions{
+		Filter: l.filter, InDoubt: l.p.Bool("in-doubt"), Key: l.p.Get("key"), DryRun: l.p.Bool("dry-run"), StillRefused: l.p.Bool("still-refused"),
+	}
+	var err error
+	if o.Refuses, err = c.Refuses(); err != nil {
+		return err
+	}
 	if isTerminal(l.stderr) {
 		o.Progress = func(sent, of int) {
 			fmt.Fprintf(l.stderr, "\r\x1b[K%s of %s sent", pipeline.Number(int64(sent)), pipeline.Number(int64(of)))
@@ -343,15 +354,21 @@ func (l *letterCommand) resend(ctx context.Context) error {
 		return err
 	}
 	l.damaged(r.Damaged)
-	out := resentJSON{r.Chosen, r.Sent, r.Before, append([]string{}, r.InDoubt...), append([]string{}, r.Cut...), r.Ledger, o.DryRun}
+	out := resentJSON{r.Chosen, r.Sent, r.Before, append([]string{}, r.InDoubt...), append([]string{}, r.Cut...), r.Refused, r.Ledger, o.DryRun}
 	if l.json {
 		if err := errors.Join(err, writeJSON(l.stdout, out)); err != nil {
 			return err
 		}
 	} else {
-		l.tell(out)
+		l.tell(out, o.StillRefused)
 	}
-	if left := len(r.InDoubt) + len(r.Cut); err == nil && left > 0 && !o.DryRun {
+	left := len(r.InDoubt) + len(r.Cut)
+	if !o.StillRefused {
+		for _, list := range r.Refused {
+			left += len(list)
+		}
+	}
+	if err == nil && left > 0 && !o.DryRun {
 		return fmt.Errorf("%d of the chosen events were not sent", left)
 	}
 	return err
@@ -360,7 +377,7 @@ func (l *letterCommand) resend(ctx context.Context) error {
 // shownIDs is how many ids are written out.
 const shownIDs = 20
 
-func (l *letterCommand) tell(r resentJSON) {
+func (l *letterCommand) tell(r resentJSON, stillRefused bool) {
 	done := "sent"
 	if r.DryRun {
 		done = "would be sent"
@@ -378,5 +395,12 @@ func (l *letterCommand) tell(r resentJSON) {
 		fmt.Fprintf(l.stdout, "%s %s: %s%s\n", pipeline.Number(int64(len(list))), why, strings.Join(list[:min(shownIDs, len(list))], " "), more)
 	}
 	ids(r.InDoubt, "are in doubt, since a call that had begun to send them did not end well: look for them in the source, then take --in-doubt")
+	for _, reason := range slices.Sorted(maps.Keys(r.Refused)) {
+		why := "are left out, since the job would make dead letters of them again, for " + reason + ": mend that, or take --still-refused"
+		if stillRefused {
+			why = done + " though the job will make dead letters of them again, for " + reason
+		}
+		ids(r.Refused[reason], why)
+	}
 	ids(r.Cut, "cannot be sent, since their letters do not have all of the event")
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -107,13 +108,48 @@ func TestDeadLettersOfAJobAreListedShownAndSentAgain(t *testing.T) {
 	if code, text := on("resend"); code != exitUsage || !strings.Contains(text, "--all") {
 		t.Errorf("exit code %d without a choice:\n%s", code, text)
 	}
-	if code, text := on("resend", "--id="+first.ID, "--dry-run"); code != exitOK || !strings.Contains(text, "1 events chosen: 1 would be sent") || s.count(t, first.Payload) != 1 {
+	if code, text := on("resend", "--id="+first.ID, "--dry-run", "--still-refused"); code != exitOK || !strings.Contains(text, "1 events chosen: 1 would be sent") || s.count(t, first.Payload) != 1 {
 		t.Errorf("exit code %d:\n%s", code, text)
 	}
+	code, text = on("resend", "--id="+first.ID)
+	if code != exitFailure || s.count(t, first.Payload) != 1 || !strings.Contains(text, "1 events chosen: 0 sent") ||
+		!strings.Contains(text, "for "+first.Reason+": mend that, or take --still-refused: "+first.ID) {
+		t.Errorf("exit code %d for an event that would be a dead letter again:\n%s", code, text)
+	}
 	for _, want := range []string{"1 events chosen: 1 sent, 0 were sent before", "1 events chosen: 0 sent, 1 were sent before"} {
-		if code, text := on("resend", "--id="+first.ID); code != exitOK || !strings.Contains(text, want) || s.count(t, first.Payload) != 2 {
+		if code, text := on("resend", "--still-refused", "--id="+first.ID); code != exitOK || !strings.Contains(text, want) || s.count(t, first.Payload) != 2 {
 			t.Errorf("exit code %d, %d times in the stream, want %q:\n%s", code, s.count(t, first.Payload), want, text)
 		}
+	}
+}
+
+func TestDeadLettersAreSentAgainThroughASchemaThatTakesThem(t *testing.T) {
+	s := newServers(t)
+	payload := `{"id":"a"}`
+	s.put(t, payload)
+	schema := filepath.Join(t.TempDir(), "event.avsc")
+	write := func(kind string) {
+		t.Helper()
+		text := `{"type":"record","name":"E","fields":[{"name":"id","type":"` + kind + `"}]}`
+		if err := os.WriteFile(schema, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("long")
+	properties := append(s.properties, "--EventSchema="+schema, "--OutputPathTemplate=all")
+	args := append([]string{"--runner=direct", "--out=" + t.TempDir(), "--InputStreamStopTimestamp=" + time.Now().UTC().Add(time.Second).Format(time.RFC3339)}, properties...)
+	if code, stdout, stderr := runCommand(t, args...); code != exitOK || !strings.Contains(stdout, "dead letters  1") {
+		t.Fatalf("exit code %d: %s%s", code, stdout, stderr)
+	}
+	on := append([]string{"deadletters", "resend", "--all", "--json"}, properties...)
+	var told resentJSON
+	code, stdout, _ := runCommand(t, on...)
+	if err := json.Unmarshal([]byte(stdout), &told); err != nil || code != exitFailure || told.Sent != 0 || len(told.Refused["wrong_type"]) != 1 {
+		t.Errorf("exit code %d by the schema of the job, %v: %s", code, err, stdout)
+	}
+	write("string")
+	if code, stdout, stderr := runCommand(t, on...); code != exitOK || !strings.Contains(stdout, `"sent":1`) || s.count(t, payload) != 2 {
+		t.Errorf("exit code %d by the mended schema: %s%s", code, stdout, stderr)
 	}
 }
 

@@ -195,7 +195,26 @@ func (d *documents) start(ctx context.Context) {
 }
 
 // Add adds the event's document to the bulk; it waits while the client is full.
-func (d *documents) Add(b *batch.Batch, i int, row event.Row, vars []string) (err error) {
+func (d *documents) Add(b *batch.Batch, i int, row event.Row, vars []string) error {
+	if err := d.fill(b, i, row, vars); err != nil {
+		return err
+	}
+	d.doc.Ref = d.records.add(b, i)
+	d.failed(d.bulk.Add(d.ctx, &d.doc))
+	return nil
+}
+
+// refuses returns why the event can be no document, as far as the cluster is
+// not needed to tell.
+func (d *documents) refuses(b *batch.Batch, i int, row event.Row, vars []string) error {
+	if err := d.fill(b, i, row, vars); err != nil {
+		return err
+	}
+	return refusal(d.doc.Refusal())
+}
+
+// fill makes the event's document in d.doc.
+func (d *documents) fill(b *batch.Batch, i int, row event.Row, vars []string) (err error) {
 	doc := &d.doc
 	*doc = elasticsearchio.Document{Op: d.op}
 	if d.indexText, err = d.index.Append(d.indexText[:0], row, vars); err != nil {
@@ -230,8 +249,6 @@ func (d *documents) Add(b *batch.Batch, i int, row event.Row, vars []string) (er
 			doc.Source = d.body
 		}
 	}
-	doc.Ref = d.records.add(b, i)
-	d.failed(d.bulk.Add(d.ctx, doc))
 	return nil
 }
 

@@ -50,6 +50,7 @@ func (k *KinesisSink) check(ctx context.Context) error {
 
 // stream is the Kinesis sink.
 type stream struct {
+	options   kinesisio.ProducerOptions
 	producer  *kinesisio.Producer
 	ctx       context.Context
 	bundle    *kinesisio.Bundle
@@ -66,7 +67,7 @@ type stream struct {
 
 // newStream compiles the sink's templates.
 func newStream(c KinesisSink, schema *event.Schema, source route.Source) (*stream, error) {
-	s := &stream{}
+	s := &stream{options: c.Producer}
 	if c.PositionField != "" {
 		s.field = []byte(`"` + c.PositionField + `":"`)
 	}
@@ -98,7 +99,26 @@ func (s *stream) start(ctx context.Context) {
 }
 
 // Add puts the event; it waits while the producer is full.
-func (s *stream) Add(b *batch.Batch, i int, row event.Row, vars []string) (err error) {
+func (s *stream) Add(b *batch.Batch, i int, row event.Row, vars []string) error {
+	if err := s.fill(b, i, row, vars); err != nil {
+		return err
+	}
+	s.item.Ref = s.records.add(b, i)
+	s.err = cmp.Or(s.err, s.bundle.Put(s.ctx, &s.item))
+	return nil
+}
+
+// refuses returns why the event can be no record, as far as the service is not
+// needed to tell.
+func (s *stream) refuses(b *batch.Batch, i int, row event.Row, vars []string) error {
+	if err := s.fill(b, i, row, vars); err != nil {
+		return err
+	}
+	return refusal(s.options.Refusal(&s.item))
+}
+
+// fill makes the event's record in s.item.
+func (s *stream) fill(b *batch.Batch, i int, row event.Row, vars []string) (err error) {
 	if s.keyText, err = s.key.Append(s.keyText[:0], row, vars); err != nil {
 		return err
 	}
@@ -113,8 +133,6 @@ func (s *stream) Add(b *batch.Batch, i int, row event.Row, vars []string) (err e
 		s.data = s.withPosition(s.data[:0], b, i)
 		s.item.Data = s.data
 	}
-	s.item.Ref = s.records.add(b, i)
-	s.err = cmp.Or(s.err, s.bundle.Put(s.ctx, &s.item))
 	return nil
 }
 

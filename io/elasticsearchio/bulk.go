@@ -41,7 +41,7 @@ func (b *Bulk) Add(ctx context.Context, d *Document) error {
 	if err := d.misuse(); err != nil {
 		return err
 	}
-	if reason, detail := d.refusal(); reason != "" {
+	if reason, detail := d.Refusal(); reason != "" {
 		b.client.counts.rejections.Add(1)
 		b.mu.Lock()
 		b.rejected = append(b.rejected, Rejection{Ref: d.Ref, Reason: reason, Detail: detail})

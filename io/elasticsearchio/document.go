@@ -69,10 +69,10 @@ type Document struct {
 	Ref int
 }
 
-// refusal returns why a document cannot be sent, as a Rejection's reason and
+// Refusal returns why a document cannot be sent, as a Rejection's reason and
 // detail, or "": what Elasticsearch would fail a whole request for, or, in the
 // case of an empty id, would name by chance.
-func (d *Document) refusal() (reason, detail string) {
+func (d *Document) Refusal() (reason, detail string) {
 	switch {
 	case len(d.Index) == 0:
 		return ReasonInvalidIndex, "the name of the index is empty"

@@ -38,7 +38,7 @@ func FuzzAppendAction(f *testing.F) {
 	f.Fuzz(func(t *testing.T, index, id, routing []byte, version int64, source []byte) {
 		for op := Index; op <= Delete; op++ {
 			d := Document{Op: op, Index: index, ID: id, Routing: routing, Version: version, Source: source}
-			reason, _ := d.refusal()
+			reason, _ := d.Refusal()
 			if d.misuse() != nil || reason != "" {
 				continue
 			}

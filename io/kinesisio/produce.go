@@ -216,6 +216,13 @@ func (o ProducerOptions) withDefaults() ProducerOptions {
 	return o
 }
 
+// Refusal returns why no stream takes a record, as a Rejection's reason and
+// detail, or "". What only the service knows it does not tell.
+func (o ProducerOptions) Refusal(it *Item) (reason, detail string) {
+	_, reason, detail = it.check(o.withDefaults().MaxRecordBytes)
+	return reason, detail
+}
+
 // NewProducer returns a producer with its senders running. ctx ends them: what
 // is not sent then is dropped, and Flush says so. The stream's shards are
 // listed before the first put: the identity needs kinesis:ListShards besides

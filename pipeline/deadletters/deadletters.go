@@ -2,9 +2,10 @@
 // and sends chosen ones into its source again, each once.
 //
 // A letter passes through here so: s3.go, kafka.go or elasticsearch.go find it,
-// Filter chooses it, Count and List show it; Resend asks the ledger, which lies
-// beside the letters, whether it was sent before, claims it there, hands it to
-// the sender of send.go, and writes into the ledger that it was sent.
+// Filter chooses it, Count and List show it; Resend asks whether the job would
+// take its event now, and the ledger, which lies beside the letters, whether it
+// was sent before, claims it there, hands it to the sender of send.go, and
+// writes into the ledger that it was sent.
 package deadletters
 
 import (

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/streaming-etl/streaming-etl/io/batch"
 	"github.com/streaming-etl/streaming-etl/pipeline/deadletters"
 	"github.com/streaming-etl/streaming-etl/transforms/deadletter"
 )
@@ -313,6 +315,47 @@ func TestALetterWithoutAllOfItsEventIsNotSent(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	equal(t, "the stream", s.payloads(t), payloads(0))
+}
+
+func TestWhatTheJobWouldRefuseAgainIsHeldBackAndCanBeSentLater(t *testing.T) {
+	list := lettersOf(6)
+	list = append(list, list[1]) // a letter may be there twice
+	sources(t, list, func(t *testing.T, b *deadletters.Box, got func() []string) {
+		o := deadletters.ResendOptions{Refuses: func(l *deadletter.Letter, _ *batch.Meta) string {
+			return map[string]string{`{"trip_id":1}`: "wrong_type", `{"trip_id":4}`: "out_of_range"}[string(l.Payload)]
+		}}
+		one, four := letter(1), letter(4)
+		want := map[string][]string{"wrong_type": {deadletters.ID(&one)}, "out_of_range": {deadletters.ID(&four)}}
+		o.DryRun = true
+		if r := resend(t, b, o); r.Sent != 4 || !reflect.DeepEqual(r.Refused, want) || len(r.Cut) > 0 {
+			t.Errorf("dry run: %+v", r)
+		}
+		o.DryRun = false
+		if r := resend(t, b, o); r.Sent != 4 || !reflect.DeepEqual(r.Refused, want) {
+			t.Errorf("first call: %+v", r)
+		}
+		equal(t, "the source", got(), payloads(0, 2, 3, 5))
+		o.StillRefused = true
+		if r := resend(t, b, o); r.Sent != 2 || r.Before != 4 || !reflect.DeepEqual(r.Refused, want) {
+			t.Errorf("call for all: %+v", r)
+		}
+		equal(t, "the source", got(), payloads(upTo(6)...))
+	})
+}
+
+func TestWhatIsAskedAboutIsTheRecordThatWouldBeSent(t *testing.T) {
+	k := newKafka(t, "trips")
+	b := open(t, deadletters.Options{S3: newBucket(t, lettersOf(1)).place(), KafkaSource: k.source()})
+	var asked batch.Meta
+	resend(t, b, deadletters.ResendOptions{Key: "trip_id", Refuses: func(_ *deadletter.Letter, m *batch.Meta) string {
+		asked = *m
+		return ""
+	}})
+	sent := k.records(t, "trips")[0]
+	if string(asked.Key) != string(sent.Key) || len(asked.Headers) != 1 || string(asked.Headers[0].Key) != sent.Headers[0].Key ||
+		string(asked.Headers[0].Value) != string(sent.Headers[0].Value) {
+		t.Errorf("asked about %+v, sent %+v", asked, sent)
+	}
 }
 
 func TestTheKeyFieldDecidesTheShardAndTheRecordsKey(t *testing.T) {

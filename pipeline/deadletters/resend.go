@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/streaming-etl/streaming-etl/io/batch"
+	"github.com/streaming-etl/streaming-etl/transforms/deadletter"
 )
 
 // A batch is claimed, sent and confirmed together: so much a crash can leave in doubt.
@@ -27,6 +30,11 @@ type ResendOptions struct {
 	// and decides the shard in Kinesis. Without it, records have no key in
 	// Kafka and are spread over the shards of Kinesis.
 	Key string
+	// Refuses says for which reason the job would make a dead letter of the
+	// event again when it comes with m beside it, or ""; nil refuses none.
+	Refuses func(l *deadletter.Letter, m *batch.Meta) (reason string)
+	// StillRefused sends also what Refuses refuses.
+	StillRefused bool
 	// DryRun finds out what would be sent, and sends and writes nothing.
 	DryRun bool
 	// Progress is called with how many were sent after each batch; may be nil.
@@ -43,6 +51,9 @@ type Resent struct {
 	InDoubt []string
 	// Cut are the ids of those whose letters do not have all of the event.
 	Cut []string
+	// Refused are, by reason, the ids of those of which the job would make dead
+	// letters again; the ones that StillRefused sends are among Sent too.
+	Refused map[string][]string
 	// Damaged are letters of the place that cannot be read.
 	Damaged []error
 	// Ledger is where it is written down.
@@ -51,7 +62,8 @@ type Resent struct {
 
 // Resend sends the events of the chosen letters into the job's source again,
 // each once, whatever number of letters it has, and by however many calls. All
-// are looked at before the first is sent.
+// are looked at before the first is sent, and what the job would refuse again
+// is left out: sent, it could not be sent once more when it is mended.
 //
 // Where the letters are in the cluster of a Kafka source, event and note are
 // one transaction, and an event is there once to those who read what is
@@ -65,7 +77,7 @@ func (b *Box) Resend(ctx context.Context, o ResendOptions) (_ Resent, err error)
 		return Resent{}, fmt.Errorf("open the record of what was sent: %w", err)
 	}
 	defer l.close()
-	out := Resent{Ledger: l.place()}
+	out := Resent{Ledger: l.place(), Refused: map[string][]string{}}
 	if joint, ok := l.(interface{ begin(context.Context) error }); ok && !o.DryRun {
 		if err := joint.begin(ctx); err != nil {
 			return out, err
@@ -98,14 +110,18 @@ func (b *Box) Resend(ctx context.Context, o ResendOptions) (_ Resent, err error)
 
 // plan returns the ids of what is to be sent.
 func (b *Box) plan(ctx context.Context, o ResendOptions, known map[string]state, s sender, out *Resent) (map[string]bool, error) {
-	plan, cut := map[string]bool{}, map[string]bool{}
+	plan, cut, whole := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	seen := map[string]bool{}
 	err := b.each(ctx, o.Filter, &out.Damaged, func(e Entry) error {
 		if e.Cut() {
 			cut[e.ID] = true
-		} else {
-			delete(cut, e.ID) // another letter has all of it
-			if known[e.ID] == unknown || known[e.ID] == claimed && o.InDoubt {
+		} else if !whole[e.ID] && (known[e.ID] == unknown || known[e.ID] == claimed && o.InDoubt) {
+			whole[e.ID] = true
+			reason := b.refuses(&e, o)
+			if reason != "" {
+				out.Refused[reason] = append(out.Refused[reason], e.ID)
+			}
+			if reason == "" || o.StillRefused {
 				plan[e.ID] = true
 			}
 		}
@@ -127,12 +143,27 @@ func (b *Box) plan(ctx context.Context, o ResendOptions, known map[string]state,
 		return s.check(&e)
 	})
 	for id := range cut {
-		if !plan[id] && known[id] == unknown {
+		if !whole[id] && known[id] == unknown { // no other letter has all of it
 			out.Cut = append(out.Cut, id)
 		}
 	}
 	slices.Sort(out.Cut)
 	return plan, err
+}
+
+// refuses says for which reason the job would refuse an event that is sent again, or "".
+func (b *Box) refuses(e *Entry, o ResendOptions) string {
+	if o.Refuses == nil {
+		return ""
+	}
+	m := batch.Meta{Timestamp: -1}
+	if b.opts.KafkaSource != nil {
+		m.Headers = []batch.Header{{Key: []byte(header), Value: []byte(e.ID)}}
+		if key, ok := keyOf(e.Payload, o.Key); ok {
+			m.Key = []byte(key)
+		}
+	}
+	return o.Refuses(&e.Letter, &m)
 }
 
 // sender returns what puts events into the job's source.
