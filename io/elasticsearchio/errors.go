@@ -93,6 +93,8 @@ type Error struct {
 	Err      error
 	// auth is how the request was authorised.
 	auth Auth
+	// item says that it is an action's error.
+	item bool
 }
 
 // Error tells what was being done, where, why it failed and what may help.

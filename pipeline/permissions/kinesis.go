@@ -25,10 +25,15 @@ func KinesisSource(property string, o kinesisio.Options) Probe {
 		var r Report
 		for _, each := range o.Streams() {
 			p := newKinesisProbe(ctx, property, each)
-			p.common()
+			byName := each.Consumer != "" && !strings.HasPrefix(each.Consumer, "arn:")
+			p.describe(byName)
+			p.list()
 			p.read()
+			if byName {
+				p.consumer()
+			}
 			if each.Consumer != "" {
-				p.subscribe()
+				p.add("kinesis:SubscribeToShard", errChanges)
 			}
 			r.Permissions = append(r.Permissions, p.done()...)
 		}
@@ -44,7 +49,8 @@ func KinesisSink(property string, o kinesisio.ProducerOptions) Probe {
 			Stream: o.Stream, Region: o.Region, Endpoint: o.Endpoint, EmulatorCredentials: o.EmulatorCredentials,
 			RoleARN: o.RoleARN, RoleExternalID: o.RoleExternalID,
 		})
-		p.common()
+		p.describe(false)
+		p.list()
 		p.add("kinesis:PutRecords", errWrites)
 		return Report{Permissions: p.done()}
 	}
@@ -86,15 +92,27 @@ func fewAttempts(o *kinesis.Options) {
 	o.Retryer = retry.AddWithMaxBackoffDelay(retry.NewStandard(), 500*time.Millisecond)
 }
 
-func (p *kinesisProbe) common() {
-	var described *kinesis.DescribeStreamSummaryOutput
-	p.try("kinesis:DescribeStreamSummary", func() (err error) {
-		described, err = p.client.DescribeStreamSummary(p.ctx, &kinesis.DescribeStreamSummaryInput{StreamName: p.name, StreamARN: p.arn}, fewAttempts)
-		return err
-	})
-	if described != nil && described.StreamDescriptionSummary != nil {
-		p.told = aws.ToString(described.StreamDescriptionSummary.StreamARN)
+// describe asks for the stream's ARN, which the job does only where it has a
+// consumer's name and not yet the stream's ARN; else it is for what is told.
+func (p *kinesisProbe) describe(job bool) {
+	if p.arn != nil {
+		return
 	}
+	ask := func() error {
+		described, err := p.client.DescribeStreamSummary(p.ctx, &kinesis.DescribeStreamSummaryInput{StreamName: p.name}, fewAttempts)
+		if err == nil && described.StreamDescriptionSummary != nil {
+			p.told = aws.ToString(described.StreamDescriptionSummary.StreamARN)
+		}
+		return err
+	}
+	if job {
+		p.try("kinesis:DescribeStreamSummary", ask)
+	} else if p.err == nil {
+		_ = ask() // without it the account's number is not known
+	}
+}
+
+func (p *kinesisProbe) list() {
 	p.try("kinesis:ListShards", func() error {
 		listed, err := p.client.ListShards(p.ctx, &kinesis.ListShardsInput{StreamName: p.name, StreamARN: p.arn, MaxResults: aws.Int32(1)}, fewAttempts)
 		if err == nil && len(listed.Shards) > 0 {
@@ -129,22 +147,26 @@ func (p *kinesisProbe) read() {
 	})
 }
 
-// subscribe tries what enhanced fan-out needs, as far as that changes nothing.
-func (p *kinesisProbe) subscribe() {
-	if p.told == "" || strings.HasPrefix(p.opts.Consumer, "arn:") {
+// consumer tries what finds a consumer by its name, as far as that changes
+// nothing. One that is there is not registered.
+func (p *kinesisProbe) consumer() {
+	registered := false
+	if p.told == "" {
 		p.add("kinesis:DescribeStreamConsumer", errBefore)
 	} else {
 		p.try("kinesis:DescribeStreamConsumer", func() error {
 			_, err := p.client.DescribeStreamConsumer(p.ctx, &kinesis.DescribeStreamConsumerInput{StreamARN: &p.told, ConsumerName: &p.opts.Consumer}, fewAttempts)
 			var missing *types.ResourceNotFoundException
-			if errors.As(err, &missing) {
+			if errors.As(err, &missing) && !p.opts.ExistingConsumer {
 				return nil // allowed, and not registered yet
 			}
+			registered = err == nil
 			return err
 		})
 	}
-	p.add("kinesis:RegisterStreamConsumer", errChanges)
-	p.add("kinesis:SubscribeToShard", errChanges)
+	if !registered && !p.opts.ExistingConsumer {
+		p.add("kinesis:RegisterStreamConsumer", errChanges)
+	}
 }
 
 func (p *kinesisProbe) try(action string, call func() error) {
@@ -189,10 +211,14 @@ func (p *kinesisProbe) done() []Permission {
 		}
 		resource = "arn:aws:kinesis:" + region + ":" + account + ":stream/" + p.opts.Stream
 	}
+	consumer := resource + "/consumer/*"
+	if strings.HasPrefix(p.opts.Consumer, "arn:") {
+		consumer = p.opts.Consumer
+	}
 	for i := range p.tried {
 		p.tried[i].Resource = resource
 		if strings.HasSuffix(p.tried[i].Action, "StreamConsumer") && !strings.Contains(p.tried[i].Action, "Register") || strings.HasSuffix(p.tried[i].Action, "SubscribeToShard") {
-			p.tried[i].Resource += "/consumer/*"
+			p.tried[i].Resource = consumer
 		}
 	}
 	return p.tried

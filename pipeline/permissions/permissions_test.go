@@ -96,7 +96,7 @@ func policyOf(t *testing.T, r permissions.Report) policy {
 
 func TestEachPermissionOfAStreamThatIsMissingIsToldAlone(t *testing.T) {
 	for refused, untried := range map[string]string{
-		"": "", "DescribeStreamSummary": "", "ListShards": "", "GetShardIterator": "kinesis:GetRecords", "GetRecords": "",
+		"": "", "ListShards": "", "GetShardIterator": "kinesis:GetRecords", "GetRecords": "",
 	} {
 		t.Run("without "+refused, func(t *testing.T) {
 			server, err := kinesisfake.New(kinesisfake.SeedStream("trips", 2))
@@ -120,7 +120,7 @@ func TestEachPermissionOfAStreamThatIsMissingIsToldAlone(t *testing.T) {
 				Stream: "trips", Region: "us-east-1", Endpoint: server.URL(), EmulatorCredentials: true,
 			}))
 			only(t, r, want...)
-			if len(r.Permissions) != 4 {
+			if len(r.Permissions) != 3 {
 				t.Errorf("%d permissions tried", len(r.Permissions))
 			}
 			for _, p := range r.Permissions {
@@ -138,6 +138,65 @@ func TestEachPermissionOfAStreamThatIsMissingIsToldAlone(t *testing.T) {
 			if len(got.Statement) != 1 || got.Statement[0].Effect != "Allow" || !slices.Equal(got.Statement[0].Action, want) ||
 				len(got.Statement[0].Resource) != 1 || !strings.HasSuffix(got.Statement[0].Resource[0], ":stream/trips") || strings.Contains(got.Statement[0].Resource[0], "ACCOUNT") {
 				t.Errorf("policy %+v", got)
+			}
+		})
+	}
+}
+
+func TestOnlyCallsOfTheJobAreTriedAtAStream(t *testing.T) {
+	const stream = "arn:aws:kinesis:us-east-1:000000000000:stream/trips"
+	read := []string{"kinesis:ListShards", "kinesis:GetShardIterator", "kinesis:GetRecords"}
+	for _, test := range []struct {
+		name     string
+		options  kinesisio.Options
+		refused  string
+		want     []string
+		untried  []string
+		consumer string
+	}{
+		{"without a consumer", kinesisio.Options{Stream: "trips"}, "DescribeStreamSummary", read, nil, ""},
+		{"with the name of a consumer", kinesisio.Options{Stream: "trips", Consumer: "etl"}, "",
+			append([]string{"kinesis:DescribeStreamSummary", "kinesis:DescribeStreamConsumer", "kinesis:RegisterStreamConsumer", "kinesis:SubscribeToShard"}, read...),
+			[]string{"kinesis:RegisterStreamConsumer", "kinesis:SubscribeToShard"}, "/consumer/*"},
+		{"with a name and the stream's ARN", kinesisio.Options{Stream: stream, Consumer: "etl"}, "DescribeStreamSummary",
+			append([]string{"kinesis:DescribeStreamConsumer", "kinesis:RegisterStreamConsumer", "kinesis:SubscribeToShard"}, read...),
+			[]string{"kinesis:RegisterStreamConsumer", "kinesis:SubscribeToShard"}, "/consumer/*"},
+		{"with the ARN of a consumer", kinesisio.Options{Stream: "trips", Consumer: stream + "/consumer/etl:1"}, "DescribeStreamConsumer",
+			append([]string{"kinesis:SubscribeToShard"}, read...), []string{"kinesis:SubscribeToShard"}, "/consumer/etl:1"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			server, err := kinesisfake.New(kinesisfake.SeedStream("trips", 1))
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() {
+				if err := server.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+			if test.refused != "" {
+				server.Control(test.refused, func(*kinesisfake.Request) error {
+					return &kinesisfake.Error{Type: "AccessDeniedException", Message: "not authorized"}
+				})
+			}
+			o := test.options
+			o.Region, o.Endpoint, o.EmulatorCredentials = "us-east-1", server.URL(), true
+			r := permissions.Try(t.Context(), permissions.KinesisSource("InputKinesisStream", o))
+			only(t, r)
+			var tried, untried []string
+			for _, p := range r.Permissions {
+				tried = append(tried, p.Action)
+				if p.Outcome == permissions.Untried {
+					untried = append(untried, p.Action)
+				}
+				if p.Action == "kinesis:SubscribeToShard" && !strings.HasSuffix(p.Resource, test.consumer) {
+					t.Errorf("the consumer is %s", p.Resource)
+				}
+			}
+			slices.Sort(tried)
+			slices.Sort(test.want)
+			if !slices.Equal(tried, test.want) || !slices.Equal(untried, test.untried) {
+				t.Errorf("tried %q, want %q; of them not %q, want %q:\n%s", tried, test.want, untried, test.untried, text(t, r))
 			}
 		})
 	}
@@ -452,17 +511,51 @@ func TestEachPrivilegeThatIsMissingIsToldWithARole(t *testing.T) {
 	}
 }
 
-func TestAClusterThatCannotBeAskedIsNoFailure(t *testing.T) {
-	server, err := esfake.Start(esfake.Options{}) // which knows no such question
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Close)
-	r := permissions.Try(t.Context(), permissions.ElasticsearchSink("OutputElasticsearchEndpoint", permissions.ElasticsearchOptions{
-		Client: elasticsearchio.Options{Endpoints: []string{server.URL}}, Indices: map[string][]string{"trips": {"index"}},
-	}))
-	if got := outcomes(r)["index index trips"]; got != permissions.Untried || !r.OK() {
-		t.Errorf("it is %q:\n%s", got, text(t, r))
+func TestAClusterThatCannotBeAskedIsWrittenToWithoutAChange(t *testing.T) {
+	for _, test := range []struct {
+		name, refused string
+		opensearch    bool
+		index, delete permissions.Outcome
+	}{
+		{"no security", "", false, permissions.Granted, permissions.Granted},
+		{"OpenSearch", "", true, permissions.Granted, permissions.Granted},
+		{"OpenSearch without index", "index", true, permissions.Refused, permissions.Granted},
+		{"OpenSearch without delete", "delete", true, permissions.Granted, permissions.Refused},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			server, err := esfake.Start(esfake.Options{OpenSearch: test.opensearch}) // which know no such question
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(server.Close)
+			res, err := http.Post(server.URL+"/trips/_doc/1", "application/json", strings.NewReader(`{"a":1}`))
+			if err != nil || res.Body.Close() != nil {
+				t.Fatal(err)
+			}
+			server.OnItem(func(i esfake.Item) *esfake.ItemFault {
+				if i.Op != test.refused {
+					return nil
+				}
+				return &esfake.ItemFault{Status: http.StatusForbidden, Type: "security_exception", Reason: "no permissions for [indices:data/write/" + i.Op + "]"}
+			})
+			r := permissions.Try(t.Context(), permissions.ElasticsearchSink("OutputElasticsearchEndpoint", permissions.ElasticsearchOptions{
+				Client: elasticsearchio.Options{Endpoints: []string{server.URL}}, Templates: true,
+				Indices: map[string][]string{"trips": {"index", "delete", "auto_configure"}, "letters": {"index"}, "fares-*": {"create_doc"}, "*": {"index"}},
+			}))
+			got := outcomes(r)
+			for what, want := range map[string]permissions.Outcome{
+				"index index trips": test.index, "delete index trips": test.delete, "index index letters": permissions.Granted,
+				"create_doc index fares-*": permissions.Granted, "index index *": permissions.Untried,
+				"auto_configure index trips": permissions.Untried, "manage_index_templates cluster": permissions.Untried,
+			} {
+				if got[what] != want {
+					t.Errorf("%s is %q, want %q:\n%s", what, got[what], want, text(t, r))
+				}
+			}
+			if indices := server.Indices(); !slices.Equal(indices, []string{"trips"}) || len(server.Documents("trips")) != 1 {
+				t.Errorf("the trial has left %v, %v", indices, server.Documents("trips"))
+			}
+		})
 	}
 }
 

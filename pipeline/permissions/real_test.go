@@ -1,6 +1,7 @@
 package permissions_test
 
 import (
+	"net/http"
 	"testing"
 	"time"
 
@@ -110,11 +111,17 @@ func await(t *testing.T, what string, try func() permissions.Report, so func(per
 	}
 }
 
-func TestRealElasticsearchWithoutSecurityIsNoFailure(t *testing.T) {
+func TestRealElasticsearchWithoutSecurityIsWrittenToWithoutAChange(t *testing.T) {
+	endpoint := stack.StartElasticsearch(t).Endpoint()
 	r := permissions.Try(t.Context(), permissions.ElasticsearchSink("OutputElasticsearchEndpoint", permissions.ElasticsearchOptions{
-		Client: elasticsearchio.Options{Endpoints: []string{stack.StartElasticsearch(t).Endpoint()}}, Indices: map[string][]string{"trips": {"index"}},
+		Client: elasticsearchio.Options{Endpoints: []string{endpoint}}, Indices: map[string][]string{"trips": {"index", "auto_configure"}},
 	}))
-	if got := outcomes(r)["index index trips"]; got != permissions.Untried || !r.OK() {
-		t.Errorf("it is %q:\n%s", got, text(t, r))
+	got := outcomes(r)
+	if got["index index trips"] != permissions.Granted || got["auto_configure index trips"] != permissions.Untried || !r.OK() {
+		t.Errorf("report:\n%s", text(t, r))
+	}
+	res, err := http.Head(endpoint + "/trips")
+	if err != nil || res.Body.Close() != nil || res.StatusCode != http.StatusNotFound {
+		t.Errorf("the index that was not there: %v, error %v", res, err)
 	}
 }

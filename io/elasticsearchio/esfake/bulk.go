@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -24,6 +25,8 @@ type Item struct {
 	versionType string
 	hasID       bool
 	upsert      bool
+	// ifSeq and ifTerm are those that the document has to have; nil asks for none.
+	ifSeq, ifTerm *int64
 }
 
 // bulk works on all actions of a request, unless one of them is malformed:
@@ -201,13 +204,15 @@ func parseAction(line []byte, number int) (Item, string) {
 		Version         *int64  `json:"version"`
 		VersionType     string  `json:"version_type"`
 		RetryOnConflict int     `json:"retry_on_conflict"`
+		IfSeqNo         *int64  `json:"if_seq_no"`
+		IfPrimaryTerm   *int64  `json:"if_primary_term"`
 	}
 	if err := strict(action[op], &meta); err != nil {
 		return Item{}, fmt.Sprintf("Action/metadata line [%d] contains an unknown parameter: %v", number, err)
 	}
 	item := Item{
 		Op: op, Index: meta.Index, Routing: meta.Routing, Pipeline: meta.Pipeline,
-		Version: meta.Version, versionType: meta.VersionType,
+		Version: meta.Version, versionType: meta.VersionType, ifSeq: meta.IfSeqNo, ifTerm: meta.IfPrimaryTerm,
 	}
 	if meta.ID != nil {
 		item.ID, item.hasID = *meta.ID, true
@@ -228,6 +233,10 @@ func (i *Item) validate() string {
 		return fmt.Sprintf("id [%s] is too long, must be no longer than 512 bytes but was: %d", i.ID, len(i.ID))
 	case (i.Op == "delete" || i.Op == "update") && !i.hasID:
 		return "id is missing"
+	case i.Op == "create" && i.ifSeq != nil:
+		return "create operations do not support compare and set. use index instead"
+	case i.ifSeq != nil && i.ifTerm == nil:
+		return "ifSeqNo is set, but primary term is [0]"
 	case i.Op == "create" && i.Version != nil:
 		return "create operations only support internal versioning. use index instead"
 	case external && i.Version == nil || i.Version != nil && *i.Version < 0:
@@ -238,6 +247,55 @@ func (i *Item) validate() string {
 	return ""
 }
 
+// noPipeline asks for none, also where the index has one.
+const noPipeline = "_none"
+
+// putDocument is the action index in a request of its own.
+func (s *Server) putDocument(r *http.Request, body []byte) answer {
+	item := Item{Op: "index", Index: r.PathValue("index"), ID: r.PathValue("id"), hasID: true, Source: body}
+	requireAlias := false
+	for name, values := range r.URL.Query() {
+		var err error
+		switch value := values[0]; name {
+		case "pipeline":
+			item.Pipeline = value
+		case "require_alias":
+			requireAlias, err = strconv.ParseBool(value)
+		case "if_seq_no":
+			item.ifSeq, err = number(value)
+		case "if_primary_term":
+			item.ifTerm, err = number(value)
+		default:
+			return fault(http.StatusBadRequest, "illegal_argument_exception", "request [%s] contains unrecognized parameter: [%s]", r.URL.Path, name)
+		}
+		if err != nil {
+			return fault(http.StatusBadRequest, "illegal_argument_exception", "Failed to parse value [%s]", values[0])
+		}
+	}
+	if wrong := item.validate(); wrong != "" {
+		return fault(http.StatusBadRequest, "action_request_validation_exception", "Validation Failed: 1: %s;", wrong)
+	}
+	if requireAlias { // there are none here
+		return fault(http.StatusNotFound, "index_not_found_exception",
+			"no such index [%[1]s] and [require_alias] request flag is [true] and [%[1]s] is not an alias", item.Index)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	result, f := s.apply(&item)
+	if f != nil {
+		return fault(f.Status, f.Type, "%s", f.Reason)
+	}
+	status := result["status"].(int)
+	delete(result, "status")
+	result["_index"], result["_id"] = item.Index, item.ID
+	return answer{status, result}
+}
+
+func number(text string) (*int64, error) {
+	n, err := strconv.ParseInt(text, 10, 64)
+	return &n, err
+}
+
 // apply does one action. s.mu is held.
 func (s *Server) apply(item *Item) (map[string]any, *ItemFault) {
 	refuse := func(status int, kind, format string, args ...any) (map[string]any, *ItemFault) {
@@ -246,7 +304,7 @@ func (s *Server) apply(item *Item) (map[string]any, *ItemFault) {
 	if item.hasID && item.ID == "" {
 		return refuse(http.StatusBadRequest, "illegal_argument_exception", "if _id is specified it must not be empty")
 	}
-	if item.Pipeline != "" {
+	if item.Pipeline != "" && item.Pipeline != noPipeline {
 		return refuse(http.StatusBadRequest, "illegal_argument_exception", "pipeline with id [%s] does not exist", item.Pipeline)
 	}
 	if why := invalidName(item.Index); why != "" {

@@ -32,6 +32,7 @@ func (s *Server) handler() http.Handler {
 		{"GET POST", "_mget", s.multiGet},
 		{"GET POST", "{index}/_mget", s.multiGet},
 		{"GET", "{index}/_doc/{id}", s.get},
+		{"PUT POST", "{index}/_doc/{id}", s.putDocument},
 		{"GET POST", "_refresh", s.refresh},
 		{"GET POST", "{index}/_refresh", s.refresh},
 		{"GET", "_cluster/health", s.health},

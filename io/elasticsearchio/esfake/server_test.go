@@ -85,11 +85,32 @@ func TestAnswersAreElasticsearchs(t *testing.T) {
 		{"a pipeline that is not there", `{"index":{"_index":"m","_id":"7","pipeline":"nope"}}
 {"a":5}
 `, 200, `{"errors":true,"items":[{"index":{"status":400,"error":{"type":"illegal_argument_exception","reason":"pipeline with id [nope] does not exist"}}}]}`},
+		{"conditions", `{"index":{"_index":"v","_id":"check","if_seq_no":2147483647,"if_primary_term":2147483647,"pipeline":"_none"}}
+{}
+{"index":{"_index":"c","_id":"1"}}
+{"a":1}
+{"index":{"_index":"c","_id":"1","if_seq_no":7,"if_primary_term":1}}
+{"a":1}
+{"index":{"_index":"c","_id":"1","if_seq_no":0,"if_primary_term":1}}
+{"a":1}
+{"delete":{"_index":"c","_id":"1","if_seq_no":0,"if_primary_term":1}}
+{"delete":{"_index":"gone","_id":"1","if_seq_no":0,"if_primary_term":1}}
+`, 200, `{"errors":true,"items":[{"index":{"status":409,"error":{"type":"version_conflict_engine_exception","reason":"[check]: version conflict, required seqNo [2147483647], primary term [2147483647]. but no document was found"}}},{"index":{"status":201}},{"index":{"status":409,"error":{"type":"version_conflict_engine_exception","reason":"[1]: version conflict, required seqNo [7], primary term [1]. current document has seqNo [0] and primary term [1]"}}},{"index":{"status":200}},{"delete":{"status":409,"error":{"type":"version_conflict_engine_exception","reason":"[1]: version conflict, required seqNo [0], primary term [1]. current document has seqNo [1] and primary term [1]"}}},{"delete":{"status":404,"error":{"type":"index_not_found_exception","reason":"no such index [gone]"}}}]}`},
+		{"a condition of a create", `{"create":{"_index":"c","_id":"2","if_seq_no":7,"if_primary_term":7}}
+{}
+`, 400, `{"error":{"root_cause":[{"type":"action_request_validation_exception","reason":"Validation Failed: 1: create operations do not support compare and set. use index instead;"}],"type":"action_request_validation_exception","reason":"Validation Failed: 1: create operations do not support compare and set. use index instead;"},"status":400}`},
+		{"half a condition", `{"index":{"_index":"c","_id":"2","if_seq_no":7}}
+{}
+`, 400, `{"error":{"root_cause":[{"type":"action_request_validation_exception","reason":"Validation Failed: 1: ifSeqNo is set, but primary term is [0];"}],"type":"action_request_validation_exception","reason":"Validation Failed: 1: ifSeqNo is set, but primary term is [0];"},"status":400}`},
 	} {
 		status, got := call(t, s, http.MethodPost, "/_bulk"+filter, c.body)
 		if status != c.status || !same(t, got, c.want) {
 			t.Errorf("%s: %d\n got %s\nwant %s", c.name, status, got, c.want)
 		}
+	}
+	const wantAlias = `{"error":{"root_cause":[{"type":"index_not_found_exception","reason":"no such index [none] and [require_alias] request flag is [true] and [none] is not an alias"}],"type":"index_not_found_exception","reason":"no such index [none] and [require_alias] request flag is [true] and [none] is not an alias"},"status":404}`
+	if status, got := call(t, s, http.MethodPut, "/none/_doc/1?require_alias=true", "{}"); status != http.StatusNotFound || !same(t, got, wantAlias) {
+		t.Errorf("an alias that is not there: %d %s", status, got)
 	}
 	// A request with one malformed action leaves nothing.
 	call(t, s, http.MethodPost, "/_bulk", `{"index":{"_index":"none","_id":"1"}}

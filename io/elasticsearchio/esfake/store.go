@@ -18,6 +18,8 @@ type Document struct {
 	Writes int
 
 	deleted bool
+	// seq counts the writes of its index, from 0.
+	seq int64
 }
 
 // index is an index, or a data stream's documents.
@@ -27,7 +29,12 @@ type index struct {
 	// writeBlock and diskBlock are index.blocks.write and
 	// index.blocks.read_only_allow_delete.
 	writeBlock, diskBlock bool
+	// writes is how many there were.
+	writes int64
 }
+
+// primaryTerm is that of the one shard, which never moves.
+const primaryTerm = 1
 
 // Documents returns what an index or data stream holds, by id.
 func (s *Server) Documents(name string) map[string]Document {
@@ -103,6 +110,13 @@ func (x *index) put(item *Item, old *Document, source []byte) (map[string]any, *
 			fmt.Sprintf("[%s]: version conflict, ", item.ID) + fmt.Sprintf(format, args...)}
 	}
 	live := old != nil && !old.deleted
+	if item.ifSeq != nil && !live {
+		return conflict("required seqNo [%d], primary term [%d]. but no document was found", *item.ifSeq, *item.ifTerm)
+	}
+	if item.ifSeq != nil && (*item.ifSeq != old.seq || *item.ifTerm != primaryTerm) {
+		return conflict("required seqNo [%d], primary term [%d]. current document has seqNo [%d] and primary term [%d]",
+			*item.ifSeq, *item.ifTerm, old.seq, primaryTerm)
+	}
 	var current int64
 	if old != nil {
 		current = old.Version
@@ -121,7 +135,8 @@ func (x *index) put(item *Item, old *Document, source []byte) (map[string]any, *
 	if item.Op == "create" && live {
 		return conflict("document already exists (current version [%d])", current)
 	}
-	d := &Document{Source: source, Routing: item.Routing, Version: version, Writes: 1, deleted: item.Op == "delete"}
+	d := &Document{Source: source, Routing: item.Routing, Version: version, Writes: 1, deleted: item.Op == "delete", seq: x.writes}
+	x.writes++
 	if old != nil {
 		d.Writes += old.Writes
 	}
@@ -135,7 +150,7 @@ func (x *index) put(item *Item, old *Document, source []byte) (map[string]any, *
 	case !live:
 		status, result = http.StatusCreated, "created"
 	}
-	return map[string]any{"status": status, "result": result, "_version": version}, nil
+	return map[string]any{"status": status, "result": result, "_version": version, "_seq_no": d.seq, "_primary_term": primaryTerm}, nil
 }
 
 func (s *Server) putIndex(r *http.Request, _ []byte) answer {
