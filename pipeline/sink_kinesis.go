@@ -44,9 +44,7 @@ func (c *Config) writeKinesis(p *property.Set) {
 	c.KinesisSink = k
 }
 
-func (k *KinesisSink) check(ctx context.Context) error {
-	return kinesisio.Options{Stream: k.Producer.Stream, Region: k.Producer.Region, Endpoint: k.Producer.Endpoint, RoleARN: k.Producer.RoleARN}.Check(ctx)
-}
+func (k *KinesisSink) check(ctx context.Context) error { return k.Producer.Check(ctx) }
 
 // stream is the Kinesis sink.
 type stream struct {

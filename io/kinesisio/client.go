@@ -157,25 +157,54 @@ func (o Options) Check(ctx context.Context) error {
 	return errors.Join(faults...)
 }
 
+// fewAttempts bounds a call of a check.
+func fewAttempts(k *kinesis.Options) {
+	k.Retryer = retry.AddWithMaxBackoffDelay(retry.NewStandard(), checkBackoff)
+}
+
+// firstShard returns the id of a shard of the stream.
+func (o Options) firstShard(ctx context.Context, client *kinesis.Client) (string, error) {
+	name, arn := o.target()
+	listed, err := client.ListShards(ctx, &kinesis.ListShardsInput{StreamName: name, StreamARN: arn, MaxResults: aws.Int32(1)}, fewAttempts)
+	if err != nil {
+		return "", o.errorOf(client, "ListShards", "", 0, err)
+	}
+	if len(listed.Shards) == 0 {
+		return "", fmt.Errorf("stream %s has no shards", o.Stream)
+	}
+	return aws.ToString(listed.Shards[0].ShardId), nil
+}
+
+// Check tells within 30 s whether the stream exists and its shards can be
+// listed, which the producer does: whether records may be put shows when one is.
+func (o ProducerOptions) Check(ctx context.Context) error {
+	if err := o.Validate(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	r := o.reading()
+	client, closeIdle, err := newClient(ctx, r)
+	if err != nil {
+		return err
+	}
+	defer closeIdle()
+	_, err = r.firstShard(ctx, client)
+	return err
+}
+
 // check checks one stream.
 func (o Options) check(ctx context.Context) error {
-	fewAttempts := func(k *kinesis.Options) {
-		k.Retryer = retry.AddWithMaxBackoffDelay(retry.NewStandard(), checkBackoff)
-	}
 	client, closeIdle, err := newClient(ctx, o)
 	if err != nil {
 		return err
 	}
 	defer closeIdle()
-	name, arn := o.target()
-	listed, err := client.ListShards(ctx, &kinesis.ListShardsInput{StreamName: name, StreamARN: arn, MaxResults: aws.Int32(1)}, fewAttempts)
+	shard, err := o.firstShard(ctx, client)
 	if err != nil {
-		return o.errorOf(client, "ListShards", "", 0, err)
+		return err
 	}
-	if len(listed.Shards) == 0 {
-		return fmt.Errorf("stream %s has no shards", o.Stream)
-	}
-	shard := aws.ToString(listed.Shards[0].ShardId)
+	name, arn := o.target()
 	iterator, err := client.GetShardIterator(ctx, &kinesis.GetShardIteratorInput{
 		StreamName: name, StreamARN: arn, ShardId: &shard, ShardIteratorType: types.ShardIteratorTypeLatest,
 	}, fewAttempts)
