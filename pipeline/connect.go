@@ -61,8 +61,12 @@ func (c Config) probeKafkaSource() permissions.Probe {
 }
 
 func (c Config) probeKafkaSink() permissions.Probe {
+	operations := []string{"DESCRIBE", "WRITE"}
+	if !c.AtLeastOnce {
+		operations = append(operations, "READ") // to see transactions that brokers have left hanging
+	}
 	written := func(name string) permissions.KafkaTopic {
-		t := permissions.KafkaTopic{Name: name, Operations: []string{"DESCRIBE", "WRITE"}}
+		t := permissions.KafkaTopic{Name: name, Operations: operations}
 		if c.KafkaSink.CreateTopic {
 			t.Partitions = max(c.KafkaSink.Partitions, 1)
 		}

@@ -83,12 +83,16 @@ func (b *build) readStream() []awsiam.PolicyStatement {
 			consumers = append(consumers, jsii.String(*arn+"/consumer/"+name+":*"))
 		}
 	}
-	all := []awsiam.PolicyStatement{allow("ReadStream", streams,
-		"kinesis:DescribeStreamSummary", "kinesis:GetRecords", "kinesis:GetShardIterator", "kinesis:ListShards")}
+	all := []awsiam.PolicyStatement{allow("ReadStream", streams, "kinesis:GetRecords", "kinesis:GetShardIterator", "kinesis:ListShards")}
+	if consumers != nil && !strings.HasPrefix(b.consumerName(), "arn:") {
+		all = append(all, allow("RegisterConsumer", slices.Concat(streams, consumers),
+			"kinesis:DescribeStreamConsumer", "kinesis:DescribeStreamSummary", "kinesis:RegisterStreamConsumer"))
+	}
 	if consumers != nil {
-		all = append(all,
-			allow("RegisterConsumer", slices.Concat(streams, consumers), "kinesis:DescribeStreamConsumer", "kinesis:RegisterStreamConsumer"),
-			allow("ReadAsConsumer", consumers, "kinesis:SubscribeToShard"))
+		all = append(all, allow("ReadAsConsumer", consumers, "kinesis:SubscribeToShard"))
+	}
+	if keys := b.settings.InputKeyArns; len(keys) > 0 {
+		all = append(all, allow("UseInputKeys", *jsii.Strings(keys...), "kms:Decrypt"))
 	}
 	return all
 }
@@ -109,8 +113,12 @@ func (b *build) writeStream() []awsiam.PolicyStatement {
 	if role := b.job.get("OutputRoleArn"); role != "" {
 		return []awsiam.PolicyStatement{assume("AssumeOutputRole", role)}
 	}
-	return []awsiam.PolicyStatement{allow("WriteStream", []*string{b.streamARN(given, b.job.get("OutputStreamRegion"))},
-		"kinesis:DescribeStreamSummary", "kinesis:ListShards", "kinesis:PutRecords")}
+	all := []awsiam.PolicyStatement{allow("WriteStream", []*string{b.streamARN(given, b.job.get("OutputStreamRegion"))},
+		"kinesis:ListShards", "kinesis:PutRecords")}
+	if key := b.settings.OutputKeyArn; key != "" {
+		all = append(all, allow("UseOutputKey", []*string{jsii.String(key)}, "kms:GenerateDataKey"))
+	}
+	return all
 }
 
 func (b *build) writeBuckets() []awsiam.PolicyStatement {

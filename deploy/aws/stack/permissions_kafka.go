@@ -68,6 +68,10 @@ func (b *build) readKafka(k kafkaNames) []awsiam.PolicyStatement {
 func (b *build) writeKafka(k kafkaNames) []awsiam.PolicyStatement {
 	topics := []*string{k.of("topic", templatePattern(b.job.get("OutputKafkaTopic")))}
 	write := []string{"kafka-cluster:DescribeTopic", "kafka-cluster:DescribeTopicDynamicConfiguration", "kafka-cluster:WriteData"}
+	exactly := b.job.get("OutputKafkaDelivery") != "AT_LEAST_ONCE"
+	if exactly { // to see transactions that brokers have left hanging
+		write = append(write, "kafka-cluster:ReadData")
+	}
 	if b.job.get("OutputKafkaCreateTopic") == "true" {
 		write = append(write, "kafka-cluster:CreateTopic")
 	}
@@ -82,7 +86,7 @@ func (b *build) writeKafka(k kafkaNames) []awsiam.PolicyStatement {
 		allow("ConnectToSink", []*string{k.cluster}, "kafka-cluster:Connect", "kafka-cluster:WriteDataIdempotently"),
 		allow("WriteTopics", topics, write...),
 	}
-	if b.job.get("OutputKafkaDelivery") == "AT_LEAST_ONCE" {
+	if !exactly {
 		return all
 	}
 	prefix := b.job.either("OutputKafkaTransactionalIdPrefix", "JobName")

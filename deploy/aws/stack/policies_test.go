@@ -165,23 +165,27 @@ func TestPermissionsFollowTheProperties(t *testing.T) {
 		"its own stream and bucket": {
 			context: templates["template.json"],
 			want: map[string][2][]string{
-				"ReadStream":   {{"kinesis:DescribeStreamSummary", "kinesis:GetRecords", "kinesis:GetShardIterator", "kinesis:ListShards"}, {"${Stream.Arn}"}},
+				"ReadStream":   {{"kinesis:GetRecords", "kinesis:GetShardIterator", "kinesis:ListShards"}, {"${Stream.Arn}"}},
 				"LookAtBucket": {{"s3:ListBucket"}, {"arn:${AWS::Partition}:s3:::${Bucket83908E77}"}},
 				"WriteObjects": {{"s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"}, {"arn:${AWS::Partition}:s3:::${Bucket83908E77}/streaming-etl-output/*"}},
 				"ReadJar":      {{"s3:GetObject", "s3:GetObjectVersion"}, {"arn:${AWS::Partition}:s3:::${JarBucket}/${JarKey}"}},
-				"SendEvents":   {{"kinesis:DescribeStreamSummary", "kinesis:ListShards", "kinesis:PutRecords"}, {"${Stream.Arn}"}},
+				"SendEvents":   {{"kinesis:ListShards", "kinesis:PutRecords"}, {"${Stream.Arn}"}},
 			},
 			not: []string{"LookAtNetwork", "WriteStream", "WriteDocuments", "ReadTopics", "WriteTopics"},
 		},
 		"fan-out, streams by name and ARN, a domain": {
 			context: variants["fan-out into a stream and a domain that are there"],
 			want: map[string][2][]string{
-				"ReadStream": {{"kinesis:DescribeStreamSummary", "kinesis:GetRecords", "kinesis:GetShardIterator", "kinesis:ListShards"},
+				"ReadStream": {{"kinesis:GetRecords", "kinesis:GetShardIterator", "kinesis:ListShards"},
 					{"arn:${AWS::Partition}:kinesis:" + here + ":stream/trips", "arn:aws:kinesis:us-east-1:210987654321:stream/fares"}},
+				"RegisterConsumer": {{"kinesis:DescribeStreamConsumer", "kinesis:DescribeStreamSummary", "kinesis:RegisterStreamConsumer"}, {
+					"arn:${AWS::Partition}:kinesis:" + here + ":stream/trips", "arn:aws:kinesis:us-east-1:210987654321:stream/fares",
+					"arn:${AWS::Partition}:kinesis:" + here + ":stream/trips/consumer/${AWS::StackName}:*",
+					"arn:aws:kinesis:us-east-1:210987654321:stream/fares/consumer/${AWS::StackName}:*"}},
 				"ReadAsConsumer": {{"kinesis:SubscribeToShard"}, {
 					"arn:${AWS::Partition}:kinesis:" + here + ":stream/trips/consumer/${AWS::StackName}:*",
 					"arn:aws:kinesis:us-east-1:210987654321:stream/fares/consumer/${AWS::StackName}:*"}},
-				"WriteStream": {{"kinesis:DescribeStreamSummary", "kinesis:ListShards", "kinesis:PutRecords"},
+				"WriteStream": {{"kinesis:ListShards", "kinesis:PutRecords"},
 					{"arn:${AWS::Partition}:kinesis:us-west-2:${AWS::AccountId}:stream/clean"}},
 				"WriteDocuments": {{"es:ESHttpGet", "es:ESHttpHead", "es:ESHttpPost"}, {
 					"arn:${AWS::Partition}:es:eu-west-1:${AWS::AccountId}:domain/trips",
@@ -211,7 +215,7 @@ func TestPermissionsFollowTheProperties(t *testing.T) {
 			context: templates["template-full.json"],
 			want: map[string][2][]string{
 				"ConnectToSink": {{"kafka-cluster:Connect", "kafka-cluster:WriteDataIdempotently"}, {"${Kafka}"}},
-				"WriteTopics": {{"kafka-cluster:CreateTopic", "kafka-cluster:DescribeTopic", "kafka-cluster:DescribeTopicDynamicConfiguration", "kafka-cluster:WriteData"},
+				"WriteTopics": {{"kafka-cluster:CreateTopic", "kafka-cluster:DescribeTopic", "kafka-cluster:DescribeTopicDynamicConfiguration", "kafka-cluster:ReadData", "kafka-cluster:WriteData"},
 					{"${part 0 of ${Kafka}}:topic/${part 1 of ${Kafka}}/trips"}},
 				"KeepMarkers": {{"kafka-cluster:CreateTopic", "kafka-cluster:DescribeTopic", "kafka-cluster:DescribeTopicDynamicConfiguration", "kafka-cluster:ReadData", "kafka-cluster:WriteData"},
 					{"${part 0 of ${Kafka}}:topic/${part 1 of ${Kafka}}/${AWS::StackName}-markers"}},
@@ -220,6 +224,16 @@ func TestPermissionsFollowTheProperties(t *testing.T) {
 				"AskForBrokers": {{"kafka:GetBootstrapBrokers"}, {"${Kafka}"}},
 			},
 			not: []string{"ReadTopics"},
+		},
+		"streams with keys, a consumer by its ARN": {
+			context: variants["a consumer by its ARN, streams with keys"],
+			want: map[string][2][]string{
+				"ReadAsConsumer":    {{"kinesis:SubscribeToShard"}, {testConsumer}},
+				"UseInputKeys":      {{"kms:Decrypt"}, {"arn:aws:kms:eu-west-1:123456789012:key/in"}},
+				"UseOutputKey":      {{"kms:GenerateDataKey"}, {"arn:aws:kms:eu-west-1:123456789012:key/out"}},
+				"SendWithInputKeys": {{"kms:GenerateDataKey"}, {"arn:aws:kms:eu-west-1:123456789012:key/in"}},
+			},
+			not: []string{"RegisterConsumer"},
 		},
 		"a collection, and letters in a bucket of their own": {
 			context: variants["a collection, a bucket with a key, letters elsewhere"],

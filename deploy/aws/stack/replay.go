@@ -60,7 +60,10 @@ func (b *build) makeReplay() {
 		for _, one := range split(b.job.get("InputKinesisStream")) {
 			arns = append(arns, b.streamARN(one, b.job.get("InputStreamRegion")))
 		}
-		statements = append(statements, allow("SendEvents", arns, "kinesis:DescribeStreamSummary", "kinesis:ListShards", "kinesis:PutRecords"))
+		statements = append(statements, allow("SendEvents", arns, "kinesis:ListShards", "kinesis:PutRecords"))
+		if keys := b.settings.InputKeyArns; len(keys) > 0 {
+			statements = append(statements, allow("SendWithInputKeys", *jsii.Strings(keys...), "kms:GenerateDataKey"))
+		}
 	}
 	role := awsiam.NewRole(b.Stack, jsii.String("ReplayRole"), &awsiam.RoleProps{
 		Description:    jsii.String("What the replay host may do."),

@@ -64,6 +64,10 @@ type Settings struct {
 	SearchArn string
 	// BucketKeyArn is the KMS key of an existing bucket, if it has one.
 	BucketKeyArn string
+	// InputKeyArns and OutputKeyArn are the KMS keys of existing streams that
+	// are read and written, of those that have one of the customer's own.
+	InputKeyArns []string
+	OutputKeyArn string
 	// ReplayBucket and ReplayPrefix are where the events for the replay are,
 	// ReplayRegion the bucket's region.
 	ReplayBucket, ReplayPrefix, ReplayRegion string
@@ -115,10 +119,10 @@ func fromMap(given map[string]string) (Settings, error) {
 		"jar": &s.Jar, "network": &s.Network, "egress": &s.Egress, "vpcId": &s.VpcID,
 		"peerVpcId": &s.PeerVpcID, "peerCidr": &s.PeerCIDR, "peerAccount": &s.PeerAccount, "peerRegion": &s.PeerRegion, "peerRoleArn": &s.PeerRoleArn,
 		"bucket": &s.Bucket, "kafka": &s.Kafka, "inputClusterArn": &s.InputClusterArn, "outputClusterArn": &s.OutputClusterArn,
-		"search": &s.Search, "searchArn": &s.SearchArn, "bucketKeyArn": &s.BucketKeyArn,
+		"search": &s.Search, "searchArn": &s.SearchArn, "bucketKeyArn": &s.BucketKeyArn, "outputKeyArn": &s.OutputKeyArn,
 		"replayBucket": &s.ReplayBucket, "replayPrefix": &s.ReplayPrefix, "replayRegion": &s.ReplayRegion,
 	}
-	lists := map[string]*[]string{"subnetIds": &s.SubnetIDs, "zones": &s.Zones, "routeTableIds": &s.RouteTableIDs}
+	lists := map[string]*[]string{"subnetIds": &s.SubnetIDs, "zones": &s.Zones, "routeTableIds": &s.RouteTableIDs, "inputKeyArns": &s.InputKeyArns}
 	if path, ok := given["properties"]; ok {
 		read, err := readProperties(path)
 		if err != nil {

@@ -36,6 +36,7 @@ var templates = map[string]map[string]string{
 const (
 	testCluster  = "arn:aws:kafka:eu-west-1:123456789012:cluster/events/11111111-2222-3333-4444-555555555555-6"
 	testEndpoint = "https://vpc-trips-abcdefghijklmnopqrstuvwxyz.eu-west-1.es.amazonaws.com"
+	testConsumer = "arn:aws:kinesis:eu-west-1:123456789012:stream/trips/consumer/etl:1700000000"
 )
 
 // variants are further choices that the rules are checked on.
@@ -53,6 +54,10 @@ var variants = map[string]map[string]string{
 		"InputKinesisStream": "trips,arn:aws:kinesis:us-east-1:210987654321:stream/fares", "InputStreamConsumer": "EFO",
 		"OutputKinesisStream": "clean", "OutputStreamRegion": "us-west-2",
 		"network": New, "OutputElasticsearchEndpoint": testEndpoint, "bucket": New,
+	},
+	"a consumer by its ARN, streams with keys": {
+		"InputKinesisStream": "trips", "InputStreamConsumer": testConsumer, "inputKeyArns": "arn:aws:kms:eu-west-1:123456789012:key/in",
+		"OutputKinesisStream": "clean", "outputKeyArn": "arn:aws:kms:eu-west-1:123456789012:key/out",
 	},
 	"by roles of other accounts": {
 		"InputKinesisStream": "trips", "InputRoleArn": "arn:aws:iam::210987654321:role/read",
