@@ -343,7 +343,7 @@ func TestPropertiesInThePagesExist(t *testing.T) {
 
 // isAlarm says that a name is of an alarm or a parameter of deploy/aws.
 func isAlarm(word string) bool {
-	return word == "DeadLetters" || word == "DeadLetterAlarmBytes"
+	return word == "DeadLetters" || word == "DeadLetterAlarmBytes" || word == "DeadLetterAlarmLines"
 }
 
 var (

@@ -18,7 +18,7 @@ type alarmTopic struct {
 
 // watched are metrics that alarms and dashboard share.
 type watched struct {
-	checkpoints, errors awscloudwatch.Metric
+	checkpoints, errors, letters awscloudwatch.Metric
 	// lag is the job's behind its source in minutes, nil where no service tells.
 	lag awscloudwatch.IMetric
 }
@@ -46,6 +46,7 @@ func (b *build) makeAlarms() {
 	b.alarmTopic = alarmTopic{Topic: topic, watched: watched{
 		checkpoints: b.counted("CompletedCheckpoints", `"Completed checkpoint"`, "completed checkpoints"),
 		errors:      b.counted("Errors", `{ $.messageType = "ERROR" }`, "lines of errors"),
+		letters:     b.counted("DeadLetters", linesOfLetters, "dead letters"),
 		lag:         b.lag(),
 	}}
 
@@ -68,12 +69,19 @@ func (b *build) makeAlarms() {
 			expression("IF(lag > 1 AND DIFF(lag) > 0, 1, 0)", "growing", map[string]awscloudwatch.IMetric{"lag": w.lag}),
 			alarmWhen{threshold: jsii.Number(1), times: growing, of: growing})
 	}
-	if b.bucket != nil {
+	if b.bucket != nil && b.job.get("DeadLetterBucket") == "" {
 		bytes := numberParameter(b.Stack, "DeadLetterAlarmBytes", "How many bytes of dead letters within 15 minutes make an alarm.", 100_000, 0, 1e12)
 		b.alarm("DeadLetters", "More bytes of dead letters than DeadLetterAlarmBytes within 15 minutes: events changed, or a sink refuses them.",
 			b.ofBucket(deadLetterRequests, "BytesUploaded", sum, "dead letters").With(&awscloudwatch.MetricOptions{Period: awscdk.Duration_Minutes(jsii.Number(15))}),
 			alarmWhen{above: true, threshold: bytes.ValueAsNumber(), times: 1, of: 1})
+		return
 	}
+	// A line that repeats itself is written ten times a minute at most, so that
+	// many letters are not told from very many.
+	lines := numberParameter(b.Stack, "DeadLetterAlarmLines", "How many lines of the log that tell of dead letters within 15 minutes make an alarm.", 20, 0, 1e6)
+	b.alarm("DeadLetters", "More lines of dead letters than DeadLetterAlarmLines within 15 minutes: events changed, or a sink refuses them.",
+		w.letters.With(&awscloudwatch.MetricOptions{Period: awscdk.Duration_Minutes(jsii.Number(15))}),
+		alarmWhen{above: true, threshold: lines.ValueAsNumber(), times: 1, of: 1})
 }
 
 // alarmWhen says when there is an alarm: when the metric is at least the

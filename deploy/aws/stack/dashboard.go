@@ -66,7 +66,7 @@ func (b *build) makeDashboard() {
 	row(graphs{
 		graph("Lines of the job: failed bundles", b.counted("FailedBundles", linesOfFailures, "failed bundles")),
 		graph("Lines of the job: calls made again", b.counted("CallsMadeAgain", linesOfRetries, "calls made again")),
-		graph("Lines of the job: dead letters", b.counted("DeadLetters", linesOfLetters, "dead letters")),
+		graph("Lines of the job: dead letters", w.letters),
 	})
 	row(graphs{
 		graph("CPU, percent (the JVM; the container with the worker)", b.ofApp("cpuUtilization", maximum, "JVM"), b.ofApp("containerCPUUtilization", maximum, "container")),

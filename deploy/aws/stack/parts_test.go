@@ -88,7 +88,7 @@ func TestAlarmsAreAboutWhatTheStackHas(t *testing.T) {
 		want    []string
 	}{
 		"stream and bucket":                   {nil, []string{"DeadLetters", "Lag", "LagGrows", "NoCheckpoint", "Restarts"}},
-		"topics that an expression chooses":   {variants["from MSK in a peered VPC"], []string{"NoCheckpoint", "Restarts"}},
+		"topics that an expression chooses":   {variants["from MSK in a peered VPC"], []string{"DeadLetters", "NoCheckpoint", "Restarts"}},
 		"topics of MSK, a bucket of its own":  {variants["from MSK of the stack"], []string{"DeadLetters", "Lag", "LagGrows", "NoCheckpoint", "Restarts"}},
 		"streams by fan-out, a bucket of its": {variants["fan-out into a stream and a domain that are there"], []string{"DeadLetters", "Lag", "LagGrows", "NoCheckpoint", "Restarts"}},
 	}
@@ -120,6 +120,32 @@ func TestTheAlarmCountsFlinksOwnLine(t *testing.T) {
 		}
 	}
 	t.Error("completed checkpoints are not counted")
+}
+
+func TestDeadLettersAreWatchedWhereverTheyGo(t *testing.T) {
+	for name, want := range map[string]string{
+		"":                         "BytesUploaded",
+		"from MSK in a peered VPC": "DeadLetters",
+		"a collection, a bucket with a key, letters elsewhere": "DeadLetters",
+		"its own bucket, letters elsewhere":                    "DeadLetters",
+	} {
+		context := variants[name]
+		if name == "its own bucket, letters elsewhere" {
+			context = map[string]string{"DeadLetterBucket": "letters"}
+		}
+		found := false
+		for id, r := range synth(t, context).Resources {
+			if strings.HasPrefix(id, "DeadLettersAlarm") {
+				found = true
+				if got := fmt.Sprint(r.Properties["Metrics"]); !strings.Contains(got, "MetricName:"+want+" ") {
+					t.Errorf("%q: the alarm watches %s, want %s", name, got, want)
+				}
+			}
+		}
+		if !found {
+			t.Errorf("%q: there is no alarm", name)
+		}
+	}
 }
 
 func TestLagOfSeveralStreamsIsThatOfTheFurthest(t *testing.T) {
