@@ -45,6 +45,11 @@ func rate(metric string) string {
 // highest is the highest value of a gauge.
 func highest(metric string) string { return "max(" + of(operator+metric) + ")" }
 
+// checkpointAge is how many seconds ago the last checkpoint was completed, which
+// Flink's reporter does not tell: when their number was last seen to change.
+var checkpointAge = "time() - max(max_over_time(timestamp(changes(" + of(master+"numberOfCompletedCheckpoints") +
+	"[" + intervalVariable + "]) > 0)[1h:15s]))"
+
 // byName makes a series of each metric whose name begins so, with the rest of
 // the name as the label.
 func byName(prefix, label string) string {
@@ -106,11 +111,13 @@ func panels() []panel {
 				{"uncommitted, S3", highest("s3_oldest_uncommitted_millis")}, {"uncommitted, Kafka", highest("kafka_oldest_uncommitted_millis")},
 			}},
 
-		{title: "Checkpoint duration", description: "of the last completed one", unit: "ms", width: 8,
+		{title: "Checkpoint age", description: "how long ago the last one was completed, less the interval of rates; empty after an hour", unit: "s", width: 6,
+			queries: []query{{"age", checkpointAge}}},
+		{title: "Checkpoint duration", description: "of the last completed one", unit: "ms", width: 6,
 			queries: []query{{"duration", "max(" + of(master+"lastCheckpointDuration") + ")"}}},
-		{title: "Checkpoint size", description: "of the last completed one", unit: "bytes", width: 8,
+		{title: "Checkpoint size", description: "of the last completed one", unit: "bytes", width: 6,
 			queries: []query{{"size", "max(" + of(master+"lastCheckpointSize") + ")"}}},
-		{title: "Dead letters by reason", description: "found", unit: "cps", width: 8,
+		{title: "Dead letters by reason", description: "found", unit: "cps", width: 6,
 			queries: []query{
 				{"{{reason}}", "sum by (reason) (rate(" + byName("dead_letters_", "reason") + "[" + intervalVariable + ":]))"},
 				{"refused by Kafka", rate("kafka_records_refused")}, {"refused by Elasticsearch", rate("elasticsearch_records_refused")},

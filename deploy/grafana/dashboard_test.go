@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -88,7 +89,9 @@ func instances(m pipeline.Metric) []string {
 	return []string{name}
 }
 
-func TestAlertsFireWhenTheyShould(t *testing.T) {
+// newPromtool returns what runs promtool, and skips the test where there is none.
+func newPromtool(t *testing.T) func(args ...string) (string, error) {
+	t.Helper()
 	promtool, err := stack.Promtool()
 	switch {
 	case os.Getenv(stack.Variable) == "off":
@@ -98,10 +101,39 @@ func TestAlertsFireWhenTheyShould(t *testing.T) {
 	case err != nil:
 		t.Fatal(err)
 	}
-	run := func(args ...string) (string, error) {
+	return func(args ...string) (string, error) {
 		out, err := exec.CommandContext(t.Context(), promtool, args...).CombinedOutput()
 		return string(out), err
 	}
+}
+
+func TestTheCheckpointsAgeGrowsUntilTheNext(t *testing.T) {
+	run := newPromtool(t)
+	// One a minute for ten minutes, none for ten, one at the twentieth.
+	text := fmt.Sprintf(`
+evaluation_interval: 15s
+tests:
+  - interval: 15s
+    input_series:
+      - series: flink_jobmanager_job_numberOfCompletedCheckpoints{job_name="trips"}
+        values: "%s 10x39 11x10"
+    promql_expr_test:
+      - {expr: '%[2]s', eval_time: 9m, exp_samples: [{value: 0}]}
+      - {expr: '%[2]s', eval_time: 15m, exp_samples: [{value: 255}]}
+      - {expr: '%[2]s', eval_time: 19m, exp_samples: [{value: 495}]}
+      - {expr: '%[2]s', eval_time: 21m, exp_samples: [{value: 15}]}
+`, strings.Join(strings.Fields("0x3 1x3 2x3 3x3 4x3 5x3 6x3 7x3 8x3 9x3"), " "), expand(checkpointAge, "trips", "1m"))
+	file := filepath.Join(t.TempDir(), "age_test.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := run("test", "rules", file); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+func TestAlertsFireWhenTheyShould(t *testing.T) {
+	run := newPromtool(t)
 	if out, err := run("check", "rules", "alerts.yaml"); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}

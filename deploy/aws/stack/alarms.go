@@ -127,9 +127,8 @@ func (b *build) lag() awscloudwatch.IMetric {
 	}
 	unit := 60_000 // of a minute: Kinesis tells milliseconds
 	for _, stream := range b.inputStreams() {
-		if consumer := b.consumerName(); consumer != "" {
-			add(metric("AWS/Kinesis", "SubscribeToShardEvent.MillisBehindLatest", maximum, "lag",
-				jsii.String("StreamName"), stream, jsii.String("ConsumerName"), jsii.String(lastPart(consumer))))
+		if b.consumerName() != "" {
+			add(b.ofConsumer(stream, "SubscribeToShardEvent.MillisBehindLatest", maximum, "lag"))
 			continue
 		}
 		add(ofStream(stream, "GetRecords.IteratorAgeMilliseconds", maximum, "lag"))

@@ -34,13 +34,22 @@ func (b *build) makeDashboard() {
 		lag = append(lag, graph("Lag, minutes, of the furthest behind", w.lag))
 	}
 	for _, stream := range b.inputStreams() {
-		lag = append(lag, graph("Lag by shard, milliseconds", found(
-			`{AWS/Kinesis,ShardId,StreamName} MetricName="IteratorAgeMilliseconds" StreamName="`+*stream+`"`, maximum, "")))
+		records, bytes := ofStream(stream, "GetRecords.Records", sum, "read"), ofStream(stream, "GetRecords.Bytes", sum, "read")
+		refused := ofStream(stream, "ReadProvisionedThroughputExceeded", sum, "reads")
+		if b.consumerName() != "" {
+			// By enhanced fan-out nothing comes from GetRecords, and the service
+			// tells nothing by shard.
+			records, bytes = b.ofConsumer(stream, "SubscribeToShardEvent.Records", sum, "read"), b.ofConsumer(stream, "SubscribeToShardEvent.Bytes", sum, "read")
+			refused = b.ofConsumer(stream, "SubscribeToShard.RateExceeded", sum, "subscriptions")
+			lag = append(lag, graph("Lag of the consumer, milliseconds", b.ofConsumer(stream, "SubscribeToShardEvent.MillisBehindLatest", maximum, *stream)))
+		} else {
+			lag = append(lag, graph("Lag by shard, milliseconds", found(
+				`{AWS/Kinesis,ShardId,StreamName} MetricName="IteratorAgeMilliseconds" StreamName="`+*stream+`"`, maximum, "")))
+		}
 		row(graphs{
-			graph("Records into the stream, and read", ofStream(stream, "IncomingRecords", sum, "in"), ofStream(stream, "GetRecords.Records", sum, "read")),
-			graph("Bytes into the stream, and read", ofStream(stream, "IncomingBytes", sum, "in"), ofStream(stream, "GetRecords.Bytes", sum, "read")),
-			graph("Refused by the stream's limits", ofStream(stream, "ReadProvisionedThroughputExceeded", sum, "reads"),
-				ofStream(stream, "WriteProvisionedThroughputExceeded", sum, "writes")),
+			graph("Records into the stream, and read", ofStream(stream, "IncomingRecords", sum, "in"), records),
+			graph("Bytes into the stream, and read", ofStream(stream, "IncomingBytes", sum, "in"), bytes),
+			graph("Refused by the stream's limits", refused, ofStream(stream, "WriteProvisionedThroughputExceeded", sum, "writes")),
 		})
 	}
 	if b.job.get("InputKafkaTopic") != "" {
@@ -52,7 +61,7 @@ func (b *build) makeDashboard() {
 		row(lag)
 	}
 	row(graphs{
-		graph("Completed checkpoints a minute", w.checkpoints),
+		graph("Completed checkpoints a minute, and minutes since the last", w.checkpoints, checkpointAge(w.checkpoints)),
 		graph("Duration of the last checkpoint, milliseconds", b.ofApp("lastCheckpointDuration", maximum, "duration")),
 		graph("Size of the last checkpoint, bytes", b.ofApp("lastCheckpointSize", maximum, "size")),
 	})
@@ -87,11 +96,17 @@ func (b *build) makeDashboard() {
 			graph("Kinesis sink: refused", ofStream(stream, "PutRecords.ThrottledRecords", sum, "throttled"), ofStream(stream, "PutRecords.FailedRecords", sum, "failed")),
 		})
 	}
+	if cluster := b.outputCluster(); cluster != nil {
+		// By topic the brokers tell at a higher level of monitoring alone.
+		row(graphs{graph("Kafka sink: records a second into the cluster, all topics, by broker", found(
+			`{AWS/Kafka,"Broker ID","Cluster Name"} MetricName="MessagesInPerSec" "Cluster Name"="`+*cluster+`"`, average, ""))})
+	}
 	if b.search != nil {
 		of := func(name, statistic, label string) awscloudwatch.IMetric {
 			return metric("AWS/ES", name, statistic, label, jsii.String("DomainName"), b.search.domain.Ref(), jsii.String("ClientId"), awscdk.Aws_ACCOUNT_ID())
 		}
 		row(graphs{
+			graph("OpenSearch: documents a minute", of("IndexingRate", sum, "written")),
 			graph("OpenSearch: errors", of("4xx", sum, "4xx"), of("5xx", sum, "5xx")),
 			graph("OpenSearch: refused writes", of("ThreadpoolWriteRejected", maximum, "refused")),
 			graph("OpenSearch: free space of the fullest node, MB", of("FreeStorageSpace", "Minimum", "free")),

@@ -61,6 +61,20 @@ func ofStream(stream *string, name, statistic, label string) awscloudwatch.Metri
 	return metric("AWS/Kinesis", name, statistic, label, jsii.String("StreamName"), stream)
 }
 
+// ofConsumer is a metric of the job's consumer of a stream.
+func (b *build) ofConsumer(stream *string, name, statistic, label string) awscloudwatch.Metric {
+	return metric("AWS/Kinesis", name, statistic, label,
+		jsii.String("StreamName"), stream, jsii.String("ConsumerName"), jsii.String(lastPart(b.consumerName())))
+}
+
+// checkpointAge is how many minutes the last completed checkpoint is old, which
+// the service tells nobody: the time of the last minute that had one, which is
+// missing (0/0) for others, is repeated until the next.
+func checkpointAge(completed awscloudwatch.Metric) awscloudwatch.MathExpression {
+	return expression("(EPOCH(completed) - FILL(EPOCH(completed) * completed / completed, REPEAT)) / 60", "minutes since the last",
+		map[string]awscloudwatch.IMetric{"completed": completed})
+}
+
 // counted makes a metric of the lines of the job's log that match a pattern,
 // and returns their number a minute.
 func (b *build) counted(name, pattern, label string) awscloudwatch.Metric {
@@ -114,6 +128,20 @@ func (b *build) mskTopics() (cluster *string, topics []string) {
 		return nil, nil
 	}
 	return cluster, split(given)
+}
+
+// outputCluster returns the name of the MSK cluster that is written to, nil
+// where there is none, or where the brokers are not known to be MSK's.
+func (b *build) outputCluster() *string {
+	switch {
+	case b.job.get("OutputKafkaTopic") == "":
+		return nil
+	case b.settings.OutputClusterArn != "":
+		return jsii.String(strings.Split(b.settings.OutputClusterArn, "/")[1])
+	case b.brokers != nil && b.settings.Properties["OutputKafkaBootstrapServers"] == "":
+		return b.brokers.name
+	}
+	return nil
 }
 
 // lastPart returns the name of a consumer that is given by its ARN,

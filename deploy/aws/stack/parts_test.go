@@ -122,6 +122,41 @@ func TestTheAlarmCountsFlinksOwnLine(t *testing.T) {
 	t.Error("completed checkpoints are not counted")
 }
 
+// dashboardOf is the body of a context's dashboard.
+func dashboardOf(t *testing.T, context map[string]string) string {
+	t.Helper()
+	return words(synth(t, context).only(t, "AWS::CloudWatch::Dashboard").Properties["DashboardBody"])
+}
+
+func TestTheDashboardShowsWhatTheSourceTells(t *testing.T) {
+	for name, test := range map[string]struct{ want, not []string }{
+		"by roles of other accounts": {[]string{`"GetRecords.Records"`, `"GetRecords.Bytes"`, "IteratorAgeMilliseconds", "PutRecords.SuccessfulRecords", "FILL(EPOCH(completed)"}, []string{"SubscribeToShard"}},
+		"a consumer by its ARN, streams with keys": {[]string{`"SubscribeToShardEvent.Records"`, `"SubscribeToShardEvent.Bytes"`, `"SubscribeToShardEvent.MillisBehindLatest"`,
+			`"ConsumerName","etl"`}, []string{`"GetRecords.Records"`, "IteratorAgeMilliseconds"}},
+	} {
+		body := dashboardOf(t, variants[name])
+		for _, want := range test.want {
+			if !strings.Contains(body, want) {
+				t.Errorf("%s: the dashboard has no %s: %s", name, want, body)
+			}
+		}
+		for _, not := range test.not {
+			if strings.Contains(body, not) {
+				t.Errorf("%s: the dashboard has %s, which stays empty", name, not)
+			}
+		}
+	}
+}
+
+func TestTheDashboardShowsWhatEachSinkTakes(t *testing.T) {
+	body := dashboardOf(t, templates["template-full.json"])
+	for _, want := range []string{"MessagesInPerSec", `"IndexingRate"`, "S3: bytes written"} {
+		if !strings.Contains(body, want) {
+			t.Errorf("the dashboard has no %s", want)
+		}
+	}
+}
+
 func TestDeadLettersAreWatchedWhereverTheyGo(t *testing.T) {
 	for name, want := range map[string]string{
 		"":                         "BytesUploaded",
