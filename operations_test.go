@@ -134,3 +134,31 @@ func TestLinksWithinTheOperationPageLeadSomewhere(t *testing.T) {
 		}
 	}
 }
+
+func TestTheOperationPageTellsOfEveryAlert(t *testing.T) {
+	rules, err := os.ReadFile("deploy/grafana/alerts.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for _, m := range regexp.MustCompile(`(?m)^ *- alert: (\w+)$`).FindAllSubmatch(rules, -1) {
+		want = append(want, string(m[1]))
+	}
+	if len(want) < 7 {
+		t.Fatalf("the alerts are not read rightly: %q", want)
+	}
+	for _, head := range []string{"| alert | fires when |", "| alarm | means | see | do |"} {
+		_, table, ok := strings.Cut(page(t), head)
+		if !ok {
+			t.Fatalf("the page has no table %s", head)
+		}
+		table, _, _ = strings.Cut(table, "\n\n")
+		var got []string
+		for _, m := range regexp.MustCompile("(?m)^\\| `(\\w+)` \\|").FindAllStringSubmatch(table, -1) {
+			got = append(got, m[1])
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("the table %s has %q, alerts.yaml %q", head, got, want)
+		}
+	}
+}
