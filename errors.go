@@ -42,7 +42,7 @@ func fail(stderr io.Writer, err error) int {
 		code, prefix = exitUsage, ""
 	}
 	if j, ok := stderr.(*jsonLines); ok {
-		j.fail(err, code)
+		j.Fail(err, code)
 		return code
 	}
 	fmt.Fprintln(stderr, prefix+err.Error())
@@ -53,7 +53,7 @@ func fail(stderr io.Writer, err error) int {
 func misuse(stderr io.Writer, format string, args ...any) int {
 	text := fmt.Sprintf(format, args...)
 	if j, ok := stderr.(*jsonLines); ok {
-		j.fail(errors.New(text), exitUsage)
+		j.Fail(errors.New(text), exitUsage)
 		return exitUsage
 	}
 	fmt.Fprintln(stderr, "error: "+text)
@@ -107,7 +107,8 @@ func (j *jsonLines) Write(text []byte) (int, error) {
 	}
 }
 
-func (j *jsonLines) fail(err error, code int) {
+// Fail tells an error and the exit code that it has.
+func (j *jsonLines) Fail(err error, code int) {
 	e := errorJSON{Error: err.Error(), Code: code}
 	var invalid *property.Invalid
 	if errors.As(err, &invalid) {

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestExitCodesAreThoseOfThePage(t *testing.T) {
@@ -141,5 +142,38 @@ func TestTheProcessEndsWithTheCodeOfTheCommand(t *testing.T) {
 				t.Errorf("%v: %v: %s", args, err, stderr.String())
 			}
 		}
+	}
+}
+
+func TestReplayTellsProgramsWhatItSent(t *testing.T) {
+	s := newServers(t)
+	file := filepath.Join(t.TempDir(), "trips.json")
+	if err := os.WriteFile(file, []byte(`{"trip_id":1,"dropoff_datetime":"2018-03-01T00:00:00.000Z"}`+"\n{\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"replay", "--json", "--stream=trips", "--region=us-east-1", "--speedup=0", "--source=" + file}
+	for _, p := range s.properties {
+		if endpoint, ok := strings.CutPrefix(p, "--InputStreamEndpoint="); ok {
+			args = append(args, "--endpoint="+endpoint)
+		}
+	}
+	code, stdout, stderr := runCommand(t, args...)
+	var told struct {
+		Records int64     `json:"records"`
+		Skipped int64     `json:"lines_skipped"`
+		Last    time.Time `json:"last_event_time"`
+	}
+	if err := json.Unmarshal([]byte(stdout), &told); err != nil || code != exitOK || told.Records != 1 || told.Skipped != 1 || told.Last.Year() != 2018 {
+		t.Errorf("exit code %d, %v: %s%s", code, err, stdout, stderr)
+	}
+	for line := range strings.Lines(stderr) {
+		if !json.Valid([]byte(line)) {
+			t.Errorf("on the way it told %q", line)
+		}
+	}
+	code, _, stderr = runCommand(t, "replay", "--json", "--speedup=fast", "--stream=trips")
+	var failed errorJSON
+	if err := json.Unmarshal([]byte(stderr), &failed); err != nil || code != exitUsage || failed.Code != exitUsage || !strings.Contains(failed.Error, "fast") {
+		t.Errorf("exit code %d, %v: %s", code, err, stderr)
 	}
 }

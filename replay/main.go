@@ -2,6 +2,7 @@ package replay
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -32,8 +33,7 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		writeHelp(stdout)
 		return exitDone
 	case err != nil:
-		writeMistakes(stderr, err)
-		return exitUsage
+		return fail(stderr, err, exitUsage)
 	}
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -43,21 +43,33 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err := c.run(ctx, stdout, stderr); err != nil {
 		var mistake *Mistake
 		if errors.As(err, &mistake) {
-			writeMistakes(stderr, err)
-			return exitUsage
+			return fail(stderr, err, exitUsage)
 		}
-		fmt.Fprintf(stderr, "replay: %v\n", err)
-		return exitFailed
+		return fail(stderr, err, exitFailed)
 	}
 	return exitDone
+}
+
+// fail tells an error and returns the code. A stderr that can tell it by itself,
+// for programs, does.
+func fail(stderr io.Writer, err error, code int) int {
+	if f, ok := stderr.(interface{ Fail(err error, code int) }); ok {
+		f.Fail(err, code)
+		return code
+	}
+	if code == exitUsage {
+		writeMistakes(stderr, err)
+	} else {
+		fmt.Fprintf(stderr, "replay: %v\n", err)
+	}
+	return code
 }
 
 // run replays and writes what there is to tell.
 func (c *command) run(ctx context.Context, stdout, stderr io.Writer) error {
 	if err := c.target.Check(ctx); err != nil {
 		if ctx.Err() != nil {
-			fmt.Fprintln(stdout, "replay: stopped before the first record")
-			return nil
+			return c.tell(stdout, Statistics{Stopped: true}, "stopped before the first record")
 		}
 		return err
 	}
@@ -85,10 +97,42 @@ func (c *command) run(ctx context.Context, stdout, stderr io.Writer) error {
 		return err
 	}
 	if err == nil {
-		fmt.Fprintf(stdout, "replay: %s\n", stats.Summary())
-		return nil
+		return c.tell(stdout, stats, stats.Summary())
 	}
 	return fmt.Errorf("after %d records up to event time %s: %w", stats.Records, formatTime(stats.EventTime), err)
+}
+
+// tell writes the result.
+func (c *command) tell(stdout io.Writer, s Statistics, summary string) error {
+	if !c.json {
+		_, err := fmt.Fprintf(stdout, "replay: %s\n", summary)
+		return err
+	}
+	out := resultJSON{
+		Records: s.Records, Bytes: s.Bytes, Before: s.Before, Broken: s.Broken, Late: s.Late, Seconds: s.Elapsed.Seconds(), Rate: s.Rate,
+		Requests: s.Sender.Requests, Retries: s.Sender.Retries, Stopped: s.Stopped,
+	}
+	if s.Records > 0 {
+		out.First, out.Last = &s.First, &s.EventTime
+	}
+	return json.NewEncoder(stdout).Encode(out)
+}
+
+// resultJSON is what was replayed, for programs.
+type resultJSON struct {
+	Records  int64   `json:"records"`
+	Bytes    int64   `json:"bytes"`
+	Before   int64   `json:"before_the_start"`
+	Broken   int64   `json:"lines_skipped"`
+	Late     int64   `json:"late"`
+	Seconds  float64 `json:"seconds"`
+	Rate     float64 `json:"records_per_second"`
+	Requests int64   `json:"requests"`
+	Retries  int64   `json:"retries"`
+	// First and Last are the lowest and highest times of what was sent; null for nothing.
+	First   *time.Time `json:"first_event_time"`
+	Last    *time.Time `json:"last_event_time"`
+	Stopped bool       `json:"stopped"`
 }
 
 func describeSpeed(o Options) string {
