@@ -82,7 +82,7 @@ func (c Config) trials(schema *event.Schema) ([]route.Output, error) {
 		if err != nil {
 			return nil, err
 		}
-		l.Start(func(int, []byte, int, bool) {})
+		l.Start(func(int, []byte, int, bool) {}, nil)
 		out = append(out, l)
 	}
 	if c.Elasticsearch != nil {
