@@ -83,7 +83,7 @@ func BenchmarkFetch(b *testing.B) {
 	}
 	r := s.open(one(), nil)
 	r.Close()
-	iterator, err := r.iterator(b.Context(), "shardId-000000000000", position{})
+	first, err := r.iterator(b.Context(), "shardId-000000000000", position{})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -102,7 +102,7 @@ func BenchmarkFetch(b *testing.B) {
 			return out, err
 		})
 	})
-	in := &kinesis.GetRecordsInput{ShardIterator: &iterator}
+	in := &kinesis.GetRecordsInput{ShardIterator: &first}
 	if _, err := record.GetRecords(b.Context(), in); err != nil {
 		b.Fatal(err)
 	}
@@ -116,7 +116,8 @@ func BenchmarkFetch(b *testing.B) {
 	b.ReportAllocs()
 	before := cpuSeconds(b)
 	for b.Loop() {
-		got, err := r.getRecords(b.Context(), &shard{id: "shardId-000000000000"}, iterator, position{}, new(pacer))
+		it := iterator{first, time.Now()}
+		got, err := r.getRecords(b.Context(), &shard{id: "shardId-000000000000"}, &it, new(position), new(pacer))
 		if err != nil {
 			b.Fatal(err)
 		}

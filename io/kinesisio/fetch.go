@@ -26,26 +26,21 @@ const (
 func (r *Reader) fetch(ctx context.Context, s *shard) error {
 	at := s.delivered // nothing is delivered of a shard that is not yet fetched
 	var (
-		iterator string
-		pace     = newPacer(&r.opts, s.owner.shared)
-		stale    int
+		it    iterator
+		pace  = newPacer(&r.opts, s.owner.shared)
+		stale int
 	)
 	for {
-		if iterator == "" {
-			var err error
-			at = at.resumed()
-			if iterator, err = r.iterator(ctx, s.id, at); err != nil {
+		if it.id == "" {
+			if err := r.renew(ctx, s, &it, &at); err != nil {
 				return r.lost(ctx, s, err)
 			}
 		}
-		if err := pace.wait(ctx); err != nil {
-			return err
-		}
-		got, err := r.getRecords(ctx, s, iterator, at, &pace)
+		got, err := r.getRecords(ctx, s, &it, &at, &pace)
 		if old := (*types.ExpiredIteratorException)(nil); errors.As(err, &old) && stale < maxStale {
-			// After five minutes: the pipeline did not drain, or calls failed that long.
+			// After five minutes: calls failed that long.
 			r.counts.expirations.Add(1)
-			iterator = ""
+			it.id = ""
 			stale++
 			continue
 		}
@@ -72,7 +67,7 @@ func (r *Reader) fetch(ctx context.Context, s *shard) error {
 		if finished || got.stop {
 			return nil
 		}
-		iterator = got.next
+		it = iterator{got.next, time.Now()}
 		pace.answered(got.records, got.bytes, got.behind)
 	}
 }
@@ -102,6 +97,23 @@ func (r *Reader) startAt(ctx context.Context, at position) (start, error) {
 func (s *start) tooEarly(err error) bool {
 	var refused *types.InvalidArgumentException
 	return errors.As(err, &refused) && s.from != nil && time.Since(*s.from) < clockSkew
+}
+
+// iterator is a shard iterator and when it was given.
+type iterator struct {
+	id    string
+	given time.Time
+}
+
+// old says that the iterator is about to expire, which it does after five minutes.
+func (it *iterator) old() bool { return time.Since(it.given) > 4*time.Minute }
+
+// renew gets a new iterator for what follows the position.
+func (r *Reader) renew(ctx context.Context, s *shard, it *iterator, at *position) error {
+	*at = at.resumed()
+	id, err := r.iterator(ctx, s.id, *at)
+	*it = iterator{id, time.Now()}
+	return err
 }
 
 // iterator gets a shard iterator for what follows the position.
@@ -148,22 +160,40 @@ type fetched struct {
 	pastStop bool
 }
 
-// getRecords makes one call, with retries. The answer's part of the budget is
-// held when it succeeds; queue gives back what is too much.
-func (r *Reader) getRecords(ctx context.Context, s *shard, iterator string, at position, pace *pacer) (fetched, error) {
-	in := &kinesis.GetRecordsInput{ShardIterator: &iterator, Limit: aws.Int32(int32(r.opts.MaxRecordsPerCall))}
+// getRecords makes one call, with retries, each when the shard is to be asked
+// again and there is room for what it brings. The answer's part of the budget
+// is held when it succeeds; queue gives back what is too much.
+func (r *Reader) getRecords(ctx context.Context, s *shard, it *iterator, at *position, pace *pacer) (fetched, error) {
+	in := &kinesis.GetRecordsInput{ShardIterator: &it.id, Limit: aws.Int32(int32(r.opts.MaxRecordsPerCall))}
 	_, in.StreamARN = r.opts.target()
 	var got fetched
-	err := r.retry(ctx, "GetRecords", s.id, func() error {
-		if err := r.budget.Acquire(ctx, r.reserve); err != nil {
-			return err
+	ready := func() (time.Duration, error) {
+		// What waits for its turn holds no room that another shard could use.
+		if err := pace.wait(ctx); err != nil {
+			return 0, err
 		}
+		full := time.Now()
+		if err := r.budget.Acquire(ctx, r.reserve); err != nil {
+			return 0, err
+		}
+		waited := time.Since(full)
+		if it.old() { // got before there is room, the next could be too
+			r.counts.expirations.Add(1)
+			if err := r.renew(ctx, s, it, at); err != nil {
+				r.budget.Release(r.reserve)
+				return 0, err
+			}
+		}
+		return waited, nil
+	}
+	err := r.retryReady(ctx, "GetRecords", s.id, ready, func() error {
+		pace.begin()
 		a := r.answers.Get().(*answer)
 		defer r.answers.Put(a)
 		out, err := r.client.GetRecords(ctx, in, singleAttempt, a.decoding)
 		var p packed
 		if err == nil {
-			p, err = r.pack(s, at, a)
+			p, err = r.pack(s, *at, a)
 		}
 		if err != nil {
 			r.budget.Release(r.reserve)

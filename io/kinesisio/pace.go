@@ -10,13 +10,20 @@ import (
 // What a shard gives in a second, to all its readers together.
 const shardBytesOut = 2 << 20
 
+// Readers that share a shard, which know nothing of each other, come to equal
+// shares of its five calls a second as connections do that share a line: each
+// halves its rate when it is refused, and adds the same to it for each second
+// that it is not. If both steps were factors, whatever shares they began with
+// would stay.
 const (
-	// slower is what a refusal makes of the time between calls, faster what
-	// each answer does until it is the least again: readers that share a
-	// shard find their shares of its five calls a second.
-	slower, faster = 1.5, 0.97
-	// slowest is the most time between calls that refusals lead to.
-	slowest = 3 * time.Second
+	// slower is what a refusal makes of the time between calls.
+	slower = 2
+	// recovery is how long it takes from nothing to the full rate, in
+	// CallIntervals: a minute.
+	recovery = 300
+	// slowest is the most time between calls that refusals lead to, in
+	// CallIntervals: 3 s.
+	slowest = 15
 	// idleAfter is how long a shard brings nothing before it is asked less often.
 	idleAfter = 10 * time.Second
 )
@@ -30,6 +37,10 @@ type pacer struct {
 	began, next time.Time
 	// interval is the least time between calls at present.
 	interval time.Duration
+	// gain is by how many calls a second the rate grows in a second without a
+	// refusal, the most interval can be.
+	gain float64
+	most time.Duration
 	// limited says that the shard has refused a call: its bytes are counted too.
 	limited bool
 	// busy is when it last had records, idle the time between calls since.
@@ -43,26 +54,38 @@ func newPacer(o *Options, readers int) pacer {
 	if n := time.Duration(readers); n > 1 {
 		share.CallInterval, share.PollInterval, share.IdlePollInterval = n*o.CallInterval, n*o.PollInterval, n*o.IdlePollInterval
 	}
-	return pacer{opts: &share, interval: share.CallInterval, busy: time.Now(), idle: share.PollInterval}
+	full := o.CallInterval.Seconds()
+	return pacer{
+		opts: &share, interval: share.CallInterval, busy: time.Now(), idle: share.PollInterval,
+		// Readers of this job are one to those of others.
+		gain: 1 / full / (recovery * full) / float64(max(readers, 1)),
+		most: slowest * share.CallInterval,
+	}
 }
 
 // wait waits until the next call may begin.
-func (p *pacer) wait(ctx context.Context) error {
-	err := pause.Sleep(ctx, time.Until(p.next))
+func (p *pacer) wait(ctx context.Context) error { return pause.Sleep(ctx, time.Until(p.next)) }
+
+// begin notes that a call begins now, be it made again or not.
+func (p *pacer) begin() {
 	p.began = time.Now()
 	p.next = p.began.Add(p.interval)
-	return err
 }
 
-// throttled notes that the shard refused a call.
+// throttled notes that the shard refused the call.
 func (p *pacer) throttled() {
 	p.limited = true
-	p.interval = min(slowest, max(time.Duration(float64(p.interval)*slower), p.opts.CallInterval+time.Millisecond))
+	p.interval = min(p.most, slower*p.interval)
+	p.atLeast(p.interval)
 }
 
 // answered notes what a call brought.
 func (p *pacer) answered(records, bytes int, behind time.Duration) {
-	p.interval = max(p.opts.CallInterval, time.Duration(float64(p.interval)*faster))
+	if p.interval > p.opts.CallInterval {
+		// For the time that this call stands for.
+		each := p.interval.Seconds()
+		p.interval = max(p.opts.CallInterval, time.Duration(float64(time.Second)/(1/each+p.gain*each)))
+	}
 	if p.limited {
 		// After 10 MB it refuses everything for five seconds.
 		p.atLeast(time.Duration(bytes) * time.Second / shardBytesOut)

@@ -158,6 +158,11 @@ func (o Options) openOne(ctx context.Context, slot slots.Slot, encoded []byte) (
 		closeFirst := closeIdle
 		closeIdle = func() { closeFirst(); closeToo() }
 	}
+	return newReader(ctx, o, slot, at, client, subscriber, closeIdle), nil
+}
+
+// newReader returns a reader that reads.
+func newReader(ctx context.Context, o Options, slot slots.Slot, at positions, client, subscriber *kinesis.Client, closeIdle func()) *Reader {
 	r := &Reader{
 		opts: o, client: client, subscriber: subscriber, closeIdle: closeIdle, slot: slot, source: o.StreamName(),
 		relist:    make(chan struct{}, 1),
@@ -175,7 +180,7 @@ func (o Options) openOne(ctx context.Context, slot slots.Slot, encoded []byte) (
 	}
 	r.run(r.discover)
 	r.start()
-	return r, nil
+	return r
 }
 
 // encoded returns the positions of what was delivered.

@@ -22,10 +22,23 @@ func (r *Reader) tellRetry(ctx context.Context, op, shard string, attempt int, w
 // waited out for up to RetryDeadline; any other error is returned at once, as
 // an *Error.
 func (r *Reader) retry(ctx context.Context, op, shard string, once func() error) error {
+	return r.retryReady(ctx, op, shard, func() (time.Duration, error) { return 0, nil }, once)
+}
+
+// retryReady is retry where each call has to wait until ready returns. Of that
+// what ready says was no fault's is left out of RetryDeadline.
+func (r *Reader) retryReady(ctx context.Context, op, shard string, ready func() (time.Duration, error), once func() error) error {
 	var first time.Time
 	for attempt := 1; ; attempt++ {
+		excused, err := ready()
+		if err != nil {
+			return err
+		}
+		if attempt > 1 {
+			first = first.Add(excused)
+		}
 		r.counts.calls.Add(1)
-		err := once()
+		err = once()
 		if err == nil {
 			return nil
 		}
