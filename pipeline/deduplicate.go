@@ -172,6 +172,8 @@ func (c *seenState) drop(sp state.Provider, job *process, slot int64, d Deduplic
 		return dropped, nil
 	}
 	if err := c.save(sp, s, fresh, newest, d.Window); err != nil {
+		// The bundle comes again, perhaps to this process, and its events with it.
+		job.seen.Delete(slot)
 		return 0, fmt.Errorf("write slot state: %w", err)
 	}
 	return dropped, nil

@@ -2,10 +2,16 @@ package pipeline
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/state"
+
+	"github.com/streaming-etl/streaming-etl/io/batch"
 )
 
 // What a writer sends again is dropped, over resharding too where a key stays
@@ -104,5 +110,105 @@ func TestSavedSightingsAreReadOrRefused(t *testing.T) {
 		if err := new(seenValues).read(bad); err == nil {
 			t.Errorf("%x is taken", bad)
 		}
+	}
+}
+
+// kept is a runner's state of one key, as a bundle sees it.
+type kept struct {
+	state.Provider
+	values map[string]any
+	bags   map[string][]any
+	// fails refuses kinds of writes; nil takes all.
+	fails func(kind string) error
+}
+
+func (k *kept) clone() *kept {
+	c := &kept{values: maps.Clone(k.values), bags: map[string][]any{}}
+	for id, b := range k.bags {
+		c.bags[id] = slices.Clone(b)
+	}
+	return c
+}
+
+func (k *kept) ReadValueState(id string) (any, []state.Transaction, error) {
+	return k.values[id], nil, nil
+}
+
+func (k *kept) WriteValueState(t state.Transaction) error {
+	if k.fails != nil {
+		if err := k.fails("value"); err != nil {
+			return err
+		}
+	}
+	k.values[t.Key] = t.Val
+	return nil
+}
+
+func (k *kept) ReadBagState(id string) ([]any, []state.Transaction, error) {
+	return k.bags[id], nil, nil
+}
+
+func (k *kept) WriteBagState(t state.Transaction) error {
+	if k.fails != nil {
+		if err := k.fails("bag"); err != nil {
+			return err
+		}
+	}
+	k.bags[t.Key] = append(k.bags[t.Key], t.Val)
+	return nil
+}
+
+func (k *kept) ClearBagState(t state.Transaction) error {
+	if k.fails != nil {
+		if err := k.fails("clear"); err != nil {
+			return err
+		}
+	}
+	delete(k.bags, t.Key)
+	return nil
+}
+
+// What a bundle saw that could not save it comes again, and is no double then.
+func TestEventsOfABundleThatFailsAreNoDoubles(t *testing.T) {
+	const window = time.Minute
+	now := time.Now().Add(-time.Hour)
+	events := func(id int, at time.Time) []batch.Batch {
+		b := batch.Batch{Data: fmt.Appendf(nil, `{"id":%d}`, id)}
+		b.Records = []batch.Record{{End: uint32(len(b.Data)), Arrival: at.UnixMilli()}}
+		return []batch.Batch{b}
+	}
+	for _, failing := range []string{"bag", "clear", "value"} {
+		t.Run(failing, func(t *testing.T) {
+			seen := seenState{
+				state.MakeValueState[[]byte]("seen"),
+				[2]state.Bag[[]byte]{state.MakeBagState[[]byte]("seen0"), state.MakeBagState[[]byte]("seen1")},
+			}
+			job := new(process)
+			d := Deduplicate{Field: "id", Window: window}
+			committed := &kept{values: map[string]any{}, bags: map[string][]any{}}
+			drop := func(k *kept, in []batch.Batch) (int64, error) { return seen.drop(k, job, 7, d, in) }
+			if n, err := drop(committed, events(1, now)); n != 0 || err != nil {
+				t.Fatalf("%d dropped, error %v", n, err)
+			}
+			later := now.Add(2 * window) // another generation begins
+			bundle := committed.clone()
+			bundle.fails = func(kind string) error {
+				if kind == failing {
+					return errors.New("the runner is away")
+				}
+				return nil
+			}
+			if _, err := drop(bundle, events(2, later)); err == nil {
+				t.Fatal("no error")
+			}
+			for i, c := range []struct {
+				id      int
+				dropped int64
+			}{{2, 0}, {2, 1}, {1, 1}} {
+				if n, err := drop(committed, events(c.id, later)); n != c.dropped || err != nil {
+					t.Errorf("step %d: %d dropped, want %d; error %v", i, n, c.dropped, err)
+				}
+			}
+		})
 	}
 }
