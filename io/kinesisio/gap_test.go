@@ -1,9 +1,12 @@
 package kinesisio
 
 import (
+	"bytes"
 	"math/rand/v2"
 	"testing"
 	"time"
+
+	"github.com/streaming-etl/streaming-etl/io/kinesisio/kinesisfake"
 )
 
 func TestPositionsThatRetentionHasPassedAreCounted(t *testing.T) {
@@ -47,6 +50,87 @@ func TestPositionsThatRetentionHasPassedAreCounted(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A shard that is idle for longer than its retention has lost nothing.
+func TestIdleSubscriptionsThatAreRenewedMeetNoGap(t *testing.T) {
+	for name, restored := range map[string]bool{"read before": false, "restored": true} {
+		t.Run(name, func(t *testing.T) {
+			var now clock
+			now.ahead(-100 * time.Hour)
+			s := newFake(t, 1, now.option(), kinesisfake.SubscriptionTime(20*time.Millisecond))
+			s.opts.Consumer = "etl"
+			next := map[int]int{}
+			s.put(100, 10, next)
+			slot := one()
+			r := s.open(slot, nil)
+			got := collect(t)
+			got.drain(100, r)
+			if restored {
+				positions := r.encoded()
+				r.Close()
+				r = s.open(slot, positions)
+				got.quiet(r)
+			}
+			positions := r.encoded()
+			renewed := func() {
+				t.Helper()
+				got.quiet(r)
+				before := s.fake.Requests("SubscribeToShard")
+				s.eventually("the subscription is renewed", func() bool { return s.fake.Requests("SubscribeToShard") > before+5 })
+			}
+			renewed()
+			now.ahead(25 * time.Hour)
+			renewed()
+			s.fake.EndNextSubscription(&kinesisfake.Error{Type: "InternalFailureException", Message: "Internal failure"})
+			s.fake.FailNext("SubscribeToShard", 2, kinesisfake.ErrDrop)
+			renewed()
+			if n := r.Stats().Gaps; n != 0 {
+				t.Errorf("%d gaps are counted", n)
+			}
+			if !bytes.Equal(r.encoded(), positions) {
+				t.Error("the positions moved without a record")
+			}
+			s.put(100, 10, next)
+			got.drain(200, r)
+			renewed()
+			got.once(next)
+			got.inOrder()
+			positions = r.encoded()
+			r.Close()
+			s.put(100, 10, next)
+			r = s.open(slot, positions)
+			got.drain(300, r)
+			got.quiet(r)
+			got.once(next)
+			got.inOrder()
+			if n := r.Stats().Gaps; n != 0 {
+				t.Errorf("%d gaps are counted", n)
+			}
+		})
+	}
+}
+
+// What is missing is told once, however often the subscription is renewed.
+func TestGapsAreCountedOnceOverRenewals(t *testing.T) {
+	var now clock
+	now.ahead(-100 * time.Hour)
+	s := newFake(t, 1, now.option(), kinesisfake.SubscriptionTime(20*time.Millisecond))
+	s.opts.Consumer = "etl"
+	s.put(100, 10, map[int]int{})
+	slot := one()
+	r := s.open(slot, nil)
+	got := collect(t)
+	got.drain(100, r)
+	positions := r.encoded()
+	r.Close()
+	now.ahead(25 * time.Hour)
+	before := s.fake.Requests("SubscribeToShard")
+	r = s.open(slot, positions)
+	s.eventually("the subscription is renewed", func() bool { return s.fake.Requests("SubscribeToShard") > before+5 })
+	if n := r.Stats().Gaps; n != 1 {
+		t.Errorf("%d gaps are counted, want 1", n)
 	}
 }
 

@@ -27,15 +27,18 @@ const silence = 40 * time.Second
 // subscribe reads the shard as fetch does, by enhanced fan-out: it subscribes
 // again and again, each time behind the last record that it queued. So a
 // subscription's end, which comes every five minutes, loses and doubles nothing.
+// Where nothing comes it goes on from how far the service has looked: the last
+// record may be gone by then, which would be taken for a gap.
 func (r *Reader) subscribe(ctx context.Context, s *shard) error {
 	at := s.delivered
 	var (
 		failures int
 		first    time.Time // of them
 		failed   position  // where the last had come to
+		looked   continuation
 	)
 	for {
-		end, err := r.subscription(ctx, s, &at)
+		end, err := r.subscription(ctx, s, &at, &looked)
 		switch {
 		case end:
 			return nil
@@ -66,9 +69,30 @@ func (r *Reader) subscribe(ctx context.Context, s *shard) error {
 	}
 }
 
+// continuation is how far the service has looked behind a position that it has
+// met: every number up to seq is that of a record which was queued, or of none.
+type continuation struct {
+	seq string
+	at  time.Time
+}
+
+// maxLooked is how old a continuation may be. Records that came later are not
+// yet deleted then: the least retention is a day.
+const maxLooked = time.Hour
+
+// follows says that going on from the continuation passes over nothing, and
+// brings at most the position's own record again.
+func (c *continuation) follows(at position) bool {
+	if at.seq == "" || time.Since(c.at) > maxLooked {
+		return false
+	}
+	// Numbers without leading zeros.
+	return len(c.seq) > len(at.seq) || len(c.seq) == len(at.seq) && c.seq >= at.seq
+}
+
 // subscription makes one subscription, queues what it brings and moves at. It
 // reports whether there is nothing more to read of the shard.
-func (r *Reader) subscription(ctx context.Context, s *shard, at *position) (end bool, _ error) {
+func (r *Reader) subscription(ctx context.Context, s *shard, at *position, looked *continuation) (end bool, _ error) {
 	consumer, err := r.consumerARN(ctx)
 	if err != nil {
 		return false, err
@@ -77,6 +101,10 @@ func (r *Reader) subscription(ctx context.Context, s *shard, at *position) (end 
 	begin, err := r.startAt(ctx, *at)
 	if err != nil {
 		return false, err
+	}
+	met := looked.follows(*at)
+	if met {
+		begin.seq = &looked.seq // AT it: some servers name the next record's number
 	}
 	events := newEvents()
 	in := &kinesis.SubscribeToShardInput{ConsumerARN: &consumer, ShardId: &s.id, StartingPosition: &types.StartingPosition{
@@ -111,8 +139,11 @@ func (r *Reader) subscription(ctx context.Context, s *shard, at *position) (end 
 		watch.Reset(silence)
 		select {
 		case a := <-events.parsed:
-			if end, err := r.event(ctx, s, at, a); end || err != nil {
+			if end, err := r.event(ctx, s, at, a, met); end || err != nil {
 				return end, err
+			}
+			if met = met || at.next == 0; met {
+				*looked = continuation{a.next, time.Now()}
 			}
 		default: // an event of a kind that was not known when this was written
 		}
@@ -125,15 +156,18 @@ var errTooEarly = fmt.Errorf("the time to begin with is still to come by the ser
 // errSilent is a connection that nothing comes by any more.
 var errSilent = fmt.Errorf("no event came: %w", context.DeadlineExceeded)
 
-// event queues one event's records, once there is room for them.
-func (r *Reader) event(ctx context.Context, s *shard, at *position, a *answer) (end bool, _ error) {
+// event queues one event's records, once there is room for them. met says that
+// the position was met before: the event need not begin with its record.
+func (r *Reader) event(ctx context.Context, s *shard, at *position, a *answer, met bool) (end bool, _ error) {
 	p, err := r.pack(s, *at, a)
 	if err != nil {
 		return false, err
 	}
 	behind := time.Duration(a.behind) * time.Millisecond
 	got := fetched{packed: p, next: a.next, records: len(a.records), first: a.first(), behind: behind}
-	r.gap(ctx, s.id, *at, &got)
+	if !met {
+		r.gap(ctx, s.id, *at, &got)
+	}
 	// The service leaves out where to go on; an emulator only tells the children.
 	finished := !got.stop && (a.next == "" || len(a.children) > 0 && a.behind == 0)
 	if finished {
