@@ -157,6 +157,9 @@ func TestStatusSaysHowAJobIs(t *testing.T) {
 		{"without checkpoints", func(s *flinkServer) { s.age = 6 * time.Minute }, "late", []string{"no checkpoint for 6 min", "1m0s"}},
 		{"without metrics", func(s *flinkServer) { s.broken = "subtasks" }, "running", []string{"not known", "busy", "59, 19 s ago", "lag           not told yet"}},
 		{"without any answer but the job", func(s *flinkServer) { s.broken = testJob + "/" }, "running", []string{"ask for checkpoints"}},
+		{"behind its retention", func(s *flinkServer) {
+			s.metrics["[1]Read.source_positions_passed"], s.metrics["[1]Read.source_shards_lost"] = 1200, 3
+		}, "running", []string{"missing       what came after 1,200 positions, and the rest of 3 shards: retention has deleted it"}},
 		{"cancelled", func(s *flinkServer) { s.state = rest.Canceled }, "canceled", nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -193,7 +196,7 @@ func TestStatusInJSONIsOneObject(t *testing.T) {
 	if err := json.Unmarshal([]byte(stdout), &v); err != nil {
 		t.Fatal(err)
 	}
-	if v.Job.ID != testJob || v.Read.Records != 36_000 || v.DeadLetters.Written != 11 || v.DeadLetters.ByReason["out_of_range"] != 9 ||
+	if v.Job.ID != testJob || v.Read.Records != 36_000 || v.DeadLetters.Written != 11 || v.Missing != (missingView{}) || v.DeadLetters.ByReason["out_of_range"] != 9 ||
 		v.Lag == nil || v.Lag.Unit != "milliseconds" || v.Lag.Max != 4200 || len(v.Lag.Shards) != 2 || v.Restarts.Count != 3 ||
 		v.Checkpoints.Last == nil || v.Checkpoints.Last.ID != 59 || v.Checkpoints.IntervalMs != 60_000 || len(v.Sinks) != 1 {
 		t.Errorf("%+v", v)

@@ -32,6 +32,9 @@ func (v *statusView) text() string {
 	if v.Doubles > 0 {
 		line("", "%s doubles dropped", pipeline.Number(v.Doubles))
 	}
+	if v.Missing.text != "" {
+		line("missing", "%s", v.Missing.text)
+	}
 	for _, s := range v.Sinks {
 		line("delivered", "%s records to %s%s", pipeline.Number(s.Records), s.Name, s.rate())
 	}

@@ -37,6 +37,7 @@ type statusView struct {
 	CountersSince time.Time      `json:"counters_since"`
 	Read          counted        `json:"read"`
 	Doubles       int64          `json:"doubles"`
+	Missing       missingView    `json:"missing"`
 	Sinks         []sinkView     `json:"sinks"`
 	Files         int64          `json:"files"`
 	DeadLetters   deadView       `json:"dead_letters"`
@@ -69,6 +70,14 @@ type counted struct {
 	PerSecond *float64 `json:"per_second"`
 	// Mean is the rate since CountersSince.
 	Mean float64 `json:"mean_per_second"`
+}
+
+// missingView counts what retention deleted before it was read.
+type missingView struct {
+	PositionsPassed int64 `json:"positions_passed"`
+	ShardsLost      int64 `json:"shards_lost"`
+	// text is for people, empty for nothing.
+	text string
 }
 
 type sinkView struct {
@@ -142,7 +151,7 @@ func newStatusView(cluster string, r submit.Report, now time.Time) statusView {
 		Time: now, Cluster: cluster,
 		Job:     jobView{ID: r.Job.ID, Name: r.Job.Name, State: r.Job.State, Since: r.Job.Since, Started: r.Job.Start},
 		Read:    counted{Records: p.Read},
-		Doubles: p.Doubles, Files: p.Files,
+		Doubles: p.Doubles, Files: p.Files, Missing: missingView{p.PositionsPassed, p.ShardsLost, p.Missing()},
 		DeadLetters: deadView{Written: p.DeadLetters, ByReason: map[string]int64{}},
 		Checkpoints: checkpointView{
 			Completed: r.Checkpoints.Completed, Failed: r.Checkpoints.Failed, IntervalMs: r.Interval.Milliseconds(),

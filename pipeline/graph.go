@@ -44,6 +44,8 @@ const (
 	CounterFiles     = "s3/files_committed"
 
 	counterDoubles       = "source/doubles"
+	counterPassed        = "source/positions_passed"
+	counterShardsLost    = "source/shards_lost"
 	counterKafka         = "kafka/records_committed"
 	counterKafkaWritten  = "kafka/records_written"
 	counterElasticsearch = "elasticsearch/records_written"
@@ -54,7 +56,7 @@ const (
 
 // Counters are the names of all counters that Counted needs.
 func Counters() []string {
-	return []string{CounterRead, counterDoubles, CounterDelivered, CounterDead, CounterFiles,
+	return []string{CounterRead, counterDoubles, counterPassed, counterShardsLost, CounterDelivered, CounterDead, CounterFiles,
 		counterKafka, counterKafkaWritten, counterElasticsearch, counterKinesis, counterKafkaDead, counterDeadWritten}
 }
 
@@ -63,6 +65,7 @@ func Counters() []string {
 func Counted(by map[string]int64) Progress {
 	p := Progress{
 		Read: by[CounterRead], Doubles: by[counterDoubles], Files: by[CounterFiles],
+		PositionsPassed: by[counterPassed], ShardsLost: by[counterShardsLost],
 		DeadLetters: by[CounterDead] + by[counterKafkaDead] + by[counterDeadWritten],
 		Sinks:       map[string]int64{},
 	}

@@ -64,7 +64,9 @@ func (f *readFn) tellLags(ctx context.Context, slot int) {
 	}
 	beam.NewGauge("source", name+"_max").Set(ctx, furthest)
 	beam.NewGauge("source", "event_time_lag_millis").Set(ctx, f.job.eventLag.tell(slot, behind, now))
-	f.metrics.requests.tell(ctx, f.job.readers.Counts(slot))
+	counts := f.job.readers.Counts(slot)
+	f.metrics.requests.tell(ctx, counts)
+	f.job.monitor.missed(counts.PositionsPassed, counts.ShardsLost)
 	f.tellWaiting(ctx, now)
 }
 
@@ -81,11 +83,12 @@ func (f *readFn) tellWaiting(ctx context.Context, now time.Time) {
 }
 
 // requestMetrics count what the source's readers do.
-type requestMetrics struct{ requests, retries, throttles beam.Counter }
+type requestMetrics struct{ requests, retries, throttles, passed, lost beam.Counter }
 
 func newRequestMetrics() requestMetrics {
 	return requestMetrics{
 		requests: beam.NewCounter("source", "requests"), retries: beam.NewCounter("source", "retries"), throttles: beam.NewCounter("source", "throttles"),
+		passed: beam.NewCounter("source", "positions_passed"), lost: beam.NewCounter("source", "shards_lost"),
 	}
 }
 
@@ -93,6 +96,8 @@ func (m requestMetrics) tell(ctx context.Context, c slots.Counts) {
 	m.requests.Inc(ctx, c.Requests)
 	m.retries.Inc(ctx, c.Retries)
 	m.throttles.Inc(ctx, c.Throttles)
+	m.passed.Inc(ctx, c.PositionsPassed)
+	m.lost.Inc(ctx, c.ShardsLost)
 }
 
 // eventLag is how old what slots have read was by then, by the time that the

@@ -53,6 +53,8 @@ func Metrics() []Metric {
 		{"source/requests", Sum, every, "calls to Kinesis; answers of Kafka's brokers to fetches"},
 		{"source/retries", Sum, every, "requests that were made again"},
 		{"source/throttles", Sum, every, "requests that a limit refused or held back"},
+		{counterPassed, Sum, every, "positions from which reading could not go on, since retention had deleted what came next, and partitions that were begun anew: records may be missing of each"},
+		{counterShardsLost, Sum, every, "shards that retention deleted before they were read to their end: what was left of them is missing"},
 		{"source/event_time_lag_millis", Highest, every, "how old the oldest record of the last second's batches was when it was read, by the time that Kinesis or the Kafka record gives; 0 when all is read"},
 		{"source/millis_behind_latest_max", Highest, kinesis, "how far the shard that is furthest behind is behind its newest record, in milliseconds"},
 		{"source/millis_behind_latest.STREAM.SHARD", Highest, kinesis, "the same of each shard"},

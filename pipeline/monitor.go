@@ -60,6 +60,8 @@ type Progress struct {
 	Repeated int64
 	// Doubles counts records that were dropped as doubles; they are not among Read.
 	Doubles int64
+	// PositionsPassed and ShardsLost are as in slots.Counts: records may be missing.
+	PositionsPassed, ShardsLost int64
 }
 
 // PartitionCount is what one partition got.
@@ -257,6 +259,17 @@ func (m *Monitor) read(records, bytes int64) {
 	defer m.mu.Unlock()
 	m.progress.Read += records
 	m.progress.ReadBytes += bytes
+}
+
+// missed notes what retention has deleted before it was read.
+func (m *Monitor) missed(positions, shards int64) {
+	if m == nil || positions+shards == 0 {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.progress.PositionsPassed += positions
+	m.progress.ShardsLost += shards
 }
 
 // dropped notes doubles that the reader did not pass on.

@@ -22,6 +22,14 @@ type Summary struct {
 	Look []string
 }
 
+// Missing says what retention has deleted before it was read, empty for nothing.
+func (p *Progress) Missing() string {
+	if p.PositionsPassed+p.ShardsLost == 0 {
+		return ""
+	}
+	return fmt.Sprintf("what came after %s positions, and the rest of %s shards: retention has deleted it", Number(p.PositionsPassed), Number(p.ShardsLost))
+}
+
 // Print writes the summary as text.
 func (s Summary) Print(w io.Writer) error {
 	p := s.Progress
@@ -40,6 +48,9 @@ func (s Summary) Print(w io.Writer) error {
 	}
 	if p.Doubles > 0 {
 		rows = append(rows, [2]string{"doubles", Number(p.Doubles) + " records dropped"})
+	}
+	if missing := p.Missing(); missing != "" {
+		rows = append(rows, [2]string{"missing", missing})
 	}
 	rows = append(rows, [][2]string{
 		{"dead letters", deadText(p.DeadLetters, s.Reasons)},

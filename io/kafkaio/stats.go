@@ -69,7 +69,10 @@ func (r *Reader) Stats() Stats {
 
 // Counts returns the present counts, as those of any source.
 func (r *Reader) Counts() slots.Counts {
-	return slots.Counts{Requests: r.counts.fetches.Load(), Retries: r.counts.retries.Load(), Throttles: r.counts.throttles.Load()}
+	return slots.Counts{
+		Requests: r.counts.fetches.Load(), Retries: r.counts.retries.Load(), Throttles: r.counts.throttles.Load(),
+		PositionsPassed: r.counts.resets.Load(),
+	}
 }
 
 // lag is how far the partition's delivered position is from its end. r.mu is held.

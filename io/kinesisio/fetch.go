@@ -229,11 +229,15 @@ func (r *Reader) lost(ctx context.Context, s *shard, err error) error {
 		}
 	}
 	r.counts.lost.Add(1)
-	slog.ErrorContext(ctx, "kinesis: shard was deleted by the stream's retention before it was read to its end",
-		logging.Stream, r.opts.Stream, logging.Shard, s.id, logging.Property, "InputKinesisStream",
-		logging.Next, "raise the stream's retention; what is missing is what arrived in the shard after the last record that was read of it")
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	from := s.delivered.seq
+	if from == "" {
+		from = "beginning"
+	}
+	slog.ErrorContext(ctx, "kinesis: shard was deleted by the stream's retention before it was read to its end",
+		logging.Stream, r.opts.Stream, logging.Shard, s.id, "position", from, "shards_lost", r.counts.lost.Load(), logging.Property, "InputKinesisStream",
+		logging.Next, "raise the stream's retention; what is missing is what arrived in the shard after the position")
 	s.queue = append(s.queue, chunk{after: position{finished: true}})
 	r.askRelist()
 	return nil

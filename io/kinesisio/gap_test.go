@@ -45,7 +45,7 @@ func TestPositionsThatRetentionHasPassedAreCounted(t *testing.T) {
 				got.quiet(r)
 				got.once(next)
 				got.inOrder()
-				if n := r.Stats().Gaps; n != c.gaps {
+				if n := r.Counts().PositionsPassed; n != c.gaps {
 					t.Errorf("%d gaps are counted, want %d", n, c.gaps)
 				}
 			})
@@ -159,8 +159,8 @@ func TestReadingGoesOnFromTheChildrenOfExpiredShards(t *testing.T) {
 		got.quiet(r)
 		got.once(next)
 		got.inOrder()
-		if n := r.Stats(); n.LostShards != 2 {
-			t.Errorf("%d shards are counted as lost, want 2", n.LostShards)
+		if n := r.Counts(); n.ShardsLost != 2 || n.PositionsPassed != 0 {
+			t.Errorf("%d shards are counted as lost, want 2, and %d gaps, want none", n.ShardsLost, n.PositionsPassed)
 		}
 	}
 }

@@ -70,7 +70,10 @@ func (r *Reader) Stats() Stats {
 
 // Counts returns the present counts, as those of any source.
 func (r *Reader) Counts() slots.Counts {
-	return slots.Counts{Requests: r.counts.calls.Load(), Retries: r.counts.retries.Load(), Throttles: r.counts.throttles.Load()}
+	return slots.Counts{
+		Requests: r.counts.calls.Load(), Retries: r.counts.retries.Load(), Throttles: r.counts.throttles.Load(),
+		PositionsPassed: r.counts.gaps.Load(), ShardsLost: r.counts.lost.Load(),
+	}
 }
 
 // add adds another reader's counts.

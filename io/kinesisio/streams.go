@@ -196,7 +196,9 @@ func (s *streams) Stats() Stats {
 // Counts returns the sum of the readers' counts.
 func (s *streams) Counts() slots.Counts {
 	sum := s.Stats()
-	return slots.Counts{Requests: sum.Calls, Retries: sum.Retries, Throttles: sum.Throttles}
+	return slots.Counts{
+		Requests: sum.Calls, Retries: sum.Retries, Throttles: sum.Throttles, PositionsPassed: sum.Gaps, ShardsLost: sum.LostShards,
+	}
 }
 
 // Lag returns the largest lag of a shard.

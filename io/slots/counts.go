@@ -6,16 +6,22 @@ type Counts struct {
 	// those that were made again after a passing fault, Throttles those that
 	// the service refused or held back because of a limit.
 	Requests, Retries, Throttles int64
+	// PositionsPassed are positions from which reading could not go on, since
+	// retention had deleted what came next; ShardsLost shards that were deleted
+	// before they were read to their end. Records may be missing of each.
+	PositionsPassed, ShardsLost int64
 }
 
 func (c *Counts) add(o Counts) {
 	c.Requests += o.Requests
 	c.Retries += o.Retries
 	c.Throttles += o.Throttles
+	c.PositionsPassed += o.PositionsPassed
+	c.ShardsLost += o.ShardsLost
 }
 
 func (c *Counts) sub(o Counts) {
-	c.add(Counts{-o.Requests, -o.Retries, -o.Throttles})
+	c.add(Counts{-o.Requests, -o.Retries, -o.Throttles, -o.PositionsPassed, -o.ShardsLost})
 }
 
 // Counter is what a Reader can be besides, if it counts its requests.
