@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/md5"
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -125,6 +126,67 @@ func TestRecordsThatCanNeverBeTakenAreRejectedOneByOne(t *testing.T) {
 		c.quiet(r)
 		c.once(map[int]int{0: 3})
 	}
+}
+
+// Of an aggregate that the service refuses for good, only those of its records
+// are rejected for which it is refused.
+func TestRefusedAggregatesAreSentRecordByRecord(t *testing.T) {
+	s := newFake(t, 2)
+	s.fake.Control("PutRecords", func(r *kinesisfake.Request) error {
+		var in struct{ Records []struct{ Data []byte } }
+		if err := json.Unmarshal(r.Body, &in); err != nil {
+			return err
+		}
+		for i, rec := range in.Records {
+			if bytes.Contains(rec.Data, []byte("spoilt")) {
+				return &kinesisfake.Error{Type: "InvalidArgumentException", Message: fmt.Sprintf("Record %d is spoilt", i)}
+			}
+		}
+		return nil
+	})
+	p := s.producer(func(o *ProducerOptions) { o.Aggregate, o.AggregateBytes = true, 4000 })
+	next := map[int]int{}
+	var want, got []int
+	for range 3 {
+		b := p.NewBundle()
+		for i := range 400 {
+			it := Item{Ref: len(want)*1000 + i}
+			if i%150 == 70 {
+				it.PartitionKey, it.Data = fmt.Append(nil, i%9), []byte("spoilt")
+				want = append(want, it.Ref)
+			} else {
+				it.PartitionKey, it.Data = fmt.Append(nil, i%9), fmt.Appendf(nil, "%d/%d", i%9, next[i%9])
+				next[i%9]++
+			}
+			if err := b.Put(t.Context(), &it); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, r := range flush(t, b) {
+			if r.Reason != ReasonRefused {
+				t.Errorf("%d is rejected: %s", r.Ref, r.Reason)
+			}
+			got = append(got, r.Ref)
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("rejected %v, want %v", got, want)
+	}
+	p.mu.Lock()
+	if p.heldBytes != 0 || p.pending != 0 || len(p.tails) != 0 {
+		t.Errorf("%d bytes, %d records, %d places are held at the end", p.heldBytes, p.pending, len(p.tails))
+	}
+	p.mu.Unlock()
+	r := s.open(one(), nil)
+	c := collect(t)
+	total := 0
+	for _, n := range next {
+		total += n
+	}
+	c.drain(total, r)
+	c.quiet(r)
+	c.once(next)
+	c.inOrder()
 }
 
 func TestFlushWaitsForItsOwnBundleOnly(t *testing.T) {

@@ -37,11 +37,7 @@ func (p *Producer) aggregate(e *entry) {
 		p.seal(f)
 	}
 	if f.size()+f.cost(key, hash, data) > p.opts.AggregateBytes {
-		// Too large to be packed: it goes alone, to the same place as its filler's others.
-		e.own = string(hash)
-		e.buf = append(append(append(make([]byte, 0, len(key)+len(f.hashKey)+len(data)), key...), f.hashKey...), data...)
-		e.keyEnd, e.hashEnd = len(key), len(key)+len(f.hashKey)
-		e.place, e.filler = f.place, f
+		e.goAlone(f) // too large to be packed
 		p.enqueue(e)
 		return
 	}
@@ -53,6 +49,15 @@ func (p *Producer) aggregate(e *entry) {
 		p.lingering = true
 		p.linger.Reset(p.opts.Linger)
 	}
+}
+
+// goAlone has a record go as it is, to the same place as its filler's others.
+func (e *entry) goAlone(f *filler) {
+	key, hash, data := e.key(), e.explicit(), e.data()
+	e.own = string(hash)
+	e.buf = append(append(append(make([]byte, 0, len(key)+len(f.hashKey)+len(data)), key...), f.hashKey...), data...)
+	e.keyEnd, e.hashEnd = len(key), len(key)+len(f.hashKey)
+	e.place, e.filler = f.place, f
 }
 
 // seal sends what the filler holds as an entry of its own. p.mu is held.

@@ -283,8 +283,13 @@ func (p *Producer) again(e *entry, c class, err error) error {
 	return nil
 }
 
-// refuse takes out an entry that the service says is not valid. p.mu is held.
+// refuse takes out an entry that the service says is not valid: of an
+// aggregate those of its records for which it is. p.mu is held.
 func (p *Producer) refuse(e *entry, err error) error {
+	if len(e.shares) > 1 {
+		p.scatter(e)
+		return nil
+	}
 	for _, s := range e.shares {
 		if s.bundle == p.rest {
 			return p.where.errorOf(p.client, "PutRecords", "", e.attempts+1, err)
@@ -294,6 +299,26 @@ func (p *Producer) refuse(e *entry, err error) error {
 	e.payloads = 0
 	p.done(e)
 	return nil
+}
+
+// scatter puts an aggregate's records in its place, one by one. p.mu is held.
+func (p *Producer) scatter(e *entry) {
+	var first, last *entry
+	f, behind := e.filler, e.behind
+	p.unpack(e, func(r *entry) {
+		r.goAlone(f)
+		if first == nil {
+			first = r
+		} else {
+			last.behind = r
+		}
+		last = r
+	})
+	last.behind = behind
+	if behind == nil {
+		p.tails[f.place] = last
+	}
+	p.outlets.find(f.place).ready.pushFront(first)
 }
 
 // done ends an entry and lets the next of its place go. p.mu is held.
