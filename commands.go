@@ -19,6 +19,7 @@ func commands() []aCommand {
 		{"savepoint", "takes a savepoint of a job"},
 		{"stop", "stops a job with a savepoint"},
 		{"cancel", "cancels a job"},
+		{"deregister", "takes the fan-out consumer of a job that has ended off its streams"},
 		{"completion", "writes the completion of bash, zsh or fish"},
 		{"version", "tells version and commit"},
 		{"help", "lists all properties"},

@@ -69,6 +69,8 @@ func flagsOf(command string) []property.Flag {
 	case "savepoint", "stop", "cancel":
 		f, _ := controlFlags(command)
 		return listed(f)
+	case "deregister":
+		return property.Flags(deregisterOptions()...)
 	case "version":
 		f, _ := newFlags(command)
 		return listed(f)

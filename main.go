@@ -78,6 +78,8 @@ func command(ctx context.Context, args, env []string, stdout, stderr io.Writer) 
 		return status(ctx, args, env, stdout, stderr)
 	case "savepoint", "stop", "cancel":
 		return control(ctx, name, args, stdout, stderr)
+	case "deregister":
+		return deregister(ctx, args, env, stdout, stderr)
 	case "completion":
 		return completion(args, stdout, stderr)
 	case "version":

@@ -52,7 +52,7 @@ func source() []Property {
 			Name: "InputStreamConsumer", Group: groupSource, Kind: String, DefaultNote: "none, shards are polled", Check: checkConsumer,
 			Allowed: "EFO, a consumer's name (1 to 128 of a-z A-Z 0-9 _ . -) or its ARN",
 			Doc: "Reads by enhanced fan-out: each shard gives 2 MB a second to this consumer alone, and sends what arrives at once. EFO takes JobName for the consumer's name. " +
-				"A consumer that is named and not there is registered, and stays when the job ends; one that cannot be had fails the job, which never falls back to polling. One consumer is for one job.",
+				"A consumer that is named and not there is registered, and stays when the job ends, until the command deregister takes it off; one that cannot be had fails the job, which never falls back to polling. One consumer is for one job.",
 		},
 		{
 			Name: "InputKeyOrder", Group: groupSource, Kind: Bool, Default: "false",

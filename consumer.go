@@ -1,0 +1,57 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/streaming-etl/streaming-etl/pipeline"
+	"github.com/streaming-etl/streaming-etl/pipeline/property"
+)
+
+// deregisterOptions are the flags of deregister, beside the job's properties.
+func deregisterOptions() []property.Property {
+	return []property.Property{
+		{Name: jsonFlag, Group: groupCommand, Kind: property.Bool, Default: "false", Doc: "Writes one JSON object."},
+	}
+}
+
+const deregisterUsage = `deregister takes the enhanced fan-out consumer of the job with these properties off its streams.
+
+  deregister --InputKinesisStream=… --InputStreamConsumer=… …
+
+The job registers its consumer and leaves it there when it ends, since it may be started again. Until then it is paid for.
+Stop the job first: one that still runs loses its subscriptions, and registers the consumer anew when its tasks restart.
+
+`
+
+// deregister is the subcommand that deregisters the consumer of a job that has
+// ended for good.
+func deregister(ctx context.Context, args, env []string, stdout, stderr io.Writer) int {
+	p, err := property.Load(property.Sources{File: property.DefaultFile, Env: env, Args: args, Options: deregisterOptions()})
+	if errors.Is(err, property.ErrHelp) {
+		fmt.Fprint(stdout, deregisterUsage)
+		if err := property.Help(stdout, deregisterOptions()...); err != nil {
+			return fail(stderr, err)
+		}
+		return exitOK
+	}
+	c, err := pipeline.FromProperties(p, false)
+	if err != nil {
+		return fail(stderr, err)
+	}
+	o := c.Kinesis
+	switch {
+	case o.Consumer == "":
+		return misuse(stderr, "InputStreamConsumer is not set: the job has no consumer")
+	case strings.HasPrefix(o.Consumer, "arn:"):
+		return misuse(stderr, "InputStreamConsumer is an ARN: the job did not register that consumer, and leaves it alone")
+	}
+	if err := o.DeregisterConsumer(ctx); err != nil {
+		return fail(stderr, err)
+	}
+	return tell(stdout, stderr, p.Bool(jsonFlag), map[string]string{"consumer": o.Consumer, "stream": o.StreamName()},
+		fmt.Sprintf("consumer %s of %s is not registered any more", o.Consumer, o.StreamName()))
+}
