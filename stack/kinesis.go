@@ -23,8 +23,8 @@ require(module)({ shardLimit: 500, createStreamMs: 100, deleteStreamMs: 100, upd
 // one time to one shard the later one can be stored and read first, and a reader that follows the shard's end has then
 // passed the earlier one by, which Kinesis never lets happen. So this process is a proxy before it, at the server's
 // Endpoint, which lets in one PutRecord or PutRecords at a time, and all other calls as they come. It ends with the
-// server.
-func RunKinesis(ctx context.Context, kind Tool, dir string) (*Server, error) {
+// server. The flags are more of its own; Kinesalite takes none.
+func RunKinesis(ctx context.Context, kind Tool, dir string, flags ...string) (*Server, error) {
 	path, err := kind.Path()
 	if err != nil {
 		return nil, err
@@ -33,8 +33,8 @@ func RunKinesis(ctx context.Context, kind Tool, dir string) (*Server, error) {
 		// It listens on all interfaces, and cannot be told otherwise.
 		server := &Server{name: string(kind), health: "/_health/ready", onePut: true}
 		return startFirst(ctx, server, dir, func(port, _ int) (process.Spec, error) {
-			return process.Spec{Args: []string{path, "--port", strconv.Itoa(port), "--region", Region,
-				"--shard-limit", "500", "--create-stream-ms", "100", "--delete-stream-ms", "100", "--update-stream-ms", "100"}}, nil
+			return process.Spec{Args: append([]string{path, "--port", strconv.Itoa(port), "--region", Region,
+				"--shard-limit", "500", "--create-stream-ms", "100", "--delete-stream-ms", "100", "--update-stream-ms", "100"}, flags...)}, nil
 		})
 	}
 	return startServer(ctx, string(kind), dir, "/", func(port int) process.Spec {
