@@ -70,11 +70,11 @@ type Lanes struct {
 	templated bool
 	// read matches the topics that the job reads, nil for none; isRead has what
 	// it said of those that events have named.
-	read      *regexp.Regexp
-	isRead    map[string]bool
-	lanes     []message.Builder
-	letters   message.Builder
-	emit      EmitLane
+	read    *regexp.Regexp
+	isRead  map[string]bool
+	lanes   []message.Builder
+	letters message.Builder
+	emit    EmitLane
 	// topics is nil where nobody is asked; said is what they said in this bundle.
 	topics    Topics
 	said      map[string]taken
