@@ -52,7 +52,7 @@ func TestAJobDoesNotReadWhatItWrites(t *testing.T) {
 }
 
 func TestServersOfOtherNamesMayBeOfOneCluster(t *testing.T) {
-	k, other := newKafka(t, "trips:1"), newKafkaOf(t, "another", "trips:1")
+	k, other := newKafka(t, "trips:1", "dead-letters:1"), newKafkaOf(t, "another", "trips:1", "dead-letters:1")
 	servers := strings.Split(k.brokers, ",")
 	for name, test := range map[string]struct {
 		sink    string
