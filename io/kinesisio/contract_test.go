@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -172,7 +173,11 @@ func TestServersReshard(t *testing.T) {
 				got.drain(400, r)
 				got.quiet(r)
 				got.once(next)
-				got.inOrder()
+				named := slices.ContainsFunc(s.openShards(), func(sh types.Shard) bool { return sh.ParentShardId != nil })
+				// Ferrokinesis 0.7.0 names no parents after UpdateShardCount: nobody can tell there what came first.
+				if named || !strings.HasSuffix(t.Name(), string(stack.Ferrokinesis)) {
+					got.inOrder()
+				}
 				if n := r.Stats(); n.Gaps != 0 || n.LostShards != 0 {
 					t.Errorf("stats %+v", n)
 				}
