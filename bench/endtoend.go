@@ -113,33 +113,48 @@ func (l *lab) serve(ctx context.Context, o options, all []series) (runs []endRun
 		}
 	}
 	filled := map[string]bool{}
+	var errs []error
 	for _, s := range all {
-		var inputs []string
-		for i, records := range s.sizes {
-			input, err := l.fill(ctx, b, s.work, i, records, filled)
-			if err != nil {
-				return runs, missing, err
-			}
-			inputs = append(inputs, input)
+		some, err := l.serveOne(ctx, o, b, p, s, filled)
+		runs = append(runs, some...)
+		if ctx.Err() != nil {
+			return runs, missing, err
 		}
-		for range o.repeat {
-			for i, records := range s.sizes {
-				measures := []func(context.Context, *lab, *broker, string, endRun) (endRun, error){measureOurs}
-				if p != nil && p.does(s.work) {
-					measures = append(measures, p.measure)
+		if err != nil { // the others are measured all the same
+			l.say("%v", err)
+			errs = append(errs, err)
+		}
+	}
+	return runs, missing, errors.Join(errs...)
+}
+
+// serveOne runs one series, and returns the runs that there were. The peer may be nil.
+func (l *lab) serveOne(ctx context.Context, o options, b *broker, p *peer, s series, filled map[string]bool) (runs []endRun, err error) {
+	var inputs []string
+	for i, records := range s.sizes {
+		input, err := l.fill(ctx, b, s.work, i, records, filled)
+		if err != nil {
+			return nil, err
+		}
+		inputs = append(inputs, input)
+	}
+	for range o.repeat {
+		for i, records := range s.sizes {
+			measures := []func(context.Context, *lab, *broker, string, endRun) (endRun, error){measureOurs}
+			if p != nil && p.does(s.work) {
+				measures = append(measures, p.measure)
+			}
+			for _, measure := range measures {
+				r, err := measure(ctx, l, b, inputs[i], endRun{work: s.work, records: records})
+				if err != nil {
+					return runs, fmt.Errorf("%d records from %s to %s, %s: %w", records, s.source, s.sink, r.program, err)
 				}
-				for _, measure := range measures {
-					r, err := measure(ctx, l, b, inputs[i], endRun{work: s.work, records: records})
-					if err != nil {
-						return runs, missing, fmt.Errorf("%d records from %s to %s, %s: %w", records, s.source, s.sink, r.program, err)
-					}
-					l.say("%s: %v", s.name, r.row())
-					runs = append(runs, r)
-				}
+				l.say("%s: %v", s.name, r.row())
+				runs = append(runs, r)
 			}
 		}
 	}
-	return runs, missing, nil
+	return runs, nil
 }
 
 // fill returns the topic or stream with so many of a work's records, which it fills if no work before it has. The i-th
@@ -169,6 +184,9 @@ const (
 	// elasticsearchShare is how many times fewer records go to Elasticsearch, which needs that much longer for each.
 	elasticsearchShare = 10
 )
+
+// slowest is fewer records a second than any work has.
+const slowest = 5000
 
 // measureOurs runs the job on a cluster that is started for it.
 func measureOurs(ctx context.Context, l *lab, b *broker, input string, r endRun) (endRun, error) {
@@ -223,7 +241,8 @@ func measureOurs(ctx context.Context, l *lab, b *broker, input string, r endRun)
 	}
 	defer j.cancel()
 	var after serverUsage
-	err = every(ctx, endLook, fmt.Sprintf("%d records delivered", r.records), func() (bool, error) {
+	most := patience + time.Duration(r.records/slowest)*time.Second
+	err = within(ctx, most, endLook, fmt.Sprintf("%d records delivered", r.records), func() (bool, error) {
 		s, err := j.look(ctx)
 		if err != nil {
 			return false, err

@@ -120,6 +120,11 @@ func wait(ctx context.Context, what string, so func() (bool, error)) error {
 
 // every waits until something is so, and looks for it at an interval.
 func every(ctx context.Context, interval time.Duration, what string, so func() (bool, error)) error {
+	return within(ctx, patience, interval, what, so)
+}
+
+// within is every with a patience of its own.
+func within(ctx context.Context, patience, interval time.Duration, what string, so func() (bool, error)) error {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	for deadline := time.Now().Add(patience); ; {

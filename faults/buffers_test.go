@@ -47,7 +47,7 @@ func TestSinkAwayOverRestarts(t *testing.T) {
 		r := &run{lab: l}
 		r.fromTopic(t, poison{})
 		r.lab = &away
-		r.toTopics(t)
+		r.toTopic(t) // of topics that events name a new worker asks before it reads on
 		r.cancelAtEnd(t)
 		r.submit(t, jar, taskManagers, "")
 		r.steady(t)

@@ -16,7 +16,7 @@ const positionField = "written_from"
 const mostVain = 8
 
 // TestDoublesOfAStreamAreDropped has a job write a stream, at least once, with kills, and another one read that stream,
-// with kills, which drops what the first has written twice.
+// with kills, by enhanced fan-out, which drops what the first has written twice.
 func TestDoublesOfAStreamAreDropped(t *testing.T) {
 	random := randomness(t)
 	l := theLab(t)
@@ -38,7 +38,7 @@ func TestDoublesOfAStreamAreDropped(t *testing.T) {
 	reader := &run{lab: l, fake: fake, feed: writer.feed}
 	reader.fromStream(fake.URL())
 	reader.source[0] = "--InputKinesisStream=" + copiesName
-	reader.source = append(reader.source, "--InputDeduplicateBy="+positionField)
+	reader.source = append(reader.source, "--InputDeduplicateBy="+positionField, "--InputStreamConsumer=EFO")
 	reader.toBucket(t)
 	reader.cancelAtEnd(t)
 

@@ -70,14 +70,28 @@ const defaultKafkaRate = 2000
 // toTopics has the job write to a topic for each type of trips, exactly once.
 func (r *run) toTopics(t *testing.T) {
 	t.Helper()
-	for _, typ := range tripTypes {
+	r.toTopicsOf(t, "{type}", tripTypes)
+}
+
+// allTypes is the topic of trips of all types.
+const allTypes = "all"
+
+// toTopic has the job write all trips to one topic, which it need not ask the brokers for while it runs.
+func (r *run) toTopic(t *testing.T) {
+	t.Helper()
+	r.toTopicsOf(t, allTypes, []string{allTypes})
+}
+
+func (r *run) toTopicsOf(t *testing.T, template string, types []string) {
+	t.Helper()
+	for _, typ := range types {
 		r.makeTopic(t, typ, sinkPartitions)
 	}
 	prefix := topicName(t, "")
-	r.sinks = append(r.sinks, "--OutputKafkaBootstrapServers="+r.bootstrap(t), "--OutputKafkaTopic="+prefix+"{type}",
+	r.sinks = append(r.sinks, "--OutputKafkaBootstrapServers="+r.bootstrap(t), "--OutputKafkaTopic="+prefix+template,
 		"--OutputKafkaKey="+keyTemplate, "--OutputKafkaTransactionalIdPrefix="+prefix+"lanes",
 		"--OutputKafkaDeadLetterTopic="+r.makeTopic(t, "letters", 1))
-	r.topics = startTopicWatch(t, r, prefix)
+	r.topics = startTopicWatch(t, r, prefix, types)
 	r.outlets = append(r.outlets, r.topics)
 }
 

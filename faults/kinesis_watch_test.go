@@ -36,6 +36,8 @@ type streamWatch struct {
 	iterators map[string]*string // by shard
 	seen      seen
 	doubled   int
+	// aggregates are records of many.
+	aggregates int
 	faults
 	// history tells up to which trip all had come, by time.
 	history []reached
@@ -85,8 +87,17 @@ func (w *streamWatch) look(ctx context.Context) (n int, err error) {
 		}
 		w.iterators[shard] = got.NextShardIterator
 		n += len(got.Records)
-		for i := range got.Records {
-			w.check(&got.Records[i])
+		for _, r := range got.Records {
+			each, aggregated, err := members(r)
+			if err != nil {
+				w.fault("%s: an aggregate of %d bytes: %v", *r.SequenceNumber, len(r.Data), err)
+			}
+			if aggregated {
+				w.aggregates++
+			}
+			for i := range each {
+				w.check(&each[i])
+			}
 		}
 	}
 	next := reached{time.Now(), 0}

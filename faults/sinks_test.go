@@ -84,7 +84,8 @@ func TestStreamToAllSinksWithKills(t *testing.T) {
 	r.toTopics(t)
 	r.topics.origin = fromStream
 	r.toIndices(t, poison{})
-	r.sinks = append(r.sinks, "--OutputKinesisStream="+copiesName, "--OutputStreamEndpoint="+fake.URL(), "--OutputKinesisPartitionKey="+keyTemplate)
+	r.sinks = append(r.sinks, "--OutputKinesisStream="+copiesName, "--OutputStreamEndpoint="+fake.URL(), "--OutputKinesisPartitionKey="+keyTemplate,
+		"--OutputKinesisAggregation=true")
 	copies := startStreamWatch(t, r, "")
 	r.outlets = append(r.outlets, copies)
 	r.cancelAtEnd(t)
@@ -97,6 +98,9 @@ func TestStreamToAllSinksWithKills(t *testing.T) {
 		copies.underWay(t, r, func() { r.killTaskManager(t, random) })
 	}
 	r.finish(t)
+	if copies.aggregates == 0 {
+		t.Error("nothing in the stream is aggregated")
+	}
 }
 
 // killElasticsearch kills the node and starts it again.
