@@ -5,8 +5,8 @@
 // installed.
 //
 //	go run ./stack/cmd install [tool …]   fetches or builds flink, versitygw, kinesalite, kafka, elasticsearch,
-//	                                      pyarrow (for a test) and, on Debian and its like, prometheus (or the
-//	                                      tools named)
+//	                                      pyarrow (for a test), where there is cargo ferrokinesis, and on Debian
+//	                                      and its like prometheus (or the tools named)
 //	go run ./stack/cmd up                 installs what is missing, starts all and prints the environment
 //	go run ./stack/cmd env                prints the environment: eval "$(go run ./stack/cmd env)"
 //	go run ./stack/cmd down               stops all

@@ -142,6 +142,10 @@ func Follow(ctx context.Context, c *rest.Client, jobID string, interval time.Dur
 	answered := time.Now()
 	for {
 		s, err := Look(ctx, c, jobID, counters...)
+		if err == nil {
+			last, answered = s, time.Now()
+			show(s)
+		}
 		switch {
 		case s.Job.State == rest.Failed:
 			return s, fmt.Errorf("job %s failed: %s", jobID, s.Failure)
@@ -150,8 +154,6 @@ func Follow(ctx context.Context, c *rest.Client, jobID string, interval time.Dur
 		case ctx.Err() != nil:
 			return last, nil
 		case err == nil:
-			last, answered = s, time.Now()
-			show(s)
 		case errors.Is(err, rest.ErrNotFound) || time.Since(answered) >= outOfReach:
 			return last, fmt.Errorf("job %s is no longer followed, and may go on: %w", jobID, err)
 		}

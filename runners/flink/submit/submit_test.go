@@ -136,3 +136,20 @@ func TestFollowTellsThatAJobThatIsNotKnownMayGoOn(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+func TestFollowShowsTheLastLookToo(t *testing.T) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /jobs/"+job, state(t, rest.Finished))
+	mux.HandleFunc("GET /jobs/"+job+"/metrics", func(w http.ResponseWriter, _ *http.Request) { answer(t, w, []any{}) })
+	mux.HandleFunc("GET /jobs/"+job+"/", func(w http.ResponseWriter, _ *http.Request) { answer(t, w, struct{}{}) })
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	client, err := rest.New(server.URL, "a test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := 0
+	if _, err := submit.Follow(t.Context(), client, job, time.Millisecond, func(submit.Status) { shown++ }); err != nil || shown != 1 {
+		t.Errorf("%d looks are shown, %v", shown, err)
+	}
+}
