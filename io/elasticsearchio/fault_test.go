@@ -4,15 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"log"
 	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -287,14 +282,7 @@ func TestASecretThatIsReplacedIsTakenUp(t *testing.T) {
 
 func TestWhatOnlyTheConfigurationMendsFailsTheFirstBundleAtOnce(t *testing.T) {
 	fake := startFake(t, esfake.Options{})
-	target, err := url.Parse(fake.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	front := httptest.NewUnstartedServer(httputil.NewSingleHostReverseProxy(target))
-	front.Config.ErrorLog = log.New(io.Discard, "", 0) // of the handshakes that fail
-	front.StartTLS()
-	t.Cleanup(front.Close)
+	front := behindTLS(t, fake.URL)
 	for name, test := range map[string]struct{ endpoint, says string }{
 		"an unknown authority": {front.URL, "certificate authority"},
 		"no TLS there":         {strings.Replace(fake.URL, "http:", "https:", 1), "http instead of https"},

@@ -217,14 +217,7 @@ func TestServerlessHasNoInfoCall(t *testing.T) {
 
 func TestCertificatesAreCheckedAgainstTheFile(t *testing.T) {
 	fake := startFake(t, esfake.Options{})
-	target, err := url.Parse(fake.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	front := httptest.NewUnstartedServer(httputil.NewSingleHostReverseProxy(target))
-	front.Config.ErrorLog = log.New(io.Discard, "", 0) // of the handshakes that fail
-	front.StartTLS()
-	t.Cleanup(front.Close)
+	front := behindTLS(t, fake.URL)
 	o := quick(front.URL)
 	if err := o.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "name the certificate authority's file") {
 		t.Errorf("unknown authority: %v", err)
@@ -248,4 +241,18 @@ func TestCertificatesAreCheckedAgainstTheFile(t *testing.T) {
 	if rejections := write(t, newClient(t, o), doc("a", "1", `{}`)); len(rejections) > 0 || len(fake.Documents("a")) != 1 {
 		t.Error(rejections, fake.Documents("a"))
 	}
+}
+
+// behindTLS starts a server before another one, with a certificate of its own.
+func behindTLS(t *testing.T, server string) *httptest.Server {
+	t.Helper()
+	target, err := url.Parse(server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	front := httptest.NewUnstartedServer(httputil.NewSingleHostReverseProxy(target))
+	front.Config.ErrorLog = log.New(io.Discard, "", 0) // of the handshakes that fail
+	front.StartTLS()
+	t.Cleanup(front.Close)
+	return front
 }
