@@ -82,10 +82,13 @@ func streamed(ctx context.Context, l *lab, o options) ([]table, error) {
 		if err := l.kinesis.fill(ctx, stream, o.streamed, stream == aggregatedStream); err != nil {
 			return nil, err
 		}
-		for _, template := range []string{fewFolders, manyFolders} {
-			for _, parallelism := range []int{1, 2} {
-				runs = append(runs, load{source: stream, stream: stream, records: o.streamed, parallelism: parallelism, template: template})
+		for _, parallelism := range []int{1, 2} {
+			run := load{source: stream, stream: stream, records: o.streamed, parallelism: parallelism, template: fewFolders}
+			for _, run.blockKb = range []int{64, 256, 0} {
+				runs = append(runs, run)
 			}
+			run.template = manyFolders
+			runs = append(runs, run)
 		}
 	}
 	return l.throughput(ctx, runs, table{
