@@ -61,7 +61,7 @@ final class Worker {
       // In a shared temp directory somebody else could exchange the file between our look at it and its start.
       throw new IOException(dir + " belongs to another user; set " + DIRECTORY_VARIABLE + " on the JobManager");
     }
-    if (Files.isExecutable(to) && sha256(Files.newInputStream(to)).equals(sum)) {
+    if (isThere(to, sum)) {
       return;
     }
     long start = System.nanoTime();
@@ -75,6 +75,27 @@ final class Worker {
       Files.deleteIfExists(temporary);
     }
     LOG.info("Unpacked the {} worker to {} in {} ms", platform, to, (System.nanoTime() - start) / 1_000_000);
+  }
+
+  /**
+   * Whether a file is there and has this sum. Every operator of every attempt asks, and to read a file of this size
+   * takes up to a second: so the process keeps which version of it has the sum. The kernel sets the time of a change.
+   * It is in a property, since each job has these classes from a loader of its own.
+   */
+  private static boolean isThere(Path file, String sum) throws IOException {
+    if (!Files.isExecutable(file)) {
+      return false;
+    }
+    String property = "streamingetl." + file;
+    String version = sum + Files.readAttributes(file, "unix:ino,ctime,size");
+    if (version.equals(System.getProperty(property))) {
+      return true;
+    }
+    boolean same = sha256(Files.newInputStream(file)).equals(sum);
+    if (same) {
+      System.setProperty(property, version);
+    }
+    return same;
   }
 
   /** Names a platform in Go's way, as the jar's list does. */
