@@ -17,9 +17,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
+// TestTopicsToTopicsWithKills has the job write files as well, as others here do: a kill finds both sinks at once.
 func TestTopicsToTopicsWithKills(t *testing.T) {
 	random := randomness(t)
 	r := newTopicRun(t)
+	r.toBucket(t)
 	r.submit(t, r.lab.jar, taskManagers, "")
 	r.steady(t)
 	r.groupFollows(t)

@@ -7,6 +7,11 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/streaming-etl/streaming-etl/io/kafkaio/transact"
 )
 
 // TestTopicsStopAndResume starts a job from a savepoint with another parallelism, and from the checkpoint that a lost
@@ -14,6 +19,7 @@ import (
 func TestTopicsStopAndResume(t *testing.T) {
 	random := randomness(t)
 	r := newTopicRun(t)
+	r.toBucket(t)
 	r.submit(t, r.lab.jar, 1, "")
 	r.steady(t)
 	parallelism := []int{3, 2}
@@ -27,7 +33,8 @@ func TestTopicsStopAndResume(t *testing.T) {
 	r.finish(t)
 }
 
-// TestTopicsFromAnOldSavepoint starts a job from a savepoint older than what it wrote afterwards.
+// TestTopicsFromAnOldSavepoint starts a job from a savepoint older than what it wrote afterwards, and again when the
+// markers have been deleted as retention deletes, should somebody give their topic one.
 func TestTopicsFromAnOldSavepoint(t *testing.T) {
 	r := newTopicRun(t)
 	r.submit(t, r.lab.jar, taskManagers, "")
@@ -41,13 +48,13 @@ func TestTopicsFromAnOldSavepoint(t *testing.T) {
 	r.cancel(t)
 
 	r.submit(t, r.lab.jar, taskManagers, old)
-	refusal := r.refusal(t)
-	for _, words := range []string{"OutputKafkaTopic: ", "savepoint", "ACCEPT"} {
-		if !strings.Contains(refusal, words) {
-			t.Errorf("%q is not in the refusal", words)
-		}
-	}
-	t.Logf("from a savepoint older than what was written: %s", refusal)
+	r.refuses(t, "were written in attempt")
+	r.cancel(t)
+
+	// The savepoint proves that there were blocks.
+	r.expireMarkers(t)
+	r.submit(t, r.lab.jar, taskManagers, old)
+	r.refuses(t, transact.ErrGap.Error(), "there is no marker")
 	r.cancel(t)
 
 	r.sinks = append(r.sinks, "--OutputKafkaMarkerPolicy=ACCEPT")
@@ -57,6 +64,52 @@ func TestTopicsFromAnOldSavepoint(t *testing.T) {
 	// What came between the savepoint and the cancellation comes again.
 	r.topics.repeats(first, next)
 	r.finish(t)
+}
+
+// refuses waits for a lane's refusal and checks that it has some words, and says what can be done.
+func (r *run) refuses(t *testing.T, words ...string) {
+	t.Helper()
+	refusal := r.refusal(t)
+	for _, words := range append(words, "OutputKafkaTopic: ", "ACCEPT") {
+		if !strings.Contains(refusal, words) {
+			t.Errorf("%q is not in the refusal", words)
+		}
+	}
+	t.Logf("refused: %s", refusal)
+}
+
+// expireMarkers deletes all markers of the job from their topic, which is as the job has made it afterwards.
+func (r *run) expireMarkers(t *testing.T) {
+	t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(r.lab.theKafka(t).Bootstrap()...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	admin, topic := kadm.NewClient(client), topicName(t, "lanes")+"-markers"
+	policy := func(value string) {
+		t.Helper()
+		answers, err := admin.AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Name: "cleanup.policy", Value: &value}}, topic)
+		if err == nil {
+			_, err = answers.On(topic, nil)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	ends, err := admin.ListEndOffsets(t.Context(), topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	policy("delete") // of a compacted topic no records can be deleted
+	r.await(t, "the end of the markers", func() bool {
+		deleted, err := admin.DeleteRecords(t.Context(), ends.Offsets())
+		return err == nil && deleted.Error() == nil // a broker may not know of the policy yet
+	})
+	policy("compact")
+	if left, err := r.lab.theKafka(t).Consume(t.Context(), topic); err != nil || len(left) > 0 {
+		t.Fatalf("%d markers are left, error %v", len(left), err)
+	}
 }
 
 // refusal waits until a lane has refused to go on, and returns what it said.
