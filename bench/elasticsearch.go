@@ -14,7 +14,7 @@ import (
 type searchServer struct{ server *stack.Server }
 
 func startElasticsearch(ctx context.Context, dir string) (*searchServer, error) {
-	s, err := stack.RunElasticsearch(ctx, filepath.Join(dir, "elasticsearch"))
+	s, err := stack.RunElasticsearch(ctx, filepath.Join(dir, "elasticsearch"), stack.ElasticsearchOptions{})
 	if err != nil {
 		return nil, err
 	}

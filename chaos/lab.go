@@ -220,7 +220,7 @@ func (l *lab) bootstrap() []string {
 
 func (l *lab) startElasticsearch(ctx context.Context) (err error) {
 	l.say("starting Elasticsearch")
-	if l.elasticsearch, err = stack.RunElasticsearch(ctx, l.server("elasticsearch")); err != nil {
+	if l.elasticsearch, err = stack.RunElasticsearch(ctx, l.server("elasticsearch"), stack.ElasticsearchOptions{}); err != nil {
 		return err
 	}
 	return l.front(plan.Elasticsearch, l.elasticsearch.Endpoint())

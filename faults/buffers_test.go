@@ -33,6 +33,8 @@ const (
 	// awayGrowth is how many bytes of state tell that a checkpoint has blocks which the one before it has not. The rest
 	// of the state is smaller.
 	awayGrowth = 64 << 10
+	// awayInterval leaves a restarted job the time to have read something by its first checkpoint.
+	awayInterval = 3 * time.Second
 )
 
 // TestSinkAwayOverRestarts has checkpoints complete of which nothing can be committed, each followed by a restart. With
@@ -44,7 +46,7 @@ func TestSinkAwayOverRestarts(t *testing.T) {
 	away := *l
 	away.kafka = oneBroker(t, l)
 	start := func(t *testing.T, jar string) *run {
-		r := &run{lab: l}
+		r := &run{lab: l, checkpoints: awayInterval}
 		r.fromTopic(t, poison{})
 		r.lab = &away
 		r.toTopic(t) // of topics that events name a new worker asks before it reads on
@@ -54,6 +56,7 @@ func TestSinkAwayOverRestarts(t *testing.T) {
 		return r
 	}
 	t.Run("one-buffer", func(t *testing.T) {
+		forMoreThanOneRound(t)
 		r := start(t, l.jarWithOneBuffer(t))
 		r.sinkAway(t)
 		refusal := r.refusal(t)
@@ -78,7 +81,7 @@ func oneBroker(t *testing.T, l *lab) *stack.KafkaCluster {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), setupTimeout)
 	defer cancel()
-	k, err := stack.RunKafka(ctx, filepath.Join(t.TempDir(), "one-broker"), stack.KafkaOptions{})
+	k, err := stack.RunKafka(ctx, filepath.Join(t.TempDir(), "one-broker"), stack.KafkaOptions{ShortLived: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,10 +10,11 @@
 //	ETL_FLINK_TESTS=1 go test -timeout 60m ./faults
 //
 // and fail then when a part is missing. ETL_CHAOS_ROUNDS is how often a test
-// does its damage (default: 2; more than that adds kills during recoveries),
-// ETL_CHAOS_SEED the seed of the random moments, which each test prints,
-// ETL_CHAOS_RATE the records sent per second (default: 5000, and 2000 where Kafka
-// takes part; all of a test stay in memory). ETL_CHAOS_KEEP=1 keeps the logs and objects, and prints where;
+// does its damage (default: 2; more than that adds kills during recoveries, 1
+// leaves out what another test does too), ETL_CHAOS_SEED the seed of the random
+// moments, which each test prints, ETL_CHAOS_RATE the records sent per second
+// (default: 5000, and 2000 where Kafka takes part; all of a test stay in
+// memory). ETL_CHAOS_KEEP=1 keeps the logs and objects, and prints where;
 // ETL_CHAOS_PROGRAM names a static build of the command instead of a new one.
 //
 // As data walks it: feed_test.go and kafka_feed_test.go send numbered trips into

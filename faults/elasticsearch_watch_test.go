@@ -26,7 +26,7 @@ func (l *lab) theElasticsearch(t *testing.T) *stack.Server {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), setupTimeout)
 	defer cancel()
-	s, err := stack.RunElasticsearch(ctx, l.dir+"/elasticsearch")
+	s, err := stack.RunElasticsearch(ctx, l.dir+"/elasticsearch", stack.ElasticsearchOptions{ShortLived: true})
 	if err != nil {
 		t.Fatal(err)
 	}

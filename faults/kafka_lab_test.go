@@ -22,7 +22,7 @@ func (l *lab) theKafka(t *testing.T) *stack.KafkaCluster {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), setupTimeout)
 	defer cancel()
-	k, err := stack.RunKafka(ctx, filepath.Join(l.dir, "kafka"), stack.KafkaOptions{Brokers: brokers})
+	k, err := stack.RunKafka(ctx, filepath.Join(l.dir, "kafka"), stack.KafkaOptions{Brokers: brokers, ShortLived: true})
 	if err != nil {
 		t.Fatal(err)
 	}

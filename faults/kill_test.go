@@ -15,7 +15,7 @@ import (
 )
 
 // spread is the time within which a damage is done, at a random moment: two checkpoints.
-const spread = 6 * time.Second
+const spread = 2 * checkpointInterval
 
 func TestKillTaskManager(t *testing.T) {
 	random := randomness(t)

@@ -58,6 +58,15 @@ func number(t *testing.T, variable string, otherwise int) int {
 
 func rounds(t *testing.T) int { return number(t, roundsVariable, defaultRounds) }
 
+// forMoreThanOneRound skips a test where each damage is done once: another one does it there too.
+func forMoreThanOneRound(t *testing.T) {
+	t.Helper()
+	theLab(t)
+	if rounds(t) == 1 {
+		t.Skipf("is for more than %s=1", roundsVariable)
+	}
+}
+
 // randomness returns the source of a test's random moments, whose seed is printed.
 func randomness(t *testing.T) *rand.Rand {
 	t.Helper()

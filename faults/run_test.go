@@ -3,6 +3,7 @@
 package faults
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -34,6 +35,8 @@ type run struct {
 	topics  *topicWatch // the outlet that is Kafka, if it is one
 	jobID   string
 	damaged time.Time // when the last damage was done
+	// checkpoints is the time between two of them where it is not checkpointInterval.
+	checkpoints time.Duration
 }
 
 // An outlet is where a job delivers to, as a test sees it.
@@ -104,7 +107,7 @@ func (r *run) toBucket(t *testing.T) {
 	t.Helper()
 	prefix := t.Name() + "/"
 	r.sinks = append(r.sinks, "--OutputBucket="+bucketName, "--OutputPrefix="+prefix, "--OutputBucketEndpoint="+r.lab.s3.Endpoint(),
-		"--OutputPathTemplate="+pathTemplate, "--OutputFileRollIntervalMs=2000")
+		"--OutputPathTemplate="+pathTemplate, "--OutputFileRollIntervalMs=1000")
 	if r.feed != nil {
 		r.watch = startWatch(t, r.lab, prefix, r.feed)
 		r.outlets = append(r.outlets, r.watch)
@@ -134,13 +137,14 @@ func folderOf(row *trip, jobStart string) string {
 	return fmt.Sprintf("job_start=%s/vendor=%d/passengers=%d/", jobStart, row.VendorID, row.PassengerCount)
 }
 
-// checkpointInterval is the job's.
-const checkpointInterval = 3 * time.Second
+// checkpointInterval is a job's, as short as Flink's least pause between two checkpoints lets it be: most of what a test
+// waits for comes with a checkpoint.
+const checkpointInterval = time.Second
 
 func (r *run) flags(parallelism int) []string {
 	return slices.Concat([]string{
 		"--JobName=faults", fmt.Sprintf("--Parallelism=%d", parallelism), "--Region=" + stack.Region,
-		fmt.Sprintf("--CheckpointInterval=%d", checkpointInterval.Milliseconds()),
+		fmt.Sprintf("--CheckpointInterval=%d", cmp.Or(r.checkpoints, checkpointInterval).Milliseconds()),
 	}, r.source, r.sinks)
 }
 
@@ -181,7 +185,7 @@ func (r *run) await(t *testing.T, what string, so func() bool) {
 		select {
 		case <-t.Context().Done():
 			t.Fatal("the test was ended")
-		case <-time.After(lookInterval / 3):
+		case <-time.After(lookInterval):
 		}
 	}
 }

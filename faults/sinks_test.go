@@ -51,6 +51,7 @@ func TestTopicToIndicesWithKills(t *testing.T) {
 
 // TestUpdatesToAnIndexWithKills has many trips for each document.
 func TestUpdatesToAnIndexWithKills(t *testing.T) {
+	forMoreThanOneRound(t)
 	random := randomness(t)
 	r := &run{lab: theLab(t)}
 	r.fromTopic(t, poison{})

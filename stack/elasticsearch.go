@@ -30,10 +30,16 @@ xpack.security.enabled: false
 cluster.routing.allocation.disk.threshold_enabled: false
 `
 
+// ElasticsearchOptions are the settings of Elasticsearch.
+type ElasticsearchOptions struct {
+	// ShortLived has it run with Java's first compiler only: it starts sooner, and is slower after some minutes.
+	ShortLived bool
+}
+
 // RunElasticsearch starts Elasticsearch, one node without security, on a directory that keeps the data for the next one.
 // It is the distribution for integration tests, in which there are no scripts and no ingest pipelines. GET / is
 // answered by a plugin of ours. Its processes are two: Stop, Kill, Pause and Resume are for both.
-func RunElasticsearch(ctx context.Context, dir string) (*Server, error) {
+func RunElasticsearch(ctx context.Context, dir string, o ElasticsearchOptions) (*Server, error) {
 	jar, err := Elasticsearch.Path()
 	if err != nil {
 		return nil, err
@@ -61,6 +67,10 @@ func RunElasticsearch(ctx context.Context, dir string) (*Server, error) {
 			return nil, err
 		}
 	}
+	javaOptions := "-Xms" + elasticsearchHeap + " -Xmx" + elasticsearchHeap
+	if o.ShortLived {
+		javaOptions += " " + firstCompiler
+	}
 	server := &Server{name: string(Elasticsearch), health: elasticsearchHealth}
 	return startFirst(ctx, server, dir, func(port, second int) (process.Spec, error) {
 		settings := fmt.Appendf(nil, elasticsearchSettings, data, logs, port, second)
@@ -68,7 +78,7 @@ func RunElasticsearch(ctx context.Context, dir string) (*Server, error) {
 			Args: []string{filepath.Join(home, "bin", "elasticsearch")},
 			Env: []string{
 				"ES_JAVA_HOME=" + java, "ES_PATH_CONF=" + config, "ES_TMPDIR=" + temp,
-				"ES_JAVA_OPTS=-Xms" + elasticsearchHeap + " -Xmx" + elasticsearchHeap,
+				"ES_JAVA_OPTS=" + javaOptions,
 			},
 			Group:        true,
 			Unprivileged: true, // it refuses to run as root

@@ -30,6 +30,9 @@ const (
 	kafkaConsumerJars = "consumer"
 )
 
+// firstCompiler has Java compile a method once, quickly.
+const firstCompiler = "-XX:TieredStopAtLevel=1"
+
 // kafkaReadyTimeout is for all brokers of a cluster, on a busy machine.
 const kafkaReadyTimeout = 3 * time.Minute
 
@@ -52,6 +55,9 @@ type KafkaOptions struct {
 	Settings map[string]string
 	// HeapMB is the size of each broker's heap in MiB, by default 384.
 	HeapMB int
+	// ShortLived has brokers run with Java's first compiler only: for some minutes the second one takes more processor
+	// time than it saves.
+	ShortLived bool
 }
 
 // KafkaSecurity is who may talk to the listeners with security.
@@ -188,7 +194,7 @@ func (k *KafkaCluster) format(ctx context.Context) error {
 		formats.Go(func() {
 			args := []string{"format", "--cluster-id", clusterID, "--config", k.settingsFile(i), "--ignore-formatted"}
 			args = append(args, k.options.scramUsers()...)
-			p, err := k.runJava(fmt.Sprintf("kafka-format-%d", i), k.brokerDir(i), []string{"-XX:TieredStopAtLevel=1"},
+			p, err := k.runJava(fmt.Sprintf("kafka-format-%d", i), k.brokerDir(i), []string{firstCompiler},
 				"kafka.tools.StorageTool", args...)
 			if err != nil {
 				failures[i] = err
@@ -297,7 +303,11 @@ func (k *KafkaCluster) launch(i int) error {
 		return fmt.Errorf("start broker %d: it is running", i)
 	}
 	heap := fmt.Sprintf("%dm", k.options.HeapMB)
-	p, err := k.runJava(brokerName(i), k.brokerDir(i), []string{"-Xms" + heap, "-Xmx" + heap}, "kafka.Kafka", k.settingsFile(i))
+	flags := []string{"-Xms" + heap, "-Xmx" + heap}
+	if k.options.ShortLived {
+		flags = append(flags, firstCompiler)
+	}
+	p, err := k.runJava(brokerName(i), k.brokerDir(i), flags, "kafka.Kafka", k.settingsFile(i))
 	if err != nil {
 		return err
 	}

@@ -84,7 +84,7 @@ func (k *KafkaCluster) consume(ctx context.Context, topic string, each func(*Kaf
 	output := filepath.Join(dir, "output")
 	p, err := k.host.Start(process.Spec{
 		Name: "kafka-console-consumer", Dir: dir, Output: output, Errors: filepath.Join(dir, "errors"), Log: filepath.Join(dir, "errors"),
-		Args: slices.Concat(k.javaCommand(kafkaConsumerJars, "warn"), []string{"-Xmx256m", "-XX:TieredStopAtLevel=1",
+		Args: slices.Concat(k.javaCommand(kafkaConsumerJars, "warn"), []string{"-Xmx256m", firstCompiler,
 			"org.apache.kafka.tools.consumer.ConsoleConsumer",
 			"--bootstrap-server", strings.Join(k.Bootstrap(), ","), "--topic", topic, "--from-beginning",
 			"--isolation-level", "read_committed", "--group", group,

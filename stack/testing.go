@@ -55,6 +55,7 @@ func StartKinesis(t TB) *Server {
 // StartKafka starts a Kafka cluster for a test, and ends it at the test's end.
 func StartKafka(t TB, o KafkaOptions) *KafkaCluster {
 	t.Helper()
+	o.ShortLived = true
 	return start(t, "a Kafka cluster", func() (*KafkaCluster, func(), error) {
 		k, err := RunKafka(t.Context(), t.TempDir(), o)
 		if err != nil {
@@ -68,7 +69,7 @@ func StartKafka(t TB, o KafkaOptions) *KafkaCluster {
 func StartElasticsearch(t TB) *Server {
 	t.Helper()
 	return start(t, "Elasticsearch", func() (*Server, func(), error) {
-		s, err := RunElasticsearch(t.Context(), t.TempDir())
+		s, err := RunElasticsearch(t.Context(), t.TempDir(), ElasticsearchOptions{ShortLived: true})
 		if err != nil {
 			return nil, nil, err
 		}

@@ -64,7 +64,7 @@ func serve(ctx context.Context, s settings) error {
 	if err := kafka.MakeTopic(ctx, topic, topicPartitions, nil); err != nil {
 		return err
 	}
-	elasticsearch, err := stack.RunElasticsearch(ctx, filepath.Join(s.dir, "elasticsearch"))
+	elasticsearch, err := stack.RunElasticsearch(ctx, filepath.Join(s.dir, "elasticsearch"), stack.ElasticsearchOptions{})
 	if err != nil {
 		return err
 	}
