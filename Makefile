@@ -60,14 +60,14 @@ stack: ## starts Flink, S3, Kinesis, Kafka and Elasticsearch servers in the back
 stack-down: ## stops them
 	@go run ./stack/cmd down
 
-# The packages with tests that start real servers.
-REAL := ./stack/... ./runners/flink ./runners/flink/cluster ./io/kafkaio/security ./io/kafkaio/transact \
-	./pipeline/deadletters ./pipeline/permissions ./deploy/grafana ./faults
+# The packages with tests that start real servers; the first takes as long as all others, and waits much.
+REAL := ./faults ./stack/... ./runners/flink ./runners/flink/cluster ./io/kafkaio/security ./io/kafkaio/transact \
+	./pipeline/deadletters ./pipeline/permissions ./deploy/grafana
 
 .PHONY: test-flink
 test-flink: ## runs the tests on real servers: Flink, Kafka, Elasticsearch, versitygw, a Kinesis server (installs them first)
 	go run ./stack/cmd install
-	ETL_STACK=require ETL_FLINK_TESTS=1 go test -p 1 -count=1 -timeout 60m $(REAL)
+	ETL_STACK=require ETL_FLINK_TESTS=1 go test -p 2 -count=1 -timeout 60m $(REAL)
 	ETL_FLINK_TESTS=1 go test -count=1 -run TwoJars ./runners/flink/release
 
 .PHONY: test-versions
