@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
@@ -222,6 +223,14 @@ func (l *lab) startElasticsearch(ctx context.Context) (err error) {
 	l.say("starting Elasticsearch")
 	if l.elasticsearch, err = stack.RunElasticsearch(ctx, l.server("elasticsearch"), stack.ElasticsearchOptions{}); err != nil {
 		return err
+	}
+	// The check reads whole documents: an index of all their fields would be the dearest part of a long run.
+	index := object{"mappings": object{"dynamic": false, "properties": object{"trip_id": object{"type": "long"}}}}
+	for _, origin := range origins() {
+		var made object
+		if err := l.askElasticsearch(ctx, http.MethodPut, "/"+copies(origin), index, &made); err != nil {
+			return err
+		}
 	}
 	return l.front(plan.Elasticsearch, l.elasticsearch.Endpoint())
 }
