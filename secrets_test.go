@@ -19,28 +19,16 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/streaming-etl/streaming-etl/internal/secrettest"
 	"github.com/streaming-etl/streaming-etl/io/elasticsearchio/esfake"
 	"github.com/streaming-etl/streaming-etl/pipeline/property"
 	"github.com/streaming-etl/streaming-etl/runners/flink"
 )
 
 // planted are secrets that no output may have.
-var planted = map[string]string{
+var planted = secrettest.Planted{
 	"AWS_SECRET_ACCESS_KEY": "planted-aws-secret", "AWS_SESSION_TOKEN": "planted-aws-token",
 	"KAFKA_PASSWORD": "planted-kafka-password", "SEARCH_PASSWORD": "planted-search-password",
-}
-
-// clean fails the test if a text has a planted secret, as it is or as headers
-// of HTTP have it.
-func clean(t *testing.T, what string, text []byte) {
-	t.Helper()
-	for name, secret := range planted {
-		for _, form := range []string{secret, base64.StdEncoding.EncodeToString([]byte("etl:" + secret)), base64.StdEncoding.EncodeToString([]byte(secret))} {
-			if bytes.Contains(text, []byte(form)) {
-				t.Errorf("%s: the secret of %s is in it", what, name)
-			}
-		}
-	}
 }
 
 // secretWorld are servers that want logins, and a job's properties for them.
@@ -118,16 +106,16 @@ func TestSecretsAreInNoPlanLogOrReport(t *testing.T) {
 		if command[0] == "run" && !bytes.Contains(log, []byte("a record is a dead letter")) {
 			t.Errorf("%s: nothing was logged: %s", name, log)
 		}
-		clean(t, name+", standard output", []byte(stdout))
-		clean(t, name+", standard error", []byte(stderr))
-		clean(t, name+", log", log)
+		planted.Absent(t, name+", standard output", []byte(stdout))
+		planted.Absent(t, name+", standard error", []byte(stderr))
+		planted.Absent(t, name+", log", log)
 	}
 	err := filepath.WalkDir(out, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
 		text, err := os.ReadFile(path)
-		clean(t, path, text)
+		planted.Absent(t, path, text)
 		return err
 	})
 	if err != nil {
@@ -150,7 +138,7 @@ func TestSecretsAreInNoArgumentAndNoEmittedPipeline(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := strings.Join(args, "\n")
-	clean(t, "the submission's arguments", []byte(text))
+	planted.Absent(t, "the submission's arguments", []byte(text))
 	if !strings.Contains(text, "--OutputKafkaPasswordFrom=env:KAFKA_PASSWORD") {
 		t.Errorf("the arguments do not say where the password is: %s", text)
 	}
@@ -167,15 +155,15 @@ func TestSecretsAreInNoArgumentAndNoEmittedPipeline(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	clean(t, "the pipeline", raw)
+	planted.Absent(t, "the pipeline", raw)
 	asJSON, err := protojson.Marshal(request)
 	if err != nil {
 		t.Fatal(err)
 	}
-	clean(t, "the pipeline as JSON", asJSON)
+	planted.Absent(t, "the pipeline as JSON", asJSON)
 	named := false
 	for _, payload := range payloads(asJSON) {
-		clean(t, "a payload of the pipeline", payload)
+		planted.Absent(t, "a payload of the pipeline", payload)
 		named = named || bytes.Contains(payload, []byte("KAFKA_PASSWORD"))
 	}
 	if !named {
@@ -236,9 +224,9 @@ func TestSecretsAreInNoErrorOfALogin(t *testing.T) {
 			if strings.Contains(stderr, wrong) || strings.Contains(stdout, wrong) {
 				t.Errorf("%s: the password is in %s%s", name, stdout, stderr)
 			}
-			clean(t, name, []byte(stdout+stderr))
+			planted.Absent(t, name, []byte(stdout+stderr))
 		})
-		clean(t, name+", log", log)
+		planted.Absent(t, name+", log", log)
 		if bytes.Contains(log, []byte(wrong)) {
 			t.Errorf("%s: the password is logged: %s", name, log)
 		}

@@ -56,7 +56,6 @@ func TestSinkAwayOverRestarts(t *testing.T) {
 		return r
 	}
 	t.Run("one-buffer", func(t *testing.T) {
-		forMoreThanOneRound(t)
 		r := start(t, l.jarWithOneBuffer(t))
 		r.sinkAway(t)
 		refusal := r.refusal(t)

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // TestTopicsToTopicsWithKills has the job write files as well, as others here do: a kill finds both sinks at once.
@@ -75,12 +74,7 @@ func TestBrokerKilled(t *testing.T) {
 // go on. What the worker still has in hand it must not write: oneWriterAtATime and the comparison of records tell.
 func (r *run) zombie(t *testing.T) {
 	t.Helper()
-	client, err := kgo.NewClient(kgo.SeedBrokers(r.lab.theKafka(t).Bootstrap()...))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	admin := kadm.NewClient(client)
+	admin := r.kafkaAdmin(t)
 	told := r.fencings()
 	var worker, turn int
 	var transaction string
@@ -159,7 +153,7 @@ func producerOf(t *testing.T, admin *kadm.Client, transaction string) (producer,
 // transaction has a marker with the name of who wrote it.
 func (r *run) oneWriterAtATime(t *testing.T) {
 	t.Helper()
-	markers, err := r.lab.theKafka(t).Consume(t.Context(), topicName(t, "lanes")+"-markers")
+	markers, err := r.lab.theKafka(t).Consume(t.Context(), markerTopic(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -248,12 +242,7 @@ func parent(t *testing.T, pid int) int {
 // groupFollows checks that the positions of the consumer group come to where the topic ended before.
 func (r *run) groupFollows(t *testing.T) {
 	t.Helper()
-	client, err := kgo.NewClient(kgo.SeedBrokers(r.lab.theKafka(t).Bootstrap()...))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	admin := kadm.NewClient(client)
+	admin := r.kafkaAdmin(t)
 	topic := topicName(t, "source")
 	ends, err := admin.ListEndOffsets(t.Context(), topic)
 	if err != nil {

@@ -8,6 +8,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"github.com/streaming-etl/streaming-etl/stack"
 )
 
@@ -55,6 +58,20 @@ func (r *run) bootstrap(t *testing.T) string {
 	t.Helper()
 	return strings.Join(r.lab.theKafka(t).Bootstrap(), ",")
 }
+
+// kafkaAdmin returns a client that asks and sets, until the test ends.
+func (r *run) kafkaAdmin(t *testing.T) *kadm.Client {
+	t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(r.lab.theKafka(t).Bootstrap()...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	return kadm.NewClient(client)
+}
+
+// markerTopic is where the job of toTopics notes what it has committed.
+func markerTopic(t *testing.T) string { return topicName(t, "lanes") + "-markers" }
 
 // fromTopic has the job read a topic that trips are sent into.
 func (r *run) fromTopic(t *testing.T, p poison) {

@@ -49,10 +49,8 @@ func TestKillWorker(t *testing.T) {
 // job is restored again. It is for the long variant.
 func TestKillDuringRecovery(t *testing.T) {
 	l := theLab(t)
+	forMoreThan(t, defaultRounds)
 	n := rounds(t)
-	if n <= defaultRounds {
-		t.Skipf("is for more than %s=%d", roundsVariable, defaultRounds)
-	}
 	random := randomness(t)
 	r := newRun(t)
 	r.submit(t, l.jar, taskManagers*slotsEach, "")

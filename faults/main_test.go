@@ -58,12 +58,12 @@ func number(t *testing.T, variable string, otherwise int) int {
 
 func rounds(t *testing.T) int { return number(t, roundsVariable, defaultRounds) }
 
-// forMoreThanOneRound skips a test where each damage is done once: another one does it there too.
-func forMoreThanOneRound(t *testing.T) {
+// forMoreThan skips a test, or a part of one, that is for more rounds than most.
+func forMoreThan(t *testing.T, most int) {
 	t.Helper()
 	theLab(t)
-	if rounds(t) == 1 {
-		t.Skipf("is for more than %s=1", roundsVariable)
+	if rounds(t) <= most {
+		t.Skipf("is for more than %s=%d", roundsVariable, most)
 	}
 }
 

@@ -4,8 +4,6 @@ package faults
 
 import (
 	"bytes"
-	"encoding/base64"
-	"io"
 	"io/fs"
 	"net/http"
 	"os"
@@ -13,12 +11,15 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/streaming-etl/streaming-etl/internal/secrettest"
 	"github.com/streaming-etl/streaming-etl/io/elasticsearchio/esfake"
 	"github.com/streaming-etl/streaming-etl/stack"
 )
 
 // indexPassword is a secret from a file; stack.SecretKey is one from the cluster's environment.
 const indexPassword = "planted-index-password"
+
+var planted = secrettest.Planted{"Elasticsearch": indexPassword, "AWS": stack.SecretKey}
 
 // TestSecretsAreInNoSavepointAndNoAnswerOfFlink looks for what the job logs in with in all that the cluster keeps of it
 // and shows of it.
@@ -39,7 +40,7 @@ func TestSecretsAreInNoSavepointAndNoAnswerOfFlink(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.sinks = append(r.sinks, "--OutputElasticsearchEndpoint="+search.URL, "--ElasticsearchIndex=trips", "--ElasticsearchDocumentId={trip_id}",
-		"--ElasticsearchAuth=BASIC", "--ElasticsearchUsername=etl", "--ElasticsearchPasswordFrom=file:"+file)
+		"--ElasticsearchAuth=BASIC", "--ElasticsearchUsername="+secrettest.User, "--ElasticsearchPasswordFrom=file:"+file)
 	r.submit(t, r.lab.jar, taskManagers, "")
 	r.steady(t)
 
@@ -49,8 +50,8 @@ func TestSecretsAreInNoSavepointAndNoAnswerOfFlink(t *testing.T) {
 		"/jobs/" + r.jobID + "/checkpoints", "/jobs/" + r.jobID + "/checkpoints/config", "/jars", "/config",
 		"/jobmanager/config", "/jobmanager/environment", "/jobmanager/logs", "/jobmanager/log", "/jobmanager/stdout", "/taskmanagers",
 	} {
-		answer := r.answer(t, path)
-		withoutSecrets(t, path, answer)
+		answer := get(t, r.lab.cluster.URL()+path)
+		planted.Absent(t, path, answer)
 		if bytes.Contains(answer, []byte(r.jobID)) {
 			shown++
 		}
@@ -67,7 +68,7 @@ func TestSecretsAreInNoSavepointAndNoAnswerOfFlink(t *testing.T) {
 				return err
 			}
 			content, err := os.ReadFile(path)
-			withoutSecrets(t, path, content)
+			planted.Absent(t, path, content)
 			if bytes.Contains(content, []byte("shardId-")) {
 				positions++
 			}
@@ -85,33 +86,6 @@ func TestSecretsAreInNoSavepointAndNoAnswerOfFlink(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		withoutSecrets(t, path, content)
-	}
-}
-
-// answer is the body of one of Flink's REST answers.
-func (r *run) answer(t *testing.T, path string) []byte {
-	t.Helper()
-	resp, err := http.Get(r.lab.cluster.URL() + path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		t.Fatalf("%s: %s, error %v: %s", path, resp.Status, err, body)
-	}
-	return body
-}
-
-// withoutSecrets fails the test if a text has a secret, as it is or as headers of HTTP have it.
-func withoutSecrets(t *testing.T, what string, text []byte) {
-	t.Helper()
-	for _, secret := range []string{indexPassword, stack.SecretKey} {
-		for _, form := range []string{secret, base64.StdEncoding.EncodeToString([]byte("etl:" + secret)), base64.StdEncoding.EncodeToString([]byte(secret))} {
-			if bytes.Contains(text, []byte(form)) {
-				t.Errorf("%s: a secret is in it", what)
-			}
-		}
+		planted.Absent(t, path, content)
 	}
 }

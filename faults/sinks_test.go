@@ -51,7 +51,7 @@ func TestTopicToIndicesWithKills(t *testing.T) {
 
 // TestUpdatesToAnIndexWithKills has many trips for each document.
 func TestUpdatesToAnIndexWithKills(t *testing.T) {
-	forMoreThanOneRound(t)
+	forMoreThan(t, 1) // another test has kills of a job that writes documents
 	random := randomness(t)
 	r := &run{lab: theLab(t)}
 	r.fromTopic(t, poison{})

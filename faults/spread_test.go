@@ -5,6 +5,7 @@ package faults
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -83,12 +84,22 @@ func (r *run) subtaskCounter(t *testing.T, vertex string, subtask int, counter s
 
 func getJSON(t *testing.T, address string, out any) {
 	t.Helper()
+	if err := json.Unmarshal(get(t, address), out); err != nil {
+		t.Fatalf("%s: %v", address, err)
+	}
+}
+
+// get returns what Flink answers.
+func get(t *testing.T, address string) []byte {
+	t.Helper()
 	resp, err := http.Get(address)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	if err := json.NewDecoder(resp.Body).Decode(out); err != nil {
-		t.Fatalf("%s: %v", address, err)
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %s, error %v: %s", address, resp.Status, err, body)
 	}
+	return body
 }

@@ -1,16 +1,8 @@
 package pipeline
 
 import (
-	"encoding/pem"
-	"io"
-	"log"
 	"maps"
 	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"sync/atomic"
@@ -18,6 +10,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/streaming-etl/streaming-etl/internal/tlsfront"
 	"github.com/streaming-etl/streaming-etl/io/elasticsearchio/esfake"
 	"github.com/streaming-etl/streaming-etl/pipeline/property"
 	"github.com/streaming-etl/streaming-etl/transforms/deadletter"
@@ -34,28 +27,9 @@ func startSearch(t *testing.T, o esfake.Options) *esfake.Server {
 	return es
 }
 
-// behindTLS stands before a server and speaks TLS. It returns its URL and the
-// file of the authority of its certificate.
-func behindTLS(t *testing.T, server string) (front, authority string) {
-	t.Helper()
-	target, err := url.Parse(server)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := httptest.NewUnstartedServer(httputil.NewSingleHostReverseProxy(target))
-	s.Config.ErrorLog = log.New(io.Discard, "", 0) // of the handshakes that fail
-	s.StartTLS()
-	t.Cleanup(s.Close)
-	authority = filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(authority, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return s.URL, authority
-}
-
 func TestDocumentsGoToAClusterWithACertificateOfAnAuthorityOfItsOwn(t *testing.T) {
 	es := startSearch(t, esfake.Options{})
-	front, authority := behindTLS(t, es.URL)
+	front, authority := tlsfront.Start(t, es.URL)
 	flags := []string{"--InputGeneratedRecords=100", "--OutputElasticsearchEndpoint=" + front, "--ElasticsearchIndex=trips", "--ElasticsearchDocumentId="}
 	if err := Check(t.Context(), configure(t, flags...)); err == nil || !strings.Contains(err.Error(), "certificate authority's file") {
 		t.Errorf("without the file: %v", err)

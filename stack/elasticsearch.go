@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/streaming-etl/streaming-etl/runners/flink/cluster"
 	"github.com/streaming-etl/streaming-etl/stack/process"
 )
 
@@ -69,7 +70,7 @@ func RunElasticsearch(ctx context.Context, dir string, o ElasticsearchOptions) (
 	}
 	javaOptions := "-Xms" + elasticsearchHeap + " -Xmx" + elasticsearchHeap
 	if o.ShortLived {
-		javaOptions += " " + firstCompiler
+		javaOptions += " " + cluster.FirstCompiler
 	}
 	server := &Server{name: string(Elasticsearch), health: elasticsearchHealth}
 	return startFirst(ctx, server, dir, func(port, second int) (process.Spec, error) {

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/streaming-etl/streaming-etl/runners/flink/cluster"
 	"github.com/streaming-etl/streaming-etl/stack/process"
 )
 
@@ -29,9 +30,6 @@ const (
 	kafkaBrokerJars   = "broker"
 	kafkaConsumerJars = "consumer"
 )
-
-// firstCompiler has Java compile a method once, quickly.
-const firstCompiler = "-XX:TieredStopAtLevel=1"
 
 // kafkaReadyTimeout is for all brokers of a cluster, on a busy machine.
 const kafkaReadyTimeout = 3 * time.Minute
@@ -194,7 +192,7 @@ func (k *KafkaCluster) format(ctx context.Context) error {
 		formats.Go(func() {
 			args := []string{"format", "--cluster-id", clusterID, "--config", k.settingsFile(i), "--ignore-formatted"}
 			args = append(args, k.options.scramUsers()...)
-			p, err := k.runJava(fmt.Sprintf("kafka-format-%d", i), k.brokerDir(i), []string{firstCompiler},
+			p, err := k.runJava(fmt.Sprintf("kafka-format-%d", i), k.brokerDir(i), []string{cluster.FirstCompiler},
 				"kafka.tools.StorageTool", args...)
 			if err != nil {
 				failures[i] = err
@@ -305,7 +303,7 @@ func (k *KafkaCluster) launch(i int) error {
 	heap := fmt.Sprintf("%dm", k.options.HeapMB)
 	flags := []string{"-Xms" + heap, "-Xmx" + heap}
 	if k.options.ShortLived {
-		flags = append(flags, firstCompiler)
+		flags = append(flags, cluster.FirstCompiler)
 	}
 	p, err := k.runJava(brokerName(i), k.brokerDir(i), flags, "kafka.Kafka", k.settingsFile(i))
 	if err != nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/streaming-etl/streaming-etl/runners/flink/cluster"
 	"github.com/streaming-etl/streaming-etl/stack/process"
 )
 
@@ -84,7 +85,7 @@ func (k *KafkaCluster) consume(ctx context.Context, topic string, each func(*Kaf
 	output := filepath.Join(dir, "output")
 	p, err := k.host.Start(process.Spec{
 		Name: "kafka-console-consumer", Dir: dir, Output: output, Errors: filepath.Join(dir, "errors"), Log: filepath.Join(dir, "errors"),
-		Args: slices.Concat(k.javaCommand(kafkaConsumerJars, "warn"), []string{"-Xmx256m", firstCompiler,
+		Args: slices.Concat(k.javaCommand(kafkaConsumerJars, "warn"), []string{"-Xmx256m", cluster.FirstCompiler,
 			"org.apache.kafka.tools.consumer.ConsoleConsumer",
 			"--bootstrap-server", strings.Join(k.Bootstrap(), ","), "--topic", topic, "--from-beginning",
 			"--isolation-level", "read_committed", "--group", group,

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/streaming-etl/streaming-etl/internal/tlsfront"
 	"github.com/streaming-etl/streaming-etl/io/elasticsearchio/esfake"
 	"github.com/streaming-etl/streaming-etl/io/secret"
 )
@@ -282,9 +283,9 @@ func TestASecretThatIsReplacedIsTakenUp(t *testing.T) {
 
 func TestWhatOnlyTheConfigurationMendsFailsTheFirstBundleAtOnce(t *testing.T) {
 	fake := startFake(t, esfake.Options{})
-	front := behindTLS(t, fake.URL)
+	front, _ := tlsfront.Start(t, fake.URL)
 	for name, test := range map[string]struct{ endpoint, says string }{
-		"an unknown authority": {front.URL, "certificate authority"},
+		"an unknown authority": {front, "certificate authority"},
 		"no TLS there":         {strings.Replace(fake.URL, "http:", "https:", 1), "http instead of https"},
 	} {
 		t.Run(name, func(t *testing.T) {

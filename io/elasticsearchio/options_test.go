@@ -2,13 +2,7 @@ package elasticsearchio
 
 import (
 	"encoding/json"
-	"encoding/pem"
-	"io"
-	"log"
 	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -16,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/streaming-etl/streaming-etl/internal/tlsfront"
 	"github.com/streaming-etl/streaming-etl/io/elasticsearchio/esfake"
 	"github.com/streaming-etl/streaming-etl/io/secret"
 )
@@ -217,8 +212,8 @@ func TestServerlessHasNoInfoCall(t *testing.T) {
 
 func TestCertificatesAreCheckedAgainstTheFile(t *testing.T) {
 	fake := startFake(t, esfake.Options{})
-	front := behindTLS(t, fake.URL)
-	o := quick(front.URL)
+	front, authority := tlsfront.Start(t, fake.URL)
+	o := quick(front)
 	if err := o.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "name the certificate authority's file") {
 		t.Errorf("unknown authority: %v", err)
 	}
@@ -232,27 +227,11 @@ func TestCertificatesAreCheckedAgainstTheFile(t *testing.T) {
 	if _, err := New(t.Context(), o); err == nil || !strings.Contains(err.Error(), "no PEM certificate") {
 		t.Errorf("wrong file: %v", err)
 	}
-	if err := os.WriteFile(o.CAFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: front.Certificate().Raw}), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	o.CAFile = authority
 	if err := o.Check(t.Context()); err != nil {
 		t.Error(err)
 	}
 	if rejections := write(t, newClient(t, o), doc("a", "1", `{}`)); len(rejections) > 0 || len(fake.Documents("a")) != 1 {
 		t.Error(rejections, fake.Documents("a"))
 	}
-}
-
-// behindTLS starts a server before another one, with a certificate of its own.
-func behindTLS(t *testing.T, server string) *httptest.Server {
-	t.Helper()
-	target, err := url.Parse(server)
-	if err != nil {
-		t.Fatal(err)
-	}
-	front := httptest.NewUnstartedServer(httputil.NewSingleHostReverseProxy(target))
-	front.Config.ErrorLog = log.New(io.Discard, "", 0) // of the handshakes that fail
-	front.StartTLS()
-	t.Cleanup(front.Close)
-	return front
 }

@@ -78,8 +78,8 @@ final class Worker {
   }
 
   /**
-   * Whether a file is there and has this sum. Every operator of every attempt asks, and to read a file of this size
-   * takes up to a second: so the process keeps which version of it has the sum. The kernel sets the time of a change.
+   * Whether a file is there and has this sum. It is asked for each job, here and on the TaskManagers, and to read a file
+   * of this size takes up to a second: so the process keeps which version of it has the sum. The kernel sets the time of a change.
    * It is in a property, since each job has these classes from a loader of its own.
    */
   private static boolean isThere(Path file, String sum) throws IOException {
