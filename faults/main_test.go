@@ -40,7 +40,24 @@ func theLab(t *testing.T) *lab {
 	if err != nil {
 		t.Fatal(err)
 	}
+	l.mend(t)
 	return l
+}
+
+// mend starts the TaskManagers that the tests before have left ended. Those that nobody killed are a fault, and would be
+// one of tests that need their slots.
+func (l *lab) mend(t *testing.T) {
+	t.Helper()
+	for i := range taskManagers {
+		err := l.cluster.TaskManagerEnded(i)
+		if err == nil {
+			continue
+		}
+		t.Errorf("found at the start, left by a test before: %v", err)
+		if err := l.cluster.StartTaskManager(t.Context(), i); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 func number(t *testing.T, variable string, otherwise int) int {

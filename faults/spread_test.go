@@ -8,6 +8,8 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,13 +27,15 @@ func (r *run) checkSpread(t *testing.T) {
 	}
 }
 
-// The writers of one folder are keys too.
+// The writers of one folder are keys too. The workers write profiles, as they do for who wants to know what they do.
 func TestEachSubtaskWritesFilesOfTheOneFolder(t *testing.T) {
 	r := newIdleRun(t)
+	profiles := filepath.Join(t.TempDir(), "profiles")
 	r.source = []string{"--InputGeneratedRecords=5000000"}
 	r.sinks = []string{
 		"--OutputBucket=" + bucketName, "--OutputPrefix=" + t.Name() + "/", "--OutputBucketEndpoint=" + r.lab.s3.Endpoint(),
 		"--OutputPathTemplate=all", "--OutputWritersPerPartition=4", "--OutputFileRollIntervalMs=2000",
+		"--WorkerProfileDir=" + profiles,
 	}
 	r.submit(t, r.lab.jar, taskManagers*slotsEach, "")
 	var files []int
@@ -40,6 +44,30 @@ func TestEachSubtaskWritesFilesOfTheOneFolder(t *testing.T) {
 		return len(files) == taskManagers*slotsEach && slices.Min(files) > 0
 	})
 	t.Logf("files written by each subtask: %v", files)
+	r.cancel(t)
+	r.clean(t)
+	checkProfiles(t, profiles)
+}
+
+// checkProfiles has Go's own tool read what the workers, which have ended, have written.
+func checkProfiles(t *testing.T, dir string) {
+	t.Helper()
+	cpu, heap := 0, 0
+	for _, name := range glob(t, filepath.Join(dir, "worker-*.pprof")) {
+		top, err := exec.CommandContext(t.Context(), "go", "tool", "pprof", "-top", name).CombinedOutput()
+		if err != nil {
+			t.Errorf("%s: %v\n%s", name, err, top)
+		}
+		switch {
+		case !strings.HasSuffix(name, "-heap.pprof"):
+			cpu++
+		case strings.Contains(string(top), "Type: inuse_space"):
+			heap++
+		}
+	}
+	if cpu != taskManagers || heap != taskManagers {
+		t.Errorf("there are %d profiles of CPU time and %d of heaps, want %d of each", cpu, heap, taskManagers)
+	}
 }
 
 // subtaskCounters returns a Beam counter of those subtasks that have it, of the step that does.

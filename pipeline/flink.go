@@ -34,6 +34,7 @@ func FlinkJob(ctx context.Context, p *property.Set, cluster flink.Cluster) (flin
 	o.BundleTime = p.Duration("BundleTimeMs")
 	o.MemoryLimit = p.Size("WorkerMemoryLimitMb")
 	o.MaxProcs = p.Int("WorkerMaxProcs")
+	o.ProfileDir = p.Get("WorkerProfileDir")
 	o.ObjectReuse = p.Bool("ObjectReuse")
 	o.Log = LogOptions(p, slog.LevelInfo)
 

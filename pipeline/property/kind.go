@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/netip"
 	"net/url"
+	"path"
 	"strconv"
 	"strings"
 	"time"
@@ -279,6 +280,14 @@ const allowedRegion = "a region's name, such as eu-central-1"
 func checkRegion(text string) string {
 	if len(text) > 63 || !only(text, "abcdefghijklmnopqrstuvwxyz0123456789-") {
 		return "is not a region's name"
+	}
+	return ""
+}
+
+// checkFolder wants a path that is the same from wherever a process was started.
+func checkFolder(text string) string {
+	if !path.IsAbs(text) {
+		return "is not an absolute path"
 	}
 	return ""
 }

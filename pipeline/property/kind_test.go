@@ -122,6 +122,7 @@ func TestCheck(t *testing.T) {
 		{"KafkaPasswordFrom", "hunter2", "names neither a variable nor a file", ""},
 		{"KafkaRoleArn", "arn:aws:iam::123456789012:role/reader", "", ""},
 		{"KafkaRoleArn", "reader", "is not the ARN of a role", ""},
+		{"WorkerProfileDir", "profiles", "is not an absolute path", ""},
 		{"OutputElasticsearchEndpoint", "https://a:9200,http://b", "", ""},
 		{"OutputElasticsearchEndpoint", "https://a:9200,b", "is not an http or https URL", ""},
 		{"ElasticsearchDeadLetterIndex", "Dead", "is not an index's name", ""},

@@ -263,6 +263,10 @@ func job() []Property {
 			Doc: "How many processors the Go worker uses at a time (GOMAXPROCS).",
 		},
 		{
+			Name: "WorkerProfileDir", Group: groupFlink, Kind: String, DefaultNote: "none", Check: checkFolder, Allowed: "an absolute path",
+			Doc: "A folder on each TaskManager's machine, made if need be, for profiles of the worker beside it, to be read by go tool pprof: worker-PID.pprof of its CPU time, whole when the job has ended, and worker-PID-heap.pprof of its heap at its largest.",
+		},
+		{
 			Name: "ObjectReuse", Group: groupFlink, Kind: Bool, Default: "true",
 			Doc: "Has Flink hand elements from operator to operator without copying them.",
 		},

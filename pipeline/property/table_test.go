@@ -64,7 +64,7 @@ func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 		"OutputPrefix": "", "OutputBucketRegion": "", "OutputBucketEndpoint": "",
 		"OutputPathTemplate": "job_start={job_start}/pickup_location={pickup_location_id:%03d}/year={pickup_datetime:2006}/month={pickup_datetime:01}",
 		"ParquetConversion":  "true", "ParquetCompression": "snappy", "CheckpointInterval": "0", "MinPauseBetweenCheckpoints": "0", "CheckpointTimeout": "0", "CheckpointBuffers": "16",
-		"BundleTimeMs": "500", "WorkerMemoryLimitMb": "0", "WorkerMaxProcs": "0", "ObjectReuse": "true",
+		"BundleTimeMs": "500", "WorkerMemoryLimitMb": "0", "WorkerMaxProcs": "0", "WorkerProfileDir": "", "ObjectReuse": "true",
 		"OutputFileTargetSizeMb": "64", "OutputFileRollIntervalMs": "60000",
 		"OutputWritersPerPartition": "1", "OutputPartSizeMb": "8", "OutputDiscarding": "false", "JobName": "streaming-etl", "Region": "",
 		"Parallelism": "0", "DeadLetterBucket": "", "LogLevel": "auto", "LogFormat": "text",

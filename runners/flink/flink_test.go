@@ -287,6 +287,59 @@ func TestJobOnCluster(t *testing.T) {
 		}
 		d.awaitNoWorkers(t)
 	})
+
+	// The TaskManager would keep the threads, and by them the classes of each such job, until it has no more room.
+	t.Run("leaves no servers for workers that do not start", func(t *testing.T) {
+		job, err := d.cluster.REST().RunJar(t.Context(), d.jar, rest.RunOptions{
+			Args: []string{"--Dir=" + t.TempDir(), "--ExitAtStart=true"}, Parallelism: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		const restarts = 2
+		for deadline := time.Now().Add(2 * time.Minute); ; {
+			failures, err := d.cluster.REST().Failures(t.Context(), job)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(failures) > restarts {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("failures in two minutes: %v", failures)
+			}
+			time.Sleep(200 * time.Millisecond)
+		}
+		if err := d.cluster.REST().Cancel(t.Context(), job); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.cluster.REST().WaitEnd(t.Context(), job, rest.WaitOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		for deadline := time.Now().Add(30 * time.Second); d.grpcThreads(t) > 0; {
+			if time.Now().After(deadline) {
+				t.Fatalf("%d threads of servers for workers are left", d.grpcThreads(t))
+			}
+			time.Sleep(200 * time.Millisecond)
+		}
+	})
+}
+
+// grpcThreads returns how many threads of the TaskManager belong to servers for workers. Java gives them their names, of
+// which the kernel keeps 15 letters.
+func (d *demo) grpcThreads(t *testing.T) (n int) {
+	t.Helper()
+	for _, pid := range d.cluster.TaskManagerPIDs() {
+		names, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/comm", pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range names {
+			if comm, err := os.ReadFile(name); err == nil && strings.HasPrefix(string(comm), "grpc-default-") {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // logs returns what the cluster's processes have logged.

@@ -101,6 +101,10 @@ type JobOptions struct {
 	// processors of the machine or the container.
 	MaxProcs int
 
+	// ProfileDir names a folder on each TaskManager's machine, which is made if need be: the workers write profiles of
+	// their CPU time and heaps there (see ProfileVariable and HeapProfileVariable). The default "" means none.
+	ProfileDir string
+
 	// Log says what the workers log and how; the zero value is text from Info on. The lines go to the TaskManager's log.
 	Log logging.Options
 
@@ -250,6 +254,9 @@ func (o JobOptions) environment() map[string]string {
 	}
 	if o.MaxProcs > 0 {
 		env[goMaxProcs] = strconv.Itoa(o.MaxProcs)
+	}
+	if o.ProfileDir != "" {
+		env[ProfileVariable], env[HeapProfileVariable] = o.ProfileDir, o.ProfileDir
 	}
 	return env
 }

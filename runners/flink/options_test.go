@@ -133,8 +133,12 @@ func TestBeamOptionsCarryWhatIsSaid(t *testing.T) {
 
 func TestEnvironmentSetsTheWorkersLimits(t *testing.T) {
 	o := DefaultJobOptions()
-	o.MemoryLimit, o.MaxProcs, o.Environment = 400<<20, 2, map[string]string{"AWS_REGION": "eu-west-1"}
-	want := map[string]string{"GOMEMLIMIT": "419430400", "GOMAXPROCS": "2", "AWS_REGION": "eu-west-1"}
+	o.MemoryLimit, o.MaxProcs, o.ProfileDir = 400<<20, 2, "/profiles"
+	o.Environment = map[string]string{"AWS_REGION": "eu-west-1"}
+	want := map[string]string{
+		"GOMEMLIMIT": "419430400", "GOMAXPROCS": "2", "AWS_REGION": "eu-west-1",
+		"ETL_CPU_PROFILE": "/profiles", "ETL_HEAP_PROFILE": "/profiles",
+	}
 	if got := o.environment(); !maps.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Environment variables of the TaskManagers that ask for profiles of their workers. A worker is started anew after a
-// failure, so the files have its process id in their names.
+// Environment variables of the TaskManagers, or of a job's workers alone ([JobOptions].ProfileDir), that ask for profiles
+// of the workers. A worker is started anew after a failure, so the files have its process id in their names.
 const (
 	// ProfileVariable names a folder: each worker writes a CPU profile of its life there, worker-PID.pprof, when it
 	// ends other than by force.
@@ -30,7 +30,7 @@ func startProfile(crashes crashFile) (stop func()) {
 	if dir == "" {
 		return func() {}
 	}
-	f, err := os.Create(filepath.Join(dir, fmt.Sprintf("worker-%d.pprof", os.Getpid())))
+	f, err := createIn(dir, fmt.Sprintf("worker-%d.pprof", os.Getpid()))
 	if err == nil {
 		err = pprof.StartCPUProfile(f)
 	}
@@ -66,9 +66,17 @@ func profileHeap(name string, crashes crashFile) {
 	}
 }
 
+// createIn makes a file in a folder that may have to be made.
+func createIn(dir, name string) (*os.File, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	return os.Create(filepath.Join(dir, name))
+}
+
 // writeHeap replaces the file by what the heap held when garbage was collected last.
 func writeHeap(name string) error {
-	f, err := os.Create(name + ".new")
+	f, err := createIn(filepath.Dir(name), filepath.Base(name)+".new")
 	if err != nil {
 		return err
 	}

@@ -254,6 +254,20 @@ func (c *Cluster) TaskManagerPIDs() []int {
 	return pids
 }
 
+// TaskManagerEnded returns nil while a TaskManager, counted from 0, runs. After that it says how it ended, and how its log
+// ends.
+func (c *Cluster) TaskManagerEnded(i int) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.checkTaskManager(i); err != nil {
+		return err
+	}
+	if p := c.taskManagers[i].process; p != nil {
+		return p.Ended()
+	}
+	return fmt.Errorf("TaskManager %d was not started", i)
+}
+
 // JobManagerPID returns the process id of the JobManager, or 0 if it is not running.
 func (c *Cluster) JobManagerPID() int {
 	c.mu.Lock()

@@ -2,7 +2,7 @@
 // against their count, and appended to a file behind a stable-input barrier.
 //
 // Arguments: --Dir=DIR (required; takes numbers.txt), --PerSecond=N (100), --Interval=DURATION (the cluster's),
-// --PanicAt=N (a panic outside of any bundle when number N is emitted).
+// --PanicAt=N (a panic outside of any bundle when number N is emitted), --ExitAtStart=true (workers that end at once).
 package main
 
 import (
@@ -27,7 +27,13 @@ import (
 
 const keys = 4
 
+// exitVariable has a worker end before it has done anything.
+const exitVariable = "DEMO_EXIT_AT_START"
+
 func main() {
+	if os.Getenv(exitVariable) != "" {
+		os.Exit(3)
+	}
 	if handled, code := flink.WorkerMain(os.Args[1:]); handled {
 		os.Exit(code)
 	}
@@ -57,6 +63,8 @@ func build(_ context.Context, cluster flink.Cluster, args []string) (flink.Job, 
 			numbers.PerSecond, err = strconv.ParseInt(value, 10, 64)
 		case "--PanicAt":
 			numbers.PanicAt, err = strconv.ParseInt(value, 10, 64)
+		case "--ExitAtStart":
+			job.Options.Environment = map[string]string{exitVariable: value}
 		case "--Interval":
 			job.Options.CheckpointInterval, err = time.ParseDuration(value)
 		default:
