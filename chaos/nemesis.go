@@ -20,6 +20,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/streaming-etl/streaming-etl/chaos/history"
 	"github.com/streaming-etl/streaming-etl/chaos/plan"
@@ -245,12 +246,11 @@ func (n *nemesis) killJobManager(ctx context.Context) error {
 	if err := n.lab.cluster.StartJobManager(ctx); err != nil {
 		return err
 	}
+	var both errgroup.Group
 	for _, j := range n.jobs {
-		if err := j.revive(ctx); err != nil {
-			return err
-		}
+		both.Go(func() error { return j.revive(ctx) })
 	}
-	return nil
+	return both.Wait()
 }
 
 func (n *nemesis) network(ctx context.Context, d plan.Damage) error {

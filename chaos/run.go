@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/streaming-etl/streaming-etl/chaos/check"
 	"github.com/streaming-etl/streaming-etl/chaos/history"
 	"github.com/streaming-etl/streaming-etl/runners/flink/cluster"
@@ -79,9 +81,13 @@ func (s *session) begin(ctx, watching context.Context, rate int, wait *sync.Wait
 		j := &job{origin: origin, lab: l}
 		s.jobs = append(s.jobs, j)
 		follow(watching, wait, lookInterval, func() error { j.look(watching); return nil })
-		if err := j.start(ctx, firstParallelism, "", time.Time{}); err != nil {
-			return err
-		}
+	}
+	var starts errgroup.Group
+	for _, j := range s.jobs {
+		starts.Go(func() error { return j.start(ctx, firstParallelism, "", time.Time{}) })
+	}
+	if err := starts.Wait(); err != nil {
+		return err
 	}
 	topics, err := newTopicSender(l)
 	if err != nil {
