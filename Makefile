@@ -68,7 +68,7 @@ REAL := ./faults ./stack/... ./runners/flink ./runners/flink/cluster ./io/kafkai
 test-flink: ## runs the tests on real servers: Flink, Kafka, Elasticsearch, versitygw, a Kinesis server (installs them first)
 	go run ./stack/cmd install
 	ETL_STACK=require ETL_FLINK_TESTS=1 go test -p 2 -count=1 -timeout 60m $(REAL)
-	ETL_FLINK_TESTS=1 go test -count=1 -run TwoJars ./runners/flink/release
+	ETL_FLINK_TESTS=1 go test -count=1 -timeout 30m -run TwoJars ./runners/flink/release
 
 .PHONY: test-versions
 test-versions: ## runs the jar on Flink 1.19 and 1.20, RocksDB, an application cluster, Beam's job server
