@@ -94,7 +94,8 @@ func (f *feed) end() error {
 	return f.err
 }
 
-// A streamSender sends into the source stream, past the proxy: so an answer is never missing, and nothing is sent twice.
+// A streamSender sends into the source stream, past the proxy. All the same its client, which has got no answer on a busy
+// machine, may send again what is there: the check reads the source too, and wants in each sink what is in there.
 type streamSender struct{ lab *lab }
 
 // maxPut is the most records of a PutRecords.

@@ -75,7 +75,11 @@ type checker struct {
 	events []history.Event
 	say    func(format string, args ...any)
 	result Result
+	// again has those records that the source of the present job has more than once, and how often.
+	again map[int64]int
 }
+
+func (c *checker) inSource(number int64) int { return max(1, c.again[number]) }
 
 func (c *checker) run() error {
 	start, sent := bounds(c.events)
@@ -105,8 +109,12 @@ func (c *checker) run() error {
 			case e.Ordered:
 				e.Key = record.Key
 			}
-			if sink == Kinesis {
-				e.MayRepeat = mayRepeat(c.events, job)
+			switch sink {
+			case Kinesis:
+				e.InSource, e.MayRepeat = c.inSource, mayRepeat(c.events, job)
+			case Source, Elasticsearch: // the number is the id
+			default:
+				e.InSource = c.inSource
 			}
 			c.say("checking %s", e.Outlet)
 			v, err := c.outlet(e, sink)
@@ -136,6 +144,9 @@ func (c *checker) outlet(e expectation, sink string) (*Verdict, error) {
 		return l.verdict(), err
 	default:
 		err := eachObservation(c.file(e.Outlet)+observedExt, t.take)
+		if sink == Source {
+			c.again = t.again()
+		}
 		return t.verdict(), err
 	}
 }

@@ -63,13 +63,14 @@ func (l *letters) verdict() *Verdict {
 		if record.Reason(number) == "" {
 			continue
 		}
-		switch n := l.times[number]; {
-		case n == 0:
-			l.v.Lost++
-			l.v.example("record %d is bad (%s) and no dead letter", number, record.Reason(number))
-		case n > 1:
-			l.v.Doubled += int64(n) - 1
-			l.v.example("record %d is a dead letter %d times", number, n)
+		copies := l.copies(number)
+		switch n := int64(l.times[number]); {
+		case n < copies:
+			l.v.Lost += copies - n
+			l.v.example("record %d is bad (%s), and %d times a dead letter, want %d", number, record.Reason(number), n, copies)
+		case n > copies:
+			l.v.Doubled += n - copies
+			l.v.example("record %d is a dead letter %d times, want %d", number, n, copies)
 		}
 	}
 	return &l.v

@@ -56,8 +56,18 @@ type expectation struct {
 	Scope func(number int64) int
 	// Raw says that records are there as they were sent, bad ones too.
 	Raw bool
+	// InSource tells how often the source has a record, which is how often it is to be here; nil is once.
+	InSource func(number int64) int
 	// MayRepeat tells how many times more than once a record may be there; nil is none.
 	MayRepeat func(number int64) int
+}
+
+// copies is how often a record is to be there.
+func (e expectation) copies(number int64) int64 {
+	if e.InSource == nil {
+		return 1
+	}
+	return int64(e.InSource(number))
 }
 
 // An Observation is a record as it was read from an outlet.
@@ -107,6 +117,17 @@ func (t *tally) add(number int64, at string) (belongs, first bool) {
 		t.v.Seen++
 	}
 	return true, first
+}
+
+// again returns the records that are there more than once, and how often.
+func (t *tally) again() map[int64]int {
+	more := make(map[int64]int)
+	for number, n := range t.times {
+		if n > 1 {
+			more[int64(number)] = int(n)
+		}
+	}
+	return more
 }
 
 // take takes a record whose value is a line.
@@ -185,14 +206,23 @@ func (t *tally) verdict() *Verdict {
 			t.v.Lost++
 			continue
 		}
-		more, may := int64(n)-1, int64(0)
-		if more > 0 && t.MayRepeat != nil {
-			may = min(more, int64(t.MayRepeat(number)))
+		copies := t.copies(number)
+		if missing := copies - int64(n); missing > 0 {
+			t.v.Lost += missing
+			t.v.example("record %d is there %d times, and %d times in the source", number, n, copies)
+			continue
+		}
+		more, may := int64(n)-copies, int64(0)
+		switch {
+		case more > 0 && t.Raw:
+			may = more // a client of Kinesis that has got no answer sends again: the sinks are to have it as often
+		case more > 0 && t.MayRepeat != nil:
+			may = min(more, copies*int64(t.MayRepeat(number)))
 		}
 		t.v.Repeated += may
 		if more > may {
 			t.v.Doubled += more - may
-			t.v.example("record %d is there %d times, and may be %d times", number, n, may+1)
+			t.v.example("record %d is there %d times, and may be %d times", number, n, copies+may)
 		}
 	}
 	for _, pair := range t.inversions {

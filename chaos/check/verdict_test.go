@@ -125,6 +125,49 @@ func TestVerdictFindsWhatIsWrong(t *testing.T) {
 	}
 }
 
+// What a source has more than once is to be in a sink as often.
+func TestVerdictFollowsTheSource(t *testing.T) {
+	s := sample(t)
+	all := observed(s)
+	source := newTally(expectation{Outlet: "kafka/source", Origin: "kafka", Sent: sent, Sample: s, Key: record.Key, Ordered: true, Raw: true})
+	for n := range int64(sent) {
+		source.take(&Observation{Partition: "0", Key: record.Key(n), Value: string(s.Line("kafka", n))})
+	}
+	source.take(&all[0])
+	if got := countsOf(source.verdict()); got != (counts{repeated: 1}) {
+		t.Fatalf("counts %+v of the source", got)
+	}
+	c := checker{again: source.again()}
+	for more, want := range []counts{{lost: 1}, {}, {doubled: 1}} {
+		sink := newTally(expectation{Outlet: "kafka/kafka", Origin: "kafka", Sent: sent, Sample: s, InSource: c.inSource})
+		for _, o := range all {
+			sink.take(&o)
+		}
+		for range more {
+			sink.take(&all[0])
+		}
+		if got := countsOf(sink.verdict()); got != want {
+			t.Errorf("%d times more: counts %+v, want %+v", more, got, want)
+		}
+	}
+
+	const bad = 128
+	c.again = map[int64]int{bad: 2}
+	letter, err := json.Marshal(map[string]string{"reason": record.Reason(bad), "payload": string(s.Line("kafka", bad))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for more, want := range []counts{{lost: 1}, {}, {doubled: 1}} {
+		l := newLetters(expectation{Origin: "kafka", Sent: bad + 1, Sample: s, InSource: c.inSource})
+		for range 1 + more {
+			l.take(letter, "reason="+record.Reason(bad)+"/file")
+		}
+		if got := countsOf(l.verdict()); got != want {
+			t.Errorf("%d times more: counts %+v of dead letters, want %+v", more, got, want)
+		}
+	}
+}
+
 func TestOrderHoldsWithinAScope(t *testing.T) {
 	s := sample(t)
 	for _, test := range []struct {
