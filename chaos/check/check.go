@@ -79,8 +79,6 @@ type checker struct {
 	again map[int64]int
 }
 
-func (c *checker) inSource(number int64) int { return max(1, c.again[number]) }
-
 func (c *checker) run() error {
 	start, sent := bounds(c.events)
 	if start == nil {
@@ -109,12 +107,11 @@ func (c *checker) run() error {
 			case e.Ordered:
 				e.Key = record.Key
 			}
-			switch sink {
-			case Kinesis:
-				e.InSource, e.MayRepeat = c.inSource, mayRepeat(c.events, job)
-			case Source, Elasticsearch: // the number is the id
-			default:
-				e.InSource = c.inSource
+			if sink == Kinesis {
+				e.MayRepeat = mayRepeat(c.events, job)
+			}
+			if sink != Source && sink != Elasticsearch { // there the number is the id
+				e.Again = c.again
 			}
 			c.say("checking %s", e.Outlet)
 			v, err := c.outlet(e, sink)

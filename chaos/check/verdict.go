@@ -56,19 +56,14 @@ type expectation struct {
 	Scope func(number int64) int
 	// Raw says that records are there as they were sent, bad ones too.
 	Raw bool
-	// InSource tells how often the source has a record, which is how often it is to be here; nil is once.
-	InSource func(number int64) int
+	// Again has the records that the source has more than once, and how often, which is how often they are to be here.
+	Again map[int64]int
 	// MayRepeat tells how many times more than once a record may be there; nil is none.
 	MayRepeat func(number int64) int
 }
 
 // copies is how often a record is to be there.
-func (e expectation) copies(number int64) int64 {
-	if e.InSource == nil {
-		return 1
-	}
-	return int64(e.InSource(number))
-}
+func (e expectation) copies(number int64) int64 { return int64(max(1, e.Again[number])) }
 
 // An Observation is a record as it was read from an outlet.
 type Observation struct {
@@ -196,20 +191,15 @@ func (t *tally) takeRow(row *record.Row, at string) {
 func (t *tally) verdict() *Verdict {
 	for number, n := range t.times {
 		number := int64(number)
-		if n == 0 {
-			if !t.Raw && record.Reason(number) != "" {
-				continue
-			}
-			if t.v.Lost == 0 {
-				t.v.example("record %d is lost, sequence %d of key %s", number, record.Sequence(number), record.Key(number))
-			}
-			t.v.Lost++
+		if n == 0 && !t.Raw && record.Reason(number) != "" {
 			continue
 		}
 		copies := t.copies(number)
 		if missing := copies - int64(n); missing > 0 {
+			if t.v.Lost == 0 {
+				t.v.example("record %d is lost, sequence %d of key %s: it is there %d times, want %d", number, record.Sequence(number), record.Key(number), n, copies)
+			}
 			t.v.Lost += missing
-			t.v.example("record %d is there %d times, and %d times in the source", number, n, copies)
 			continue
 		}
 		more, may := int64(n)-copies, int64(0)

@@ -137,9 +137,9 @@ func TestVerdictFollowsTheSource(t *testing.T) {
 	if got := countsOf(source.verdict()); got != (counts{repeated: 1}) {
 		t.Fatalf("counts %+v of the source", got)
 	}
-	c := checker{again: source.again()}
+	again := source.again()
 	for more, want := range []counts{{lost: 1}, {}, {doubled: 1}} {
-		sink := newTally(expectation{Outlet: "kafka/kafka", Origin: "kafka", Sent: sent, Sample: s, InSource: c.inSource})
+		sink := newTally(expectation{Outlet: "kafka/kafka", Origin: "kafka", Sent: sent, Sample: s, Again: again})
 		for _, o := range all {
 			sink.take(&o)
 		}
@@ -152,13 +152,13 @@ func TestVerdictFollowsTheSource(t *testing.T) {
 	}
 
 	const bad = 128
-	c.again = map[int64]int{bad: 2}
+	again = map[int64]int{bad: 2}
 	letter, err := json.Marshal(map[string]string{"reason": record.Reason(bad), "payload": string(s.Line("kafka", bad))})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for more, want := range []counts{{lost: 1}, {}, {doubled: 1}} {
-		l := newLetters(expectation{Origin: "kafka", Sent: bad + 1, Sample: s, InSource: c.inSource})
+		l := newLetters(expectation{Origin: "kafka", Sent: bad + 1, Sample: s, Again: again})
 		for range 1 + more {
 			l.take(letter, "reason="+record.Reason(bad)+"/file")
 		}

@@ -23,6 +23,13 @@ const (
 
 // startProfile starts the profiles that are asked for; stop completes them, and can be called again.
 func startProfile(crashes crashFile) (stop func()) {
+	for _, variable := range []string{ProfileVariable, HeapProfileVariable} {
+		if dir := os.Getenv(variable); dir != "" {
+			if err := os.MkdirAll(dir, 0o755); err != nil {
+				crashes.note("profile: %v", err)
+			}
+		}
+	}
 	if dir := os.Getenv(HeapProfileVariable); dir != "" {
 		go profileHeap(filepath.Join(dir, fmt.Sprintf("worker-%d-heap.pprof", os.Getpid())), crashes)
 	}
@@ -30,7 +37,7 @@ func startProfile(crashes crashFile) (stop func()) {
 	if dir == "" {
 		return func() {}
 	}
-	f, err := createIn(dir, fmt.Sprintf("worker-%d.pprof", os.Getpid()))
+	f, err := os.Create(filepath.Join(dir, fmt.Sprintf("worker-%d.pprof", os.Getpid())))
 	if err == nil {
 		err = pprof.StartCPUProfile(f)
 	}
@@ -66,17 +73,9 @@ func profileHeap(name string, crashes crashFile) {
 	}
 }
 
-// createIn makes a file in a folder that may have to be made.
-func createIn(dir, name string) (*os.File, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, err
-	}
-	return os.Create(filepath.Join(dir, name))
-}
-
 // writeHeap replaces the file by what the heap held when garbage was collected last.
 func writeHeap(name string) error {
-	f, err := createIn(filepath.Dir(name), filepath.Base(name)+".new")
+	f, err := os.Create(name + ".new")
 	if err != nil {
 		return err
 	}
