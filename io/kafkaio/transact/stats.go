@@ -11,7 +11,9 @@ import (
 )
 
 // Stats counts what a Committer or Producer did. What is written in a
-// transaction that is aborted, and written again, is counted twice.
+// transaction that is aborted, and written again, is counted twice. The client
+// counts a batch after it has told its records' end, so the last batch of a
+// Flush may be counted a moment after Flush has returned.
 type Stats struct {
 	// Batches of records were taken by the brokers, with Bytes of records as
 	// sent, compressed. A Committer's markers are among them.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -35,7 +36,7 @@ func TestStatsCountBatchesBytesRetriesAndThrottles(t *testing.T) {
 	if err := p.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	got := p.Stats()
+	got := awaitBatches(t, p.Stats, 1)
 	if got.Bytes < int64(len("value")) {
 		t.Errorf("%d bytes", got.Bytes)
 	}
@@ -53,7 +54,20 @@ func TestStatsOfACommitterHaveItsMarkers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := k.Stats(); got.Batches < 2 || got.Bytes == 0 || got.Retries != int64(out.Retries) {
+	if got := awaitBatches(t, k.Stats, 2); got.Bytes == 0 || got.Retries != int64(out.Retries) {
 		t.Errorf("got %+v of %+v", got, out)
+	}
+}
+
+// awaitBatches waits until n batches are counted: the client tells the last
+// ones after their records.
+func awaitBatches(t testing.TB, stats func() Stats, n int64) Stats {
+	t.Helper()
+	for begin := time.Now(); ; time.Sleep(time.Millisecond) {
+		if got := stats(); got.Batches >= n {
+			return got
+		} else if time.Since(begin) > stableTimeout {
+			t.Fatalf("got %+v, want %d batches", got, n)
+		}
 	}
 }
