@@ -89,7 +89,7 @@ chaos: ## damages everything at once at random, KILLS (or N) times (default 10) 
 bench-peers: ## measures what a record costs, in turns with plain Flink in Java, and writes docs/benchmarks.md; hours, wants a quiet machine
 	go run ./bench -only kafka,places,tasks -kafka-to files,topic,elasticsearch -parallelism 1,2 -repeat 3 -checkpoints 10s -out docs/benchmarks.md -svg docs/benchmarks.svg
 	go run ./bench -only scale -repeat 3 -checkpoints 10s -out docs/benchmarks.md
-	go run ./bench -only sizes,ways,visible,memory -checkpoints 10s -out docs/benchmarks.md
+	go run ./bench -only made,sizes,ways,visible,memory -checkpoints 10s -out docs/benchmarks.md
 
 .PHONY: bench-flink
 bench-flink: ## measures the job on a local Flink and writes docs/flink-figures.md; wants a quiet machine

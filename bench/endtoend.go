@@ -33,6 +33,8 @@ var endSinks = []string{toFiles, toTopic, toNothing, toElasticsearch}
 const (
 	fromKafka   = "Kafka"
 	fromKinesis = "Kinesis"
+	// fromWorker are records that the worker makes: they need no server's disk.
+	fromWorker = "the worker"
 )
 
 // A work is what a job does, but for the number of records.
@@ -157,9 +159,12 @@ func (l *lab) serveOne(ctx context.Context, o options, b *broker, p *peer, s ser
 	return runs, nil
 }
 
-// fill returns the topic or stream with so many of a work's records, which it fills if no work before it has. The i-th
+// fill returns the topic or stream, if the work has one, with so many of its records, which it fills if no work before it has. The i-th
 // size of a work has a stream of its own: streams are made by their server when it starts.
 func (l *lab) fill(ctx context.Context, b *broker, w work, i int, records int64, filled map[string]bool) (string, error) {
+	if w.source == fromWorker {
+		return "", nil
+	}
 	name := fmt.Sprintf("trips-%d-%s", records, w.shape)
 	if w.source == fromKinesis {
 		if i >= len(seriesStreams) {
@@ -196,9 +201,12 @@ func measureOurs(ctx context.Context, l *lab, b *broker, input string, r endRun)
 	args := []string{
 		"--JobName=" + name, "--Region=" + stack.Region, fmt.Sprintf("--Parallelism=%d", r.parallelism), fmt.Sprintf("--CheckpointInterval=%d", r.every.Milliseconds()),
 	}
-	if r.source == fromKinesis {
+	switch r.source {
+	case fromWorker:
+		args = append(args, fmt.Sprintf("--InputGeneratedRecords=%d", r.records))
+	case fromKinesis:
 		args = append(args, "--InputKinesisStream="+input, "--InputStreamEndpoint="+l.kinesis.url, "--InputStreamInitialPosition=TRIM_HORIZON")
-	} else {
+	default:
 		args = append(args, "--InputKafkaBootstrapServers="+b.addresses(), "--InputKafkaTopic="+input, "--InputKafkaInitialPosition=EARLIEST")
 	}
 	args = append(args, r.shape.properties()...)

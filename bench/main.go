@@ -69,8 +69,8 @@ type options struct {
 	memory      time.Duration
 	openPlaces  int
 	memoryLimit int
-	// scale, places and bytes are what the studies of these vary.
-	scale         []int64
+	// scale, made, places and bytes are what the studies of these vary.
+	scale, made   []int64
 	places, bytes []int
 	checkpoints   time.Duration
 	svg           string
@@ -95,6 +95,7 @@ var parts = []struct {
 	// Those from here on go without the lab's cluster.
 	{"kafka", kafka},
 	{"scale", scale},
+	{"made", made},
 	{"places", places},
 	{"sizes", recordSizes},
 	{"tasks", tasks},
@@ -136,6 +137,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	f.IntVar(&o.openPlaces, "memory-places", 2000, "the number of open partitions of part memory")
 	f.IntVar(&o.memoryLimit, "memory-limit", 0, "WorkerMemoryLimitMb of part memory; 0 leaves the default")
 	scale := f.String("scale", "100000,1000000,10000000", "the numbers of records of part scale, separated by commas")
+	made := f.String("made", "1000000,10000000,100000000", "the numbers of records of part made, separated by commas")
 	places := f.String("places", "1,260,5000", "the numbers of open partitions of part places, separated by commas")
 	sizes := f.String("sizes", "100,421,2048,20480", fmt.Sprintf("the bytes of a record of part sizes, separated by commas; %d has another schema, %d are the sample's own", smallRecord, tripBytes))
 	env := f.String("env", "", "more environment of the cluster's processes, such as GOGC=50 for the workers, separated by commas")
@@ -182,6 +184,9 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	}
 	var err error
 	if o.scale, err = numbers("-scale", *scale, 1, 1_000_000_000); err != nil {
+		return o, err
+	}
+	if o.made, err = numbers("-made", *made, 1, 1_000_000_000); err != nil {
 		return o, err
 	}
 	open, err := numbers("-places", *places, 1, 100_000)

@@ -73,6 +73,17 @@ func scale(ctx context.Context, l *lab, o options) ([]table, error) {
 	}.figures(ctx, l, o)
 }
 
+// made measures the same of records that the worker makes: as many as no broker's disk has to hold.
+func made(ctx context.Context, l *lab, o options) ([]table, error) {
+	w := o.toParquet("Parquet")
+	w.source = fromWorker
+	return study{
+		title: "Cost by the number of records, made in the worker", varies: "to",
+		notes:  []string{"The sample's trips again and again, with no source before them: what all that comes behind one costs."},
+		series: []series{{w, o.made}},
+	}.figures(ctx, l, o)
+}
+
 // placesFiles is the age at which part places has files closed: 5,000 files every few seconds would measure the S3 server.
 const placesFiles = 30 * time.Second
 

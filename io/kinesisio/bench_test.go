@@ -66,6 +66,60 @@ func BenchmarkRead(b *testing.B) {
 	}
 }
 
+// BenchmarkReadAtLimits measures what shards give one reader, as it is set by
+// default: 2 MiB and five answers a second each. What they had saved up at the
+// start is not counted. Run it with -benchtime 1x.
+func BenchmarkReadAtLimits(b *testing.B) {
+	const size, perShard = 420, 120_000 // 50 MB, more than a shard gives meanwhile
+	for _, shards := range []int{1, 8} {
+		b.Run(fmt.Sprintf("shards=%d", shards), func(b *testing.B) {
+			s := newFake(b, shards)
+			p := s.producer(nil)
+			text := []byte(strings.Repeat("x", size))
+			for i := range shards * perShard {
+				if err := p.Put(b.Context(), Record{PartitionKey: fmt.Sprint(i), Data: text}); err != nil {
+					b.Fatal(err)
+				}
+			}
+			if err := p.Close(b.Context()); err != nil {
+				b.Fatal(err)
+			}
+			s.fake.SetEnforceLimits(true)
+			o := &s.opts
+			o.PollInterval, o.CallInterval, o.DiscoveryInterval, o.RetryBackoff, o.RetryBackoffMax = 0, 0, 0, 0, 0
+			for b.Loop() {
+				r := s.open(one(), nil)
+				// From an arrival to an arrival: answers are large and far between.
+				var begin, last time.Time
+				var cpu float64
+				n := 0
+				for opened := time.Now(); begin.IsZero() || last.Sub(begin) < 10*time.Second; {
+					batches, _, more, err := r.Drain(64 << 20)
+					if err != nil {
+						b.Fatal(err)
+					}
+					if begin.IsZero() && len(batches) > 0 && time.Since(opened) > 2*time.Second {
+						begin, cpu = time.Now(), cpuSeconds(b)
+					} else if !begin.IsZero() && len(batches) > 0 {
+						last = time.Now()
+						for i := range batches {
+							n += batches[i].Len()
+						}
+					}
+					if !more {
+						time.Sleep(10 * time.Millisecond)
+					}
+				}
+				d := last.Sub(begin).Seconds()
+				b.ReportMetric(float64(n)*size/d/float64(shards)/(1<<20), "MiB/s/shard")
+				b.ReportMetric((cpuSeconds(b)-cpu)/d, "cpus")
+				b.ReportMetric(float64(r.Stats().Throttles), "refused")
+				r.Close()
+			}
+		})
+	}
+}
+
 // BenchmarkFetch measures one GetRecords answer of 5,000 records from its JSON
 // text to batches: what a fetcher costs without network and server.
 func BenchmarkFetch(b *testing.B) {
