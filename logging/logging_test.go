@@ -8,13 +8,38 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 )
 
-// plain leaves out the time, which differs.
-func lines(b *bytes.Buffer) []string {
+// page is a log's writer that is read while a window's end may write.
+type page struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (p *page) Write(line []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.b.Write(line)
+}
+
+func (p *page) String() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.b.String()
+}
+
+func (p *page) Reset() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.b.Reset()
+}
+
+// lines leaves out the time, which differs.
+func lines(b fmt.Stringer) []string {
 	var out []string
 	for line := range strings.Lines(b.String()) {
 		_, line, _ = strings.Cut(strings.TrimSuffix(line, "\n"), " ")
@@ -74,7 +99,7 @@ func TestLevelsBelowAreLeftOut(t *testing.T) {
 
 func TestAnEventThatRepeatsItselfIsCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var b bytes.Buffer
+		var b page
 		l := slog.New(NewWriter(&b, Options{Burst: 2}))
 		repeat := func(n int, reason string) {
 			for i := range n {
@@ -112,13 +137,17 @@ func TestAnEventThatRepeatsItselfIsCounted(t *testing.T) {
 
 func TestValuesThatSomebodyMakesUpCostNoMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var b bytes.Buffer
+		var b page
 		h := NewWriter(&b, Options{Burst: 1})
 		l := slog.New(h)
 		for i := range 5 * maxEvents {
 			l.Warn("again", Reason, fmt.Sprint(i))
 		}
-		if got := len(h.(handler).next.(limited).limiter.events); got > maxEvents+1 {
+		limiter := h.(handler).next.(limited).limiter
+		limiter.mu.Lock()
+		got := len(limiter.events)
+		limiter.mu.Unlock()
+		if got > maxEvents+1 {
 			t.Errorf("%d events are counted", got)
 		}
 		if got := strings.Count(b.String(), "\n"); got > maxEvents+1 {
@@ -143,7 +172,7 @@ func TestWhatLooksLikeACredentialIsTakenOut(t *testing.T) {
 		"X-Amz-Security-Token: hunter2",
 		"aws_secret=hunter2",
 	} {
-		var b bytes.Buffer
+		var b page
 		l := slog.New(NewWriter(&b, Options{})).With("with", text)
 		l.ErrorContext(With(t.Context(), "context", redact(text)), text, Error, errors.New(text), "text", text, slog.Group("g", "inner", fmt.Errorf("x: %w", errors.New(text))))
 		if strings.Contains(b.String(), secret) {
@@ -161,7 +190,7 @@ func TestWhatLooksLikeACredentialIsTakenOut(t *testing.T) {
 }
 
 func TestARetryIsAWarningFromTheThirdOn(t *testing.T) {
-	var b bytes.Buffer
+	var b page
 	before := slog.Default()
 	t.Cleanup(func() { slog.SetDefault(before) })
 	slog.SetDefault(slog.New(NewWriter(&b, Options{})))

@@ -15,7 +15,7 @@ type span struct {
 // mayRepeat tells how many times more than once a record may be in the stream that a job writes to. A restart does
 // again what was done since the checkpoint that it goes back to: records that had not all come when that checkpoint
 // began, up to those that were sent when the restart was seen. A broken connection leaves its writer not knowing what has
-// arrived, and it writes again what was under way meanwhile.
+// arrived, and it writes again what was under way meanwhile: also what a restart of the same step of damage does again.
 func mayRepeat(events []history.Event, job string) func(number int64) int {
 	spans := repeats(events, job)
 	return func(number int64) (n int) {
@@ -37,6 +37,7 @@ func repeats(events []history.Event, job string) []span {
 	}
 	var spans []span
 	begun := make(map[int]time.Time)
+	again := restoredIn(events, job)
 	for i, e := range events {
 		switch {
 		case e.Kind == history.Restart && e.Job == job:
@@ -48,10 +49,34 @@ func repeats(events []history.Event, job string) []span {
 		case e.Kind == history.Damaged:
 			begun[e.Damage.ID] = e.Time
 		case e.Kind == history.Repaired && e.Damage.Doubles:
-			spans = append(spans, span{w.frontAt(begun[e.Damage.ID]), w.sentAt(e.Time), max(1, int(e.Damage.Cuts))})
+			from := w.frontAt(begun[e.Damage.ID])
+			if since, restarted := again[e.Step]; restarted {
+				from = min(from, w.frontAt(since))
+			}
+			spans = append(spans, span{from, w.sentAt(e.Time), max(1, int(e.Damage.Cuts))})
 		}
 	}
 	return spans
+}
+
+// restoredIn tells of each step with restarts of a job when the earliest checkpoint began that they went back to. A step
+// is over when all that was sent before the end of its damage has come, what a restart does again included.
+func restoredIn(events []history.Event, job string) map[int]time.Time {
+	since := make(map[int]time.Time)
+	step := 0
+	for _, e := range events {
+		switch {
+		case e.Kind == history.Damaged:
+			step = e.Step
+		case e.Kind == history.Recovered:
+			step = 0
+		case e.Kind == history.Restart && e.Job == job && step > 0:
+			if earlier, ok := since[step]; !ok || e.Restored.Since.Before(earlier) {
+				since[step] = e.Restored.Since
+			}
+		}
+	}
+	return since
 }
 
 // submittedAfter returns when a job that was about to be submitted anew was: tasks of a lost JobManager go on meanwhile,

@@ -261,6 +261,47 @@ func TestDoublesAreBoundedByWhatWasUnderWay(t *testing.T) {
 	}
 }
 
+func TestBrokenConnectionsDoubleWhatARestartOfTheSameStepDoesAgain(t *testing.T) {
+	at := func(s int) time.Time { return time.Date(2026, 1, 1, 0, 0, s, 0, time.UTC) }
+	var events []history.Event
+	add := func(s int, e history.Event) {
+		e.Time = at(s)
+		events = append(events, e)
+	}
+	// 10 records a second, of which the last 20 are on their way. The second step breaks connections and kills a worker.
+	for s := range 60 {
+		add(s, history.Event{Kind: history.Progress, Sent: map[string]int64{Kafka: int64(10 * s)},
+			Reached: map[string]history.Reach{"kafka/kinesis": {Front: int64(max(0, 10*s-20))}}})
+		switch s {
+		case 10:
+			add(s, history.Event{Kind: history.Damaged, Step: 1, Damage: &history.Damage{ID: 1}})
+			add(s, history.Event{Kind: history.Restart, Job: Kafka, Restored: &history.Restored{Since: at(6), Times: 1}})
+			add(s, history.Event{Kind: history.Repaired, Step: 1, Damage: &history.Damage{ID: 1}})
+		case 15:
+			add(s, history.Event{Kind: history.Recovered, Step: 1})
+		case 30:
+			add(s, history.Event{Kind: history.Damaged, Step: 2, Damage: &history.Damage{ID: 2}})
+			add(s, history.Event{Kind: history.Damaged, Step: 2, Damage: &history.Damage{ID: 3}})
+		case 32:
+			add(s, history.Event{Kind: history.Restart, Job: Kafka, Restored: &history.Restored{Since: at(20), Times: 1}})
+			add(s, history.Event{Kind: history.Restart, Job: Kinesis, Restored: &history.Restored{Since: at(1), Times: 1}})
+		case 40:
+			add(s, history.Event{Kind: history.Repaired, Step: 2, Damage: &history.Damage{ID: 2, Doubles: true, Cuts: 3}})
+			add(s, history.Event{Kind: history.Repaired, Step: 2, Damage: &history.Damage{ID: 3}})
+		case 45:
+			add(s, history.Event{Kind: history.Recovered, Step: 2})
+		case 50: // of a step that is not this one
+			add(s, history.Event{Kind: history.Restart, Job: Kafka, Restored: &history.Restored{Since: at(48), Times: 1}})
+		}
+	}
+	may := mayRepeat(events, Kafka)
+	for number, want := range map[int64]int{39: 0, 40: 1, 109: 1, 110: 0, 179: 0, 180: 4, 279: 4, 280: 4, 329: 4, 330: 3, 409: 3, 410: 0, 460: 1} {
+		if got := may(number); got != want {
+			t.Errorf("record %d may be there %d times more, want %d", number, got, want)
+		}
+	}
+}
+
 func TestTasksOfALostJobManagerMayDoubleUntilTheJobIsSubmitted(t *testing.T) {
 	at := func(s int) time.Time { return time.Date(2026, 1, 1, 0, 0, s, 0, time.UTC) }
 	var events []history.Event
