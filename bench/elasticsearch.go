@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"path/filepath"
@@ -44,15 +45,25 @@ func (s *searchServer) content(ctx context.Context, index string) (content, erro
 	return content{rows: answer.All.Primaries.Docs.Count, bytes: answer.All.Primaries.Store.Size}, nil
 }
 
-// count sets n to the number of documents that a search finds, 0 while there is no index.
+// count sets n to the number of documents that a search finds, 0 while there is no index. It leaves n while a new index
+// has no shard to search yet.
 func (s *searchServer) count(ctx context.Context, index string, n *int) error {
 	var answer struct{ Count int }
-	if err := s.ask(ctx, http.MethodGet, index+"/_count?ignore_unavailable=true", &answer); err != nil {
+	err := s.ask(ctx, http.MethodGet, index+"/_count?ignore_unavailable=true", &answer)
+	if status := refusal(0); errors.As(err, &status) && status == http.StatusServiceUnavailable {
+		return nil
+	}
+	if err != nil {
 		return err
 	}
 	*n = answer.Count
 	return nil
 }
+
+// A refusal is the status of an answer that is none.
+type refusal int
+
+func (r refusal) Error() string { return fmt.Sprintf("%d %s", int(r), http.StatusText(int(r))) }
 
 func (s *searchServer) ask(ctx context.Context, method, path string, answer any) error {
 	request, err := http.NewRequestWithContext(ctx, method, s.server.Endpoint()+"/"+path, nil)
@@ -65,7 +76,7 @@ func (s *searchServer) ask(ctx context.Context, method, path string, answer any)
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("ask Elasticsearch for %s: %s", path, response.Status)
+		return fmt.Errorf("ask Elasticsearch for %s: %w", path, refusal(response.StatusCode))
 	}
 	if answer == nil {
 		return nil

@@ -241,6 +241,18 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
+// commandLine is the command as a shell takes it.
+func commandLine(args []string) string {
+	line := "go run ./bench"
+	for _, a := range args {
+		if a == "" || strings.ContainsAny(a, " '\"$`\\") {
+			a = "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"
+		}
+		line += " " + a
+	}
+	return line
+}
+
 // measure writes the file anew after each part, so that an interruption costs one part at most.
 func measure(ctx context.Context, o options, stdout, stderr io.Writer) error {
 	l, err := openLab(ctx, o, stderr)
@@ -248,7 +260,7 @@ func measure(ctx context.Context, o options, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer l.close()
-	r := newReport(ctx, "go run ./bench "+strings.Join(os.Args[1:], " "))
+	r := newReport(ctx, commandLine(os.Args[1:]))
 	var faults []error
 	for _, p := range parts {
 		if !slices.Contains(o.only, p.name) {

@@ -67,3 +67,14 @@ func TestReportReplacesOnlyWhatWasMeasured(t *testing.T) {
 		t.Errorf("a section without an end is lost, or the new one is not there:\n%s", got)
 	}
 }
+
+func TestCommandLineIsOneThatAShellTakes(t *testing.T) {
+	for want, args := range map[string][]string{
+		"go run ./bench -only scale -peer '' -checkpoints 10s":  {"-only", "scale", "-peer", "", "-checkpoints", "10s"},
+		"go run ./bench -jvm '-Xint -Xmx1g' -out 'it'\\''s.md'": {"-jvm", "-Xint -Xmx1g", "-out", "it's.md"},
+	} {
+		if got := commandLine(args); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
