@@ -159,8 +159,8 @@ func (l *lab) serveOne(ctx context.Context, o options, b *broker, p *peer, s ser
 	return runs, nil
 }
 
-// fill returns the topic or stream, if the work has one, with so many of its records, which it fills if no work before it has. The i-th
-// size of a work has a stream of its own: streams are made by their server when it starts.
+// fill returns the topic or stream with so many of a work's records, if it has one, which it fills if no work before it
+// has. The i-th size of a work has a stream of its own: streams are made by their server when it starts.
 func (l *lab) fill(ctx context.Context, b *broker, w work, i int, records int64, filled map[string]bool) (string, error) {
 	if w.source == fromWorker {
 		return "", nil

@@ -172,7 +172,7 @@ func TestWhatLooksLikeACredentialIsTakenOut(t *testing.T) {
 		"X-Amz-Security-Token: hunter2",
 		"aws_secret=hunter2",
 	} {
-		var b page
+		var b bytes.Buffer
 		l := slog.New(NewWriter(&b, Options{})).With("with", text)
 		l.ErrorContext(With(t.Context(), "context", redact(text)), text, Error, errors.New(text), "text", text, slog.Group("g", "inner", fmt.Errorf("x: %w", errors.New(text))))
 		if strings.Contains(b.String(), secret) {
@@ -190,7 +190,7 @@ func TestWhatLooksLikeACredentialIsTakenOut(t *testing.T) {
 }
 
 func TestARetryIsAWarningFromTheThirdOn(t *testing.T) {
-	var b page
+	var b bytes.Buffer
 	before := slog.Default()
 	t.Cleanup(func() { slog.SetDefault(before) })
 	slog.SetDefault(slog.New(NewWriter(&b, Options{})))

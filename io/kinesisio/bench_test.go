@@ -30,16 +30,7 @@ func BenchmarkRead(b *testing.B) {
 			if aggregated {
 				s.aggregates(records, 1000, size, 0, next)
 			} else {
-				p := s.producer(nil)
-				text := []byte(strings.Repeat("x", size))
-				for i := range records {
-					if err := p.Put(b.Context(), Record{PartitionKey: fmt.Sprint(i), Data: text}); err != nil {
-						b.Fatal(err)
-					}
-				}
-				if err := p.Close(b.Context()); err != nil {
-					b.Fatal(err)
-				}
+				putPlain(b, s, records, size)
 			}
 			b.SetBytes(records * size)
 			b.ReportAllocs()
@@ -66,6 +57,21 @@ func BenchmarkRead(b *testing.B) {
 	}
 }
 
+// putPlain puts so many records of a size into the stream, each by itself.
+func putPlain(b *testing.B, s *stream, records, size int) {
+	b.Helper()
+	p := s.producer(nil)
+	text := []byte(strings.Repeat("x", size))
+	for i := range records {
+		if err := p.Put(b.Context(), Record{PartitionKey: fmt.Sprint(i), Data: text}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := p.Close(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+}
+
 // BenchmarkReadAtLimits measures what shards give one reader, as it is set by
 // default: 2 MiB and five answers a second each. What they had saved up at the
 // start is not counted. Run it with -benchtime 1x.
@@ -74,16 +80,7 @@ func BenchmarkReadAtLimits(b *testing.B) {
 	for _, shards := range []int{1, 8} {
 		b.Run(fmt.Sprintf("shards=%d", shards), func(b *testing.B) {
 			s := newFake(b, shards)
-			p := s.producer(nil)
-			text := []byte(strings.Repeat("x", size))
-			for i := range shards * perShard {
-				if err := p.Put(b.Context(), Record{PartitionKey: fmt.Sprint(i), Data: text}); err != nil {
-					b.Fatal(err)
-				}
-			}
-			if err := p.Close(b.Context()); err != nil {
-				b.Fatal(err)
-			}
+			putPlain(b, s, shards*perShard, size)
 			s.fake.SetEnforceLimits(true)
 			o := &s.opts
 			o.PollInterval, o.CallInterval, o.DiscoveryInterval, o.RetryBackoff, o.RetryBackoffMax = 0, 0, 0, 0, 0
@@ -98,13 +95,15 @@ func BenchmarkReadAtLimits(b *testing.B) {
 					if err != nil {
 						b.Fatal(err)
 					}
-					if begin.IsZero() && len(batches) > 0 && time.Since(opened) > 2*time.Second {
-						begin, cpu = time.Now(), cpuSeconds(b)
-					} else if !begin.IsZero() && len(batches) > 0 {
+					switch {
+					case len(batches) == 0:
+					case !begin.IsZero():
 						last = time.Now()
 						for i := range batches {
 							n += batches[i].Len()
 						}
+					case time.Since(opened) > 2*time.Second:
+						begin, cpu = time.Now(), cpuSeconds(b)
 					}
 					if !more {
 						time.Sleep(10 * time.Millisecond)
@@ -125,16 +124,7 @@ func BenchmarkReadAtLimits(b *testing.B) {
 func BenchmarkFetch(b *testing.B) {
 	s := newFake(b, 1)
 	const records, size = 5000, 420
-	p := s.producer(nil)
-	text := []byte(strings.Repeat("x", size))
-	for i := range records {
-		if err := p.Put(b.Context(), Record{PartitionKey: fmt.Sprint(i), Data: text}); err != nil {
-			b.Fatal(err)
-		}
-	}
-	if err := p.Close(b.Context()); err != nil {
-		b.Fatal(err)
-	}
+	putPlain(b, s, records, size)
 	r := s.open(one(), nil)
 	r.Close()
 	first, err := r.iterator(b.Context(), "shardId-000000000000", position{})
