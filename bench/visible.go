@@ -20,11 +20,12 @@ import (
 const (
 	// searchRate is the records a second for Elasticsearch: less than half of what its node took in a run at full speed.
 	searchRate = 5000
-	// visibleFiles is the age at which part visible has files closed.
-	visibleFiles = 2 * time.Second
 	// countInterval is the time between two counts of an index's documents.
 	countInterval = 100 * time.Millisecond
 )
+
+// visibleFiles are the ages at which part visible has files closed.
+var visibleFiles = []time.Duration{2 * time.Second, 500 * time.Millisecond}
 
 // visible measures how long records from Kafka take until somebody can see them.
 func visible(ctx context.Context, l *lab, o options) ([]table, error) {
@@ -33,7 +34,7 @@ func visible(ctx context.Context, l *lab, o options) ([]table, error) {
 		notes: []string{
 			fmt.Sprintf("From the moment a record is handed to Kafka's producer (which waits 20ms for more) until it is seen: in an object that is in a listing of the bucket (listed every %s), by a consumer of what is committed, "+
 				"or among the documents that a search counts (counted every %s; the n-th document that was counted is taken for the n-th that was sent; the index is refreshed each second, Elasticsearch's default). "+
-				"%s at a steady rate, the first %s left out, parallelism 1, a checkpoint every %s, files every %s.", watchInterval, countInterval, o.latency, warmUp, o.checkpoints, visibleFiles),
+				"%s at a steady rate, the first %s left out, parallelism 1, a checkpoint every %s.", watchInterval, countInterval, o.latency, warmUp, o.checkpoints),
 			"Others: how many processors were busy, on average, with what is no part of the measurement.",
 		},
 		head: []string{"from Kafka to", "records/s", "records", "average s", "p50 s", "p99 s", "max s", "others"},
@@ -44,14 +45,26 @@ func visible(ctx context.Context, l *lab, o options) ([]table, error) {
 		return nil, err
 	}
 	defer b.stop()
-	for _, sink := range []string{toFiles, toTopic, toElasticsearch} {
-		l.say("visibility in %s", sinkNames[sink])
-		row, err := l.visible(ctx, b, sink, o)
+	measure := func(name, sink string, roll time.Duration) error {
+		l.say("visibility in %s", name)
+		row, err := l.visible(ctx, b, sink, roll, o)
 		if err != nil {
-			return []table{t}, fmt.Errorf("%s: %w", sinkNames[sink], err)
+			return fmt.Errorf("%s: %w", name, err)
 		}
+		row = append([]string{name}, row...)
 		l.say("%v", row)
 		t.rows = append(t.rows, row)
+		return nil
+	}
+	for _, roll := range visibleFiles {
+		if err := measure(fmt.Sprintf("%s, a file every %s", sinkNames[toFiles], roll), toFiles, roll); err != nil {
+			return []table{t}, err
+		}
+	}
+	for _, sink := range []string{toTopic, toElasticsearch} {
+		if err := measure(sinkNames[sink], sink, 0); err != nil {
+			return []table{t}, err
+		}
 	}
 	return []table{t}, nil
 }
@@ -59,8 +72,8 @@ func visible(ctx context.Context, l *lab, o options) ([]table, error) {
 // A sighting says when a record was seen that was sent at a time.
 type sighting struct{ sent, seen time.Time }
 
-// visible measures one sink with a cluster of its own.
-func (l *lab) visible(ctx context.Context, b *broker, sink string, o options) ([]string, error) {
+// visible measures one sink with a cluster of its own. Files are closed at the age of roll.
+func (l *lab) visible(ctx context.Context, b *broker, sink string, roll time.Duration, o options) ([]string, error) {
 	if err := l.startCluster(ctx); err != nil {
 		return nil, err
 	}
@@ -82,7 +95,7 @@ func (l *lab) visible(ctx context.Context, b *broker, sink string, o options) ([
 		w := l.watch(ctx, prefix)
 		defer w.end()
 		args = append(args, "--OutputBucket="+bucketName, "--OutputBucketEndpoint="+l.s3.Endpoint(), "--OutputPrefix="+prefix, "--OutputPathTemplate="+fewFolders,
-			fmt.Sprintf("--OutputFileRollIntervalMs=%d", visibleFiles.Milliseconds()))
+			fmt.Sprintf("--OutputFileRollIntervalMs=%d", roll.Milliseconds()))
 		seen = func([]time.Time) ([]sighting, error) { return w.sightings() }
 	case toTopic:
 		out := name + "-out"
@@ -158,7 +171,7 @@ func (l *lab) visible(ctx context.Context, b *broker, sink string, o options) ([
 	}
 	slices.Sort(delays)
 	at := func(percent int) string { return hundredths(delays[min(len(delays)-1, len(delays)*percent/100)]) }
-	return []string{sinkNames[sink], pipeline.Number(rate), pipeline.Number(int64(len(delays))), hundredths(average(delays)), at(50), at(99), at(100), fmt.Sprintf("%.2f", after.others(before))}, nil
+	return []string{pipeline.Number(rate), pipeline.Number(int64(len(delays))), hundredths(average(delays)), at(50), at(99), at(100), fmt.Sprintf("%.2f", after.others(before))}, nil
 }
 
 func hundredths(d time.Duration) string { return fmt.Sprintf("%.2f", d.Seconds()) }

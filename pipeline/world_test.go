@@ -283,9 +283,9 @@ func allTrips(t testing.TB) []string {
 	t.Helper()
 	const dir = "../../shared/taxi"
 	if _, err := os.Stat(dir); err != nil {
-		return sampleTrips(t, 1<<30)
+		return sampleTrips(t, mostTrips)
 	}
-	return tripsOf(t, os.DirFS(dir), 1<<30)
+	return tripsOf(t, os.DirFS(dir), mostTrips)
 }
 
 func tripsOf(t testing.TB, files fs.FS, n int) []string {
