@@ -161,14 +161,14 @@ func BenchmarkFetch(b *testing.B) {
 	before := cpuSeconds(b)
 	for b.Loop() {
 		it := iterator{first, time.Now()}
-		got, err := r.getRecords(b.Context(), &shard{id: "shardId-000000000000"}, &it, new(position), new(pacer))
+		got, err := r.getRecords(b.Context(), &shard{id: "shardId-000000000000"}, &it, new(position), new(pacer), tip{})
 		if err != nil {
 			b.Fatal(err)
 		}
 		if n := len(got.chunks[0].batch.Records); n == 0 || got.records != records {
 			b.Fatalf("%d records", got.records)
 		}
-		r.budget.Release(r.reserve)
+		r.budget.Release(got.reserved)
 	}
 	b.ReportMetric((cpuSeconds(b)-before)/float64(b.N)/records*1e6, "cpu-s/million")
 }

@@ -28,6 +28,7 @@ func (r *Reader) fetch(ctx context.Context, s *shard) error {
 	var (
 		it    iterator
 		pace  = newPacer(&r.opts, s.owner.shared)
+		tip   tip
 		stale int
 	)
 	for {
@@ -36,7 +37,7 @@ func (r *Reader) fetch(ctx context.Context, s *shard) error {
 				return r.lost(ctx, s, err)
 			}
 		}
-		got, err := r.getRecords(ctx, s, &it, &at, &pace)
+		got, err := r.getRecords(ctx, s, &it, &at, &pace, tip)
 		if old := (*types.ExpiredIteratorException)(nil); errors.As(err, &old) && stale < maxStale {
 			// After five minutes: calls failed that long.
 			r.counts.expirations.Add(1)
@@ -59,7 +60,7 @@ func (r *Reader) fetch(ctx context.Context, s *shard) error {
 			got.chunks = append(got.chunks, chunk{after: position{finished: true}, children: children})
 		}
 		ended := !got.stop && got.behind == 0 && got.pastStop
-		r.queue(s, got.chunks, got.behind, got.stop, ended, r.reserve)
+		r.queue(s, got.chunks, got.behind, got.stop, ended, got.reserved)
 		if finished {
 			slog.InfoContext(ctx, "kinesis: a shard was read to its end", logging.Stream, r.opts.Stream, logging.Shard, s.id, "children", len(got.children))
 			r.askRelist() // emulators may name no children
@@ -68,6 +69,7 @@ func (r *Reader) fetch(ctx context.Context, s *shard) error {
 			return nil
 		}
 		it = iterator{got.next, time.Now()}
+		tip.answered(pace.began, got.behind)
 		pace.answered(got.records, got.bytes, got.behind)
 	}
 }
@@ -156,6 +158,8 @@ type fetched struct {
 	records, bytes int
 	first          string
 	behind         time.Duration
+	// reserved is the answer's part of the budget.
+	reserved int64
 	// pastStop says that the answer was given after the stop timestamp.
 	pastStop bool
 }
@@ -163,24 +167,26 @@ type fetched struct {
 // getRecords makes one call, with retries, each when the shard is to be asked
 // again and there is room for what it brings. The answer's part of the budget
 // is held when it succeeds; queue gives back what is too much.
-func (r *Reader) getRecords(ctx context.Context, s *shard, it *iterator, at *position, pace *pacer) (fetched, error) {
+func (r *Reader) getRecords(ctx context.Context, s *shard, it *iterator, at *position, pace *pacer, tip tip) (fetched, error) {
 	in := &kinesis.GetRecordsInput{ShardIterator: &it.id, Limit: aws.Int32(int32(r.opts.MaxRecordsPerCall))}
 	_, in.StreamARN = r.opts.target()
 	var got fetched
+	var reserved int64
 	ready := func() (time.Duration, error) {
 		// What waits for its turn holds no room that another shard could use.
 		if err := pace.wait(ctx); err != nil {
 			return 0, err
 		}
 		full := time.Now()
-		if err := r.budget.Acquire(ctx, r.reserve); err != nil {
+		var err error
+		if reserved, err = r.makeRoom(ctx, tip); err != nil {
 			return 0, err
 		}
 		waited := time.Since(full)
 		if it.old() { // got before there is room, the next could be too
 			r.counts.expirations.Add(1)
 			if err := r.renew(ctx, s, it, at); err != nil {
-				r.budget.Release(r.reserve)
+				r.budget.Release(reserved)
 				return 0, err
 			}
 		}
@@ -196,7 +202,7 @@ func (r *Reader) getRecords(ctx context.Context, s *shard, it *iterator, at *pos
 			p, err = r.pack(s, *at, a)
 		}
 		if err != nil {
-			r.budget.Release(r.reserve)
+			r.budget.Release(reserved)
 			if classify(ctx, err) == throttled {
 				pace.throttled()
 			}
@@ -205,6 +211,7 @@ func (r *Reader) getRecords(ctx context.Context, s *shard, it *iterator, at *pos
 		got = fetched{
 			packed: p, next: a.next, children: a.children, records: len(a.records), bytes: a.bytes(), first: a.first(),
 			behind: time.Duration(a.behind) * time.Millisecond, pastStop: r.opts.pastStop(out.ResultMetadata),
+			reserved: reserved,
 		}
 		return nil
 	})

@@ -38,8 +38,10 @@ const (
 	// DefaultMaxRecordsPerCall is the service's own limit; the other is 10 MB.
 	DefaultMaxRecordsPerCall = 10_000
 	// DefaultBufferBytes bounds what a slot fetches ahead. A call reserves
-	// the 10 MB that it may bring, so it also bounds the calls at one time.
-	DefaultBufferBytes = 32 << 20
+	// what it may bring, so it also bounds the calls at one time: one where
+	// shards are behind, which gives 10 MB at once and then nothing for five
+	// seconds; several where they are read to their tips.
+	DefaultBufferBytes = 16 << 20
 	// DefaultDiscoveryInterval is the time between two listings of the
 	// stream's shards. Children of shards that this slot read to the end are
 	// known at once; this is for children of other slots' shards.
@@ -53,9 +55,6 @@ const (
 	// DefaultRetryBackoffMax is where the bound stops doubling.
 	DefaultRetryBackoffMax = 5 * time.Second
 )
-
-// maxResponseBytes is the most that one GetRecords returns.
-const maxResponseBytes = 10 << 20
 
 // Options says which stream is read, from where and how. Zero values of all
 // but Stream stand for the defaults. Options marshal to JSON and back without
@@ -122,8 +121,8 @@ type Options struct {
 	CallInterval time.Duration
 	// MaxRecordsPerCall overrides DefaultMaxRecordsPerCall, downwards.
 	MaxRecordsPerCall int
-	// BufferBytes overrides DefaultBufferBytes. With less than 10 MB there is
-	// one call at a time. What is being decoded from JSON comes on top.
+	// BufferBytes overrides DefaultBufferBytes. With less than 10 MB a call
+	// reserves all of it. What is being decoded from JSON comes on top.
 	BufferBytes int64
 	// DiscoveryInterval overrides DefaultDiscoveryInterval.
 	DiscoveryInterval time.Duration

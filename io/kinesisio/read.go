@@ -52,9 +52,8 @@ type Reader struct {
 	// relist asks for a listing out of turn.
 	relist chan struct{}
 	// budget bounds the bytes that are fetched ahead, in calls and in queues.
-	budget  *semaphore.Weighted
-	reserve int64
-	counts  counters
+	budget *semaphore.Weighted
+	counts counters
 	// answers holds *answer values, whose buffers are megabytes.
 	answers sync.Pool
 	// consumer finds the consumer's ARN, where there is a consumer.
@@ -167,7 +166,6 @@ func newReader(ctx context.Context, o Options, slot slots.Slot, at positions, cl
 		opts: o, client: client, subscriber: subscriber, closeIdle: closeIdle, slot: slot, source: o.StreamName(),
 		relist:    make(chan struct{}, 1),
 		budget:    semaphore.NewWeighted(o.BufferBytes),
-		reserve:   min(o.BufferBytes, maxResponseBytes),
 		shards:    map[string]*shard{},
 		positions: at,
 		answers:   sync.Pool{New: func() any { return new(answer) }},

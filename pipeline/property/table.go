@@ -106,9 +106,9 @@ func source() []Property {
 				"Children of a shard that a slot itself read to the end are known at once; this is for children of other slots' shards.",
 		},
 		{
-			Name: "InputBufferMb", Group: groupSource, Kind: Megabytes, Default: "0", Max: 4096, DefaultNote: "32 for Kinesis, 8 for Kafka",
+			Name: "InputBufferMb", Group: groupSource, Kind: Megabytes, Default: "0", Max: 4096, DefaultNote: "16 for Kinesis, 8 for Kafka",
 			Doc: "How much the background fetchers of one slot read ahead, per slot. " +
-				"More rides out slower steps behind; with less than 10 only one call of Kinesis is under way at a time. The memory is needed times the number of slots of a process.",
+				"More rides out slower steps behind. A call of Kinesis that catches up takes 10 of it until it is answered, one at the tip about 2: so many are under way at a time. The memory is needed times the number of slots of a process.",
 		},
 		{
 			Name: "InputReadMaxMb", Group: groupSource, Kind: Megabytes, Default: "32", Min: 1, Max: 512,
