@@ -60,14 +60,20 @@ stack: ## starts Flink, S3, Kinesis, Kafka and Elasticsearch servers in the back
 stack-down: ## stops them
 	@go run ./stack/cmd down
 
-# The packages with tests that start real servers; the first takes as long as all others, and waits much.
-REAL := ./faults ./stack/... ./runners/flink ./runners/flink/cluster ./io/kafkaio/security ./io/kafkaio/transact \
+# The packages with tests that start real servers. Each test waits much, so two run at a time: most of faults, and, in as
+# much time, all others with what is left of it.
+REAL := ./stack/... ./runners/flink ./runners/flink/cluster ./io/kafkaio/security ./io/kafkaio/transact \
 	./pipeline/deadletters ./pipeline/permissions ./deploy/grafana
+LEFT := ^TestSinkAwayOverRestarts$$
 
 .PHONY: test-flink
 test-flink: ## runs the tests on real servers: Flink, Kafka, Elasticsearch, versitygw, a Kinesis server (installs them first)
 	go run ./stack/cmd install
-	ETL_STACK=require ETL_FLINK_TESTS=1 go test -p 2 -count=1 -timeout 60m $(REAL)
+	export ETL_STACK=require ETL_FLINK_TESTS=1; \
+	go test -count=1 -timeout 60m -skip '$(LEFT)' ./faults & most=$$!; \
+	go test -p 1 -count=1 -timeout 60m $(REAL); others=$$?; \
+	go test -count=1 -timeout 60m -run '$(LEFT)' ./faults; left=$$?; \
+	wait $$most && test $$others = 0 && test $$left = 0
 	ETL_FLINK_TESTS=1 go test -count=1 -timeout 30m -run TwoJars ./runners/flink/release
 
 .PHONY: test-versions
