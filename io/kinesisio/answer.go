@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
@@ -17,6 +18,9 @@ import (
 // what stands around a record stays below 500 bytes unless its key has
 // characters that need escapes.
 const maxAnswerBytes = 64 << 20
+
+// answers holds *answer values, whose buffers are megabytes, for all readers of the process.
+var answers = sync.Pool{New: func() any { return new(answer) }}
 
 // answer is what one GetRecords or one event of SubscribeToShard brought. Its
 // buffers are used again for the next, so that nothing is allocated per record.

@@ -194,8 +194,8 @@ func (r *Reader) getRecords(ctx context.Context, s *shard, it *iterator, at *pos
 	}
 	err := r.retryReady(ctx, "GetRecords", s.id, ready, func() error {
 		pace.begin()
-		a := r.answers.Get().(*answer)
-		defer r.answers.Put(a)
+		a := answers.Get().(*answer)
+		defer answers.Put(a)
 		out, err := r.client.GetRecords(ctx, in, singleAttempt, a.decoding)
 		var p packed
 		if err == nil {

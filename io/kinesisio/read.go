@@ -54,8 +54,6 @@ type Reader struct {
 	// budget bounds the bytes that are fetched ahead, in calls and in queues.
 	budget *semaphore.Weighted
 	counts counters
-	// answers holds *answer values, whose buffers are megabytes.
-	answers sync.Pool
 	// consumer finds the consumer's ARN, where there is a consumer.
 	consumer consumerARNs
 
@@ -168,7 +166,6 @@ func newReader(ctx context.Context, o Options, slot slots.Slot, at positions, cl
 		budget:    semaphore.NewWeighted(o.BufferBytes),
 		shards:    map[string]*shard{},
 		positions: at,
-		answers:   sync.Pool{New: func() any { return new(answer) }},
 	}
 	r.ctx, r.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	r.mu.Lock()
