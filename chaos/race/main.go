@@ -5,7 +5,8 @@
 // A race is the project's when one of its two accesses is made by the project's code: the innermost function of a stack
 // that is not of the standard library decides. Beam's local runner has races of its own, which go test counts as
 // failures of the tests that start it; they are listed here, and fail nothing. A test that fails for another reason than
-// a race fails the command.
+// a race fails the command. A package's tests run some at a time, each time in another process, since the detector's own
+// memory grows with each.
 package main
 
 import (
@@ -24,7 +25,12 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := command(ctx, os.Args[1:], os.Stdout)
+	var err error
+	if args := os.Args[1:]; len(args) > 0 && args[0] == partsCommand {
+		err = parts(ctx, args[1:], os.Stdout, os.Stderr)
+	} else {
+		err = command(ctx, args, os.Stdout)
+	}
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "race:", err)
@@ -38,7 +44,11 @@ func command(ctx context.Context, args []string, stdout io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("go list -m: %w", err)
 	}
-	cmd := exec.CommandContext(ctx, "go", append([]string{"test", "-race", "-count=1", "-json"}, args...)...)
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, "go", append([]string{"test", "-race", "-count=1", "-json", "-exec", "'" + self + "' " + partsCommand}, args...)...)
 	cmd.Env = append(os.Environ(), "GORACE=halt_on_error=0")
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	var stderr bytes.Buffer

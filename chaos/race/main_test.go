@@ -1,11 +1,25 @@
 package main
 
 import (
+	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 )
+
+// TestMain lets the test binary be go test's -exec, as the command is.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == partsCommand {
+		if err := parts(context.Background(), os.Args[2:], os.Stdout, os.Stderr); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
 
 const library = `
 import "testing"
@@ -58,6 +72,22 @@ func TestWhole(t *testing.T) {}
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is not in:\n%s", want, out.String())
 		}
+	}
+}
+
+func TestSomeTestsRunInAProcessOfTheirOwn(t *testing.T) {
+	var tests strings.Builder
+	tests.WriteString("var before int\n")
+	for i := range 2*partTests + 1 {
+		fmt.Fprintf(&tests, "func Test%d(t *testing.T) { if before++; before > %d { t.Error(before) } }\n", i, partTests)
+	}
+	module(t, tests.String())
+	var out strings.Builder
+	if err := command(t.Context(), []string{"./..."}, &out); err != nil {
+		t.Error(err)
+	}
+	if want := fmt.Sprintf("%d tests passed", 2*partTests+1); !strings.Contains(out.String(), want) {
+		t.Errorf("%q is not in:\n%s", want, out.String())
 	}
 }
 
