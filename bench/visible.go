@@ -24,9 +24,6 @@ const (
 	countInterval = 100 * time.Millisecond
 )
 
-// visibleFiles are the ages at which part visible has files closed.
-var visibleFiles = []time.Duration{2 * time.Second, 500 * time.Millisecond}
-
 // visible measures how long records from Kafka take until somebody can see them.
 func visible(ctx context.Context, l *lab, o options) ([]table, error) {
 	t := table{
@@ -45,26 +42,22 @@ func visible(ctx context.Context, l *lab, o options) ([]table, error) {
 		return nil, err
 	}
 	defer b.stop()
-	measure := func(name, sink string, roll time.Duration) error {
+	for _, c := range []struct {
+		sink string
+		roll time.Duration // the age at which files are closed
+	}{{toFiles, 2 * time.Second}, {toFiles, 500 * time.Millisecond}, {toTopic, 0}, {toElasticsearch, 0}} {
+		name := sinkNames[c.sink]
+		if c.roll > 0 {
+			name += fmt.Sprintf(", a file every %s", c.roll)
+		}
 		l.say("visibility in %s", name)
-		row, err := l.visible(ctx, b, sink, roll, o)
+		row, err := l.visible(ctx, b, c.sink, c.roll, o)
 		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+			return []table{t}, fmt.Errorf("%s: %w", name, err)
 		}
 		row = append([]string{name}, row...)
 		l.say("%v", row)
 		t.rows = append(t.rows, row)
-		return nil
-	}
-	for _, roll := range visibleFiles {
-		if err := measure(fmt.Sprintf("%s, a file every %s", sinkNames[toFiles], roll), toFiles, roll); err != nil {
-			return []table{t}, err
-		}
-	}
-	for _, sink := range []string{toTopic, toElasticsearch} {
-		if err := measure(sinkNames[sink], sink, 0); err != nil {
-			return []table{t}, err
-		}
 	}
 	return []table{t}, nil
 }

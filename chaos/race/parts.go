@@ -26,29 +26,29 @@ func parts(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if len(args) == 0 {
 		return errors.New("there is no test binary to run")
 	}
-	run := func(out io.Writer, more ...string) error {
+	run := func(more ...string) error {
 		cmd := exec.CommandContext(ctx, args[0], slices.Concat(args[1:], more)...)
-		cmd.Stdout, cmd.Stderr = out, stderr
+		cmd.Stdout, cmd.Stderr = stdout, stderr
 		cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 		return cmd.Run()
 	}
 	if slices.ContainsFunc(args[1:], func(a string) bool { return strings.HasPrefix(a, "-test.run=") }) {
-		return run(stdout)
+		return run()
 	}
 	// Without the flags of go test, which have it write more than the names.
 	var list strings.Builder
-	listing := exec.CommandContext(ctx, args[0], "-test.list", "^(Test|Example|Fuzz)")
+	listing := exec.CommandContext(ctx, args[0], "-test.list", testName.String())
 	listing.Stdout, listing.Stderr = &list, stderr
 	if err := listing.Run(); err != nil {
 		return fmt.Errorf("list the tests: %w", err)
 	}
 	names := slices.DeleteFunc(strings.Fields(list.String()), func(name string) bool { return !testName.MatchString(name) })
 	if len(names) == 0 {
-		return run(stdout)
+		return run()
 	}
 	var errs []error
 	for part := range slices.Chunk(names, partTests) {
-		if err := run(stdout, "-test.run=^("+strings.Join(part, "|")+")$"); err != nil {
+		if err := run("-test.run=^(" + strings.Join(part, "|") + ")$"); err != nil {
 			errs = append(errs, err)
 		}
 	}

@@ -161,7 +161,7 @@ func BenchmarkFetch(b *testing.B) {
 	before := cpuSeconds(b)
 	for b.Loop() {
 		it := iterator{first, time.Now()}
-		got, err := r.getRecords(b.Context(), &shard{id: "shardId-000000000000"}, &it, new(position), new(pacer), tip{})
+		got, err := r.getRecords(b.Context(), &shard{id: "shardId-000000000000"}, &it, new(position), new(pacer))
 		if err != nil {
 			b.Fatal(err)
 		}

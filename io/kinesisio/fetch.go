@@ -28,7 +28,6 @@ func (r *Reader) fetch(ctx context.Context, s *shard) error {
 	var (
 		it    iterator
 		pace  = newPacer(&r.opts, s.owner.shared)
-		tip   tip
 		stale int
 	)
 	for {
@@ -37,7 +36,7 @@ func (r *Reader) fetch(ctx context.Context, s *shard) error {
 				return r.lost(ctx, s, err)
 			}
 		}
-		got, err := r.getRecords(ctx, s, &it, &at, &pace, tip)
+		got, err := r.getRecords(ctx, s, &it, &at, &pace)
 		if old := (*types.ExpiredIteratorException)(nil); errors.As(err, &old) && stale < maxStale {
 			// After five minutes: calls failed that long.
 			r.counts.expirations.Add(1)
@@ -69,7 +68,6 @@ func (r *Reader) fetch(ctx context.Context, s *shard) error {
 			return nil
 		}
 		it = iterator{got.next, time.Now()}
-		tip.answered(pace.began, got.behind)
 		pace.answered(got.records, got.bytes, got.behind)
 	}
 }
@@ -167,7 +165,7 @@ type fetched struct {
 // getRecords makes one call, with retries, each when the shard is to be asked
 // again and there is room for what it brings. The answer's part of the budget
 // is held when it succeeds; queue gives back what is too much.
-func (r *Reader) getRecords(ctx context.Context, s *shard, it *iterator, at *position, pace *pacer, tip tip) (fetched, error) {
+func (r *Reader) getRecords(ctx context.Context, s *shard, it *iterator, at *position, pace *pacer) (fetched, error) {
 	in := &kinesis.GetRecordsInput{ShardIterator: &it.id, Limit: aws.Int32(int32(r.opts.MaxRecordsPerCall))}
 	_, in.StreamARN = r.opts.target()
 	var got fetched
@@ -179,7 +177,7 @@ func (r *Reader) getRecords(ctx context.Context, s *shard, it *iterator, at *pos
 		}
 		full := time.Now()
 		var err error
-		if reserved, err = r.makeRoom(ctx, tip); err != nil {
+		if reserved, err = r.makeRoom(ctx, pace); err != nil {
 			return 0, err
 		}
 		waited := time.Since(full)

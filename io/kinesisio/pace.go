@@ -7,8 +7,12 @@ import (
 	"github.com/streaming-etl/streaming-etl/io/internal/pause"
 )
 
-// What a shard gives in a second, to all its readers together.
-const shardBytesOut = 2 << 20
+const (
+	// shardBytesIn is what a shard takes in a second.
+	shardBytesIn = 1 << 20
+	// shardBytesOut is what it gives in a second, to all its readers together.
+	shardBytesOut = 2 << 20
+)
 
 // Readers that share a shard, which know nothing of each other, come to equal
 // shares of its five calls a second as connections do that share a line: each
@@ -46,6 +50,8 @@ type pacer struct {
 	// busy is when it last had records, idle the time between calls since.
 	busy time.Time
 	idle time.Duration
+	// tip is when the shard was last read to its end, zero while it is behind.
+	tip time.Time
 }
 
 // newPacer returns a pacer of one of so many readers of this job that share the shard.
@@ -97,7 +103,9 @@ func (p *pacer) answered(records, bytes int, behind time.Duration) {
 	case now.Sub(p.busy) > idleAfter:
 		p.idle = min(p.idle*2, max(p.opts.IdlePollInterval, p.opts.PollInterval))
 	}
+	p.tip = time.Time{}
 	if behind == 0 {
+		p.tip = p.began
 		p.atLeast(p.idle)
 	}
 }

@@ -47,28 +47,32 @@ func TestShardsAtTheirTipsAreAskedAtOneTime(t *testing.T) {
 
 func TestRoomForWhatCanHaveBeenWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := &Reader{opts: Options{BufferBytes: 16 << 20}, budget: semaphore.NewWeighted(16 << 20)}
-		room := func(at tip) int64 {
+		r := &Reader{opts: Options{BufferBytes: 16 << 20}.withDefaults(), budget: semaphore.NewWeighted(16 << 20)}
+		pace := newPacer(&r.opts, 1)
+		answered := func(behind time.Duration) {
+			pace.begin()
+			pace.answered(0, 0, behind)
+		}
+		room := func() int64 {
 			t.Helper()
-			n, err := r.makeRoom(t.Context(), at)
+			n, err := r.makeRoom(t.Context(), &pace)
 			if err != nil {
 				t.Fatal(err)
 			}
 			return n
 		}
-		var at tip
-		if got := room(at); got != maxResponseBytes {
+		if got := room(); got != maxResponseBytes {
 			t.Errorf("%d bytes before the first answer", got)
 		}
 		r.budget.Release(maxResponseBytes)
 
-		at.answered(time.Now(), 0)
-		if got := room(at); got != 2*shardBytesIn {
+		answered(0)
+		if got := room(); got != 2*shardBytesIn {
 			t.Errorf("%d bytes at the tip", got)
 		}
 		r.budget.Release(2 * shardBytesIn)
 		time.Sleep(3 * time.Second)
-		if got := room(at); got != 5*shardBytesIn {
+		if got := room(); got != 5*shardBytesIn {
 			t.Errorf("%d bytes three seconds later", got)
 		}
 		r.budget.Release(5 * shardBytesIn)
@@ -78,7 +82,7 @@ func TestRoomForWhatCanHaveBeenWritten(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.AfterFunc(time.Minute, func() { r.budget.Release(16 << 20) })
-		if got := room(at); got != maxResponseBytes {
+		if got := room(); got != maxResponseBytes {
 			t.Errorf("%d bytes after a minute without room", got)
 		}
 		r.budget.Release(maxResponseBytes)
@@ -86,14 +90,14 @@ func TestRoomForWhatCanHaveBeenWritten(t *testing.T) {
 			t.Error("some of the budget is gone")
 		}
 
-		at.answered(time.Now(), time.Second)
+		answered(time.Second)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
-		if _, err := r.makeRoom(ctx, at); err == nil {
+		if _, err := r.makeRoom(ctx, &pace); err == nil {
 			t.Error("there was room where there is none")
 		}
 		r.budget.Release(16 << 20)
-		if got := room(at); got != maxResponseBytes {
+		if got := room(); got != maxResponseBytes {
 			t.Errorf("%d bytes of a shard that is behind", got)
 		}
 	})
