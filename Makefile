@@ -87,9 +87,9 @@ test-faults-long: ## runs the tests of kills, outages and savepoints on a real F
 	ETL_FLINK_TESTS=1 ETL_CHAOS_ROUNDS=$(or $(N),10) go test -count=1 -v -timeout 12h -run 'Kill|Stop|Outage|Savepoint' ./faults
 
 .PHONY: chaos
-chaos: ## damages everything at once at random, KILLS (or N) times (default 10) by SEED, for MINUTES at most, and compares every record
+chaos: ## damages everything at once at random, KILLS (or N) times (default 10) by SEED, for MINUTES at most, at RATE records a second, and compares every record
 	go run ./stack/cmd install
-	go run ./chaos -kills $(or $(KILLS),$(N),10) -seed $(or $(SEED),0) -minutes $(or $(MINUTES),0)
+	go run ./chaos -kills $(or $(KILLS),$(N),10) -seed $(or $(SEED),0) -minutes $(or $(MINUTES),0) -rate $(or $(RATE),300)
 
 .PHONY: bench-peers
 bench-peers: ## measures what a record costs, in turns with plain Flink in Java, and writes docs/benchmarks.md; hours, wants a quiet machine

@@ -13,7 +13,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -62,13 +61,14 @@ const delay = 250 * time.Millisecond
 // workerPackage is the program that the jar holds.
 const workerPackage = "github.com/streaming-etl/streaming-etl"
 
-// A lab is the servers of a run and the proxies before them. The jobs talk to the proxies, all else to the servers.
+// A lab is the servers of a run and the proxies before them. The jobs talk to the proxies, all else to the servers. JVMs are
+// short-lived ones: each is killed again and again, and it is their starts that cost.
 type lab struct {
 	dir     string // the run's
 	say     func(format string, args ...any)
 	history *history.Writer
 	sample  *record.Sample
-	wrong   atomic.Int64 // faults that were told
+	faults  faults
 
 	jar           string
 	kinesis       *kinesisfake.Server
@@ -193,7 +193,7 @@ func (l *lab) startS3(ctx context.Context) (err error) {
 
 func (l *lab) startKafka(ctx context.Context) (err error) {
 	l.say("starting %d Kafka brokers", brokers)
-	if l.kafka, err = stack.RunKafka(ctx, l.server("kafka"), stack.KafkaOptions{Brokers: brokers, Fronts: l.bootstrap()}); err != nil {
+	if l.kafka, err = stack.RunKafka(ctx, l.server("kafka"), stack.KafkaOptions{Brokers: brokers, ShortLived: true, Fronts: l.bootstrap()}); err != nil {
 		return err
 	}
 	for i, address := range l.kafka.Addresses("FRONT") {
@@ -221,7 +221,7 @@ func (l *lab) bootstrap() []string {
 
 func (l *lab) startElasticsearch(ctx context.Context) (err error) {
 	l.say("starting Elasticsearch")
-	if l.elasticsearch, err = stack.RunElasticsearch(ctx, l.server("elasticsearch"), stack.ElasticsearchOptions{}); err != nil {
+	if l.elasticsearch, err = stack.RunElasticsearch(ctx, l.server("elasticsearch"), stack.ElasticsearchOptions{ShortLived: true}); err != nil {
 		return err
 	}
 	// The check reads whole documents: an index of all their fields would be the dearest part of a long run.
@@ -265,7 +265,7 @@ func (l *lab) startFlink(ctx context.Context) (err error) {
 // fault notes that something is wrong, whatever the sinks will hold.
 func (l *lab) fault(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
-	l.wrong.Add(1)
+	l.faults.add(text)
 	l.say("WRONG: %s", text)
 	l.history.Add(history.Event{Kind: history.Fault, Text: text})
 }

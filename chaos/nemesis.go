@@ -25,6 +25,7 @@ import (
 	"github.com/streaming-etl/streaming-etl/chaos/history"
 	"github.com/streaming-etl/streaming-etl/chaos/plan"
 	"github.com/streaming-etl/streaming-etl/chaos/proxy"
+	"github.com/streaming-etl/streaming-etl/stack"
 )
 
 // A nemesis does damage, and repairs it.
@@ -137,11 +138,11 @@ func (n *nemesis) damage(ctx context.Context, d plan.Damage) error {
 		return n.after(ctx, d, func(ctx context.Context) error { return l.kafka.Start(ctx, d.Victim%brokers) })
 	case plan.KillElasticsearch:
 		l.elasticsearch.Kill()
-		return l.elasticsearch.Start(ctx)
+		return n.start(ctx, l.elasticsearch)
 	case plan.KillS3:
 		l.s3.Kill()
 		return n.after(ctx, d, func(ctx context.Context) error {
-			return errors.Join(l.s3.RepairUploads(), l.s3.Start(ctx))
+			return errors.Join(l.s3.RepairUploads(), n.start(ctx, l.s3.Server))
 		})
 	case plan.StopWorker:
 		pid, err := n.worker(ctx, d)
@@ -186,6 +187,22 @@ func (n *nemesis) damage(ctx context.Context, d plan.Damage) error {
 func (n *nemesis) after(ctx context.Context, d plan.Damage, repair func(context.Context) error) error {
 	early := pause(ctx, d.For)
 	return errors.Join(early, repair(context.WithoutCancel(ctx)))
+}
+
+// startTries is how often a server is started again after a kill. The first start may be too slow on a busy machine, which
+// is none of the jobs' faults.
+const startTries = 3
+
+// start starts a server until it is there. What keeps it from that is told.
+func (n *nemesis) start(ctx context.Context, s *stack.Server) (err error) {
+	for range startTries {
+		if err = s.Start(ctx); err == nil || ctx.Err() != nil {
+			return err
+		}
+		n.lab.say("%v", err)
+		n.lab.history.Add(history.Event{Kind: history.Note, Text: err.Error()})
+	}
+	return err
 }
 
 // worker returns the process id of one of the workers.

@@ -33,7 +33,7 @@ const lastCheckpoints = 3
 
 // perform makes a run up to what is in the sinks. Errors are of what keeps a run from being made; what is wrong with
 // the jobs is in the history.
-func perform(ctx context.Context, o options, stderr io.Writer) error {
+func perform(ctx context.Context, o options, stderr io.Writer) (err error) {
 	// The streams are in this process's memory, by the gigabyte: a quarter of that may be garbage, not as much again.
 	defer debug.SetGCPercent(debug.SetGCPercent(25))
 	l, err := openLab(ctx, o, stderr)
@@ -41,6 +41,7 @@ func perform(ctx context.Context, o options, stderr io.Writer) error {
 		return err
 	}
 	defer l.close()
+	defer func() { err = l.faults.after(err) }()
 	l.history.Add(history.Event{Kind: history.Started, Start: &history.Start{
 		Seed: o.seed, Kills: o.kills, Minutes: o.minutes, Rate: o.rate, Jobs: origins(),
 		Sinks: []string{check.S3, check.Elasticsearch, check.Kafka, check.Kinesis}, Partitions: sourcePartitions,

@@ -12,7 +12,8 @@ import (
 )
 
 const (
-	readyTimeout = 2 * time.Minute
+	// readyTimeout is long: Elasticsearch, whose start takes 20 to 50 CPU-seconds, may have a third of a processor.
+	readyTimeout = 5 * time.Minute
 	stopGrace    = 5 * time.Second
 	portAttempts = 3
 )

@@ -34,7 +34,7 @@ func Await(ctx context.Context, what string, ready func(context.Context) error, 
 		case <-ctx.Done():
 			err = fmt.Errorf("wait for %s: gave up after %v: %w", what, time.Since(start).Round(time.Second), err)
 			for _, p := range processes {
-				err = fmt.Errorf("%w; the log of %s is %s", err, p.Name(), p.Log())
+				err = fmt.Errorf("%w; of %s, %s", err, p.Name(), p.logEnds())
 			}
 			return errors.Join(err, context.Cause(ctx))
 		case <-ticker.C:

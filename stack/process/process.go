@@ -43,8 +43,10 @@ func (p *Process) Ended() error {
 	if p.state != nil {
 		how = p.state.Error()
 	}
-	return fmt.Errorf("%s has ended (%s); %s", p.spec.Name, how, logEnds(p.spec.Log, p.spec.Output))
+	return fmt.Errorf("%s has ended (%s); %s", p.spec.Name, how, p.logEnds())
 }
+
+func (p *Process) logEnds() string { return logEnds(p.spec.Log, p.spec.Output) }
 
 // Failed says whether the process has ended in another way than by exit status 0.
 func (p *Process) Failed() bool {

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -183,12 +184,22 @@ func TestAwaitGivesUpWhenTheProcessEnds(t *testing.T) {
 }
 
 func TestAwaitGivesUpWithTheContext(t *testing.T) {
-	p := shell(t, newHost(t), "exec sleep 600")
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	p := shell(t, newHost(t), "echo reads its indices; exec sleep 600")
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	err := Await(ctx, "the port", func(context.Context) error { return errors.New("refused") }, p)
-	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "refused") || !strings.Contains(err.Error(), p.Log()) {
+	err := Await(ctx, "the port", func(context.Context) error {
+		if tail(p.Log()) != "" {
+			cancel()
+		}
+		return errors.New("refused")
+	}, p)
+	if !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
+	}
+	for _, want := range []string{"refused", p.Log(), "reads its indices"} {
+		if !strings.Contains(fmt.Sprint(err), want) {
+			t.Errorf("error %v, without %q", err, want)
+		}
 	}
 }
 
