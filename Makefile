@@ -89,7 +89,7 @@ test-faults-long: ## runs the tests of kills, outages and savepoints on a real F
 .PHONY: chaos
 chaos: ## damages everything at once at random, KILLS (or N) times (default 10) by SEED, for MINUTES at most, at RATE records a second, and compares every record
 	go run ./stack/cmd install
-	go run ./chaos -kills $(or $(KILLS),$(N),10) -seed $(or $(SEED),0) -minutes $(or $(MINUTES),0) -rate $(or $(RATE),300)
+	go run ./chaos -kills $(or $(KILLS),$(N),10) -seed $(or $(SEED),0) -minutes $(or $(MINUTES),0)$(if $(RATE), -rate $(RATE))
 
 .PHONY: bench-peers
 bench-peers: ## measures what a record costs, in turns with plain Flink in Java, and writes docs/benchmarks.md; hours, wants a quiet machine

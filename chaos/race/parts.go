@@ -21,7 +21,7 @@ const (
 	// loop tries again and again, each time with two goroutines more for each such key, which wait for the loop's own lock.
 	partTests = 4
 	// threadsPerCPU lets these goroutines keep up with the loop: with one thread they had 11 GB after 70 seconds of the
-	// pipeline's tests, with two 9 GB after two minutes, with eight 7 GB when all twelve had passed.
+	// pipeline's tests, with two 9 GB after two minutes, with eight 7 GB when twelve of them had passed.
 	threadsPerCPU = 4
 )
 
