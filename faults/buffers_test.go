@@ -92,6 +92,7 @@ func oneBroker(t *testing.T, l *lab) *stack.KafkaCluster {
 // another one.
 func (r *run) sinkAway(t *testing.T) {
 	t.Helper()
+	r.feed.unbound() // each checkpoint is to have blocks
 	broker := r.lab.kafka
 	if err := broker.Pause(0); err != nil {
 		t.Fatal(err)

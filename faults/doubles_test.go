@@ -56,7 +56,7 @@ func TestDoublesOfAStreamAreDropped(t *testing.T) {
 		})
 	}
 	sent := reader.feed.end(t)
-	reader.await(t, "all trips delivered", func() bool { return reader.tally().delivered >= sent })
+	reader.comes(t, "all trips delivered", func(got tally) bool { return got.delivered >= sent })
 	writer.cancel(t)
 	reader.finish(t)
 	copies.report(t)

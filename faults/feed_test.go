@@ -4,6 +4,7 @@ package faults
 
 import (
 	"context"
+	"math"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -19,13 +20,17 @@ const (
 	shards = 8
 )
 
-// A feed sends trips at a steady rate until it is stopped. They are numbered from 0.
+// A feed sends trips at a steady rate until it is stopped, unless it is too far ahead of the job: a machine that is slow
+// to start a job, or whose job takes less than the rate, has no more to catch up with after each damage than others. They
+// are numbered from 0.
 type feed struct {
-	sent  atomic.Int64 // all trips with lower numbers are sent or about to be
-	began time.Time
-	stop  context.CancelFunc
-	done  chan struct{}
-	err   error // when done is closed
+	sent      atomic.Int64 // all trips with lower numbers are sent or about to be
+	delivered atomic.Int64 // how many the job has delivered, as far as is known
+	lead      atomic.Int64 // the most that are sent and not delivered
+	began     time.Time
+	stop      context.CancelFunc
+	done      chan struct{}
+	err       error // when done is closed
 }
 
 // A sender takes trips to where a job reads them.
@@ -36,12 +41,17 @@ type sender interface {
 	close(ctx context.Context) error
 }
 
-const feedInterval = 50 * time.Millisecond
+const (
+	feedInterval = 50 * time.Millisecond
+	// feedLead is how long a feed goes on while nothing is delivered.
+	feedLead = 30 * time.Second
+)
 
 func startFeed(t *testing.T, s sender, rate int) *feed {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	f := &feed{stop: stop, began: time.Now(), done: make(chan struct{})}
+	f.lead.Store(int64(rate) * int64(feedLead/time.Second))
 	t.Cleanup(func() {
 		stop()
 		<-f.done
@@ -63,6 +73,9 @@ func (f *feed) run(ctx context.Context, s sender, rate int) error {
 		case <-tick.C:
 		}
 		from := f.sent.Load()
+		if from-f.delivered.Load() > f.lead.Load() {
+			continue
+		}
 		to := from + int64(rate)*feedInterval.Milliseconds()/1000
 		f.sent.Store(to)
 		if err := s.send(context.WithoutCancel(ctx), from, to); err != nil {
@@ -70,6 +83,9 @@ func (f *feed) run(ctx context.Context, s sender, rate int) error {
 		}
 	}
 }
+
+// unbound has the feed go on however long nothing is delivered.
+func (f *feed) unbound() { f.lead.Store(math.MaxInt64) }
 
 // check fails the test when the feed has failed.
 func (f *feed) check(t *testing.T) {

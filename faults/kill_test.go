@@ -147,7 +147,7 @@ func (r *run) damage() (next int64) {
 // recovered waits until a trip that was sent after the damage is delivered.
 func (r *run) recovered(t *testing.T, from string, next int64) {
 	t.Helper()
-	r.await(t, "recovery from "+from, func() bool { return r.tally().newest >= next })
+	r.comes(t, "recovery from "+from, func(got tally) bool { return got.newest >= next })
 	t.Logf("%s: a trip sent after it is delivered after %s", from, seconds(time.Since(r.damaged)))
 }
 

@@ -20,7 +20,7 @@ import (
 	"github.com/streaming-etl/streaming-etl/stack"
 )
 
-// patience ends a wait for what does not come.
+// patience ends a wait for what does not come, and one for trips of which no more come.
 const patience = 3 * time.Minute
 
 // A run is a job under test, from where its trips are sent to where it delivers them.
@@ -50,12 +50,15 @@ type outlet interface {
 // A tally is what an outlet has: how many different trips, and the highest number among them, which is -1 at first.
 type tally struct{ delivered, newest int64 }
 
-// tally is that of the outlet that is furthest behind.
+// tally is that of the outlet that is furthest behind. The feed is told of it.
 func (r *run) tally() tally {
 	least := tally{math.MaxInt64, math.MaxInt64}
 	for _, o := range r.outlets {
 		got := o.tally()
 		least.delivered, least.newest = min(least.delivered, got.delivered), min(least.newest, got.newest)
+	}
+	if len(r.outlets) > 0 {
+		r.feed.delivered.Store(least.delivered)
 	}
 	return least
 }
@@ -174,9 +177,33 @@ func (r *run) status(t *testing.T) submit.Status {
 // await waits until something is so.
 func (r *run) await(t *testing.T, what string, so func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
-	for !so() {
-		if time.Now().After(deadline) {
+	r.wait(t, what, func() (int64, bool) {
+		r.tally() // the feed goes on meanwhile
+		return 0, so()
+	})
+}
+
+// comes waits until the outlets' tally is as it is to be, for as long as it grows.
+func (r *run) comes(t *testing.T, what string, so func(tally) bool) {
+	t.Helper()
+	r.wait(t, what, func() (int64, bool) {
+		got := r.tally()
+		return got.delivered, so(got)
+	})
+}
+
+// wait looks until something is so, or has not grown for a while.
+func (r *run) wait(t *testing.T, what string, look func() (size int64, so bool)) {
+	t.Helper()
+	deadline, largest := time.Now().Add(patience), int64(math.MinInt64)
+	for {
+		size, so := look()
+		switch {
+		case so:
+			return
+		case size > largest:
+			deadline, largest = time.Now().Add(patience), size
+		case time.Now().After(deadline):
 			t.Fatalf("not within %s: %s", patience, what)
 		}
 		if r.feed != nil {
@@ -194,7 +221,7 @@ func (r *run) await(t *testing.T, what string, so func() bool) {
 func (r *run) flows(t *testing.T) time.Duration {
 	t.Helper()
 	next, began := r.feed.sent.Load(), time.Now()
-	r.await(t, fmt.Sprintf("trip %d delivered", next), func() bool { return r.tally().newest >= next })
+	r.comes(t, fmt.Sprintf("trip %d delivered", next), func(got tally) bool { return got.newest >= next })
 	return time.Since(began)
 }
 
@@ -218,7 +245,7 @@ func (r *run) finish(t *testing.T) {
 	t.Helper()
 	sent := r.feed.end(t)
 	began := time.Now()
-	r.await(t, fmt.Sprintf("all %d trips delivered", sent), func() bool { return r.tally().delivered >= sent })
+	r.comes(t, fmt.Sprintf("all %d trips delivered", sent), func(got tally) bool { return got.delivered >= sent })
 	t.Logf("%d trips sent in %s, the last of them delivered %s later", sent, seconds(began.Sub(r.feed.began)), seconds(time.Since(began)))
 
 	// What would come twice may be on its way: it is rolled into a file, and two checkpoints later it is committed.

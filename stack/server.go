@@ -113,6 +113,13 @@ func (s *Server) Start(ctx context.Context) error {
 	return nil
 }
 
+// Ended returns nil while the server runs. After that it says how it ended, and how its log ends.
+func (s *Server) Ended() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.process.Ended()
+}
+
 // Stop stops the server. It can be called again.
 func (s *Server) Stop() {
 	s.mu.Lock()

@@ -43,7 +43,12 @@ func onRealServers(t *testing.T, shards int, flags []string, test func(t *testin
 			if err != nil {
 				t.Fatal(err)
 			}
-			t.Cleanup(server.Stop)
+			t.Cleanup(func() {
+				if err := server.Ended(); err != nil {
+					t.Errorf("found at the end: %v", err)
+				}
+				server.Stop()
+			})
 			s := connect(t, server.Endpoint(), "trips")
 			if _, err := s.client.CreateStream(t.Context(), &kinesis.CreateStreamInput{StreamName: &s.opts.Stream, ShardCount: aws.Int32(int32(shards))}); err != nil {
 				t.Fatalf("create stream: %v", err)

@@ -46,6 +46,7 @@ type settings struct {
 	dir          string
 	ferrokinesis bool
 	metrics      bool
+	shortLived   bool
 	flink        cluster.Options
 }
 
@@ -63,6 +64,8 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 			"install ferrokinesis for Kinesis, a build of 2 to 7 minutes (without: it is used if it is installed)")
 		flags.BoolVar(&s.metrics, "metrics", true,
 			"have Flink tell its metrics to Prometheus, on all of the machine's addresses; if Prometheus is installed, run it")
+		flags.BoolVar(&s.shortLived, "short-lived", false,
+			"have Kafka and Elasticsearch run with Java's first compiler only: they start sooner, and are slower after some minutes")
 		flags.IntVar(&s.flink.TaskManagers, "task-managers", 2, "number of Flink's TaskManagers")
 		flags.IntVar(&s.flink.Slots, "slots", cluster.DefaultSlots, "number of slots of each TaskManager")
 		flags.StringVar(&s.flink.StateBackend, "state-backend", cluster.DefaultStateBackend, "hashmap or rocksdb")

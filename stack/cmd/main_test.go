@@ -57,7 +57,7 @@ func runCommand(t *testing.T, args ...string) (stdout, stderr string, err error)
 func TestUpRunsTheStackUntilDown(t *testing.T) {
 	needTools(t)
 	dir := filepath.Join(t.TempDir(), "stack")
-	env, _, err := runCommand(t, "up", "-dir", dir, "-task-managers", "1")
+	env, _, err := runCommand(t, "up", "-dir", dir, "-task-managers", "1", "-short-lived")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +110,7 @@ func TestUpRunsTheStackUntilDown(t *testing.T) {
 		t.Errorf("down of a killed stack: said %q, error %v", said, err)
 	}
 
-	if env, _, err = runCommand(t, "up", "-dir", dir, "-task-managers", "1"); err != nil {
+	if env, _, err = runCommand(t, "up", "-dir", dir, "-task-managers", "1", "-short-lived"); err != nil {
 		t.Fatal(err)
 	}
 	if printed, _, err := runCommand(t, "env", "-dir", dir); err != nil || printed != env {

@@ -56,7 +56,7 @@ func serve(ctx context.Context, s settings) error {
 		return err
 	}
 	defer flink.Stop()
-	kafka, err := stack.RunKafka(ctx, filepath.Join(s.dir, "kafka"), stack.KafkaOptions{})
+	kafka, err := stack.RunKafka(ctx, filepath.Join(s.dir, "kafka"), stack.KafkaOptions{ShortLived: s.shortLived})
 	if err != nil {
 		return err
 	}
@@ -64,7 +64,7 @@ func serve(ctx context.Context, s settings) error {
 	if err := kafka.MakeTopic(ctx, topic, topicPartitions, nil); err != nil {
 		return err
 	}
-	elasticsearch, err := stack.RunElasticsearch(ctx, filepath.Join(s.dir, "elasticsearch"), stack.ElasticsearchOptions{})
+	elasticsearch, err := stack.RunElasticsearch(ctx, filepath.Join(s.dir, "elasticsearch"), stack.ElasticsearchOptions{ShortLived: s.shortLived})
 	if err != nil {
 		return err
 	}
