@@ -9,9 +9,15 @@ import (
 )
 
 // kinesaliteServer runs kinesalite: its own command listens on all interfaces. The arguments are the module and the
-// port.
+// port. Kinesalite 3.3.3 throws the error of a request that its client breaks off, as one does whose context ends, and
+// that would be its end.
 const kinesaliteServer = `
 const [module, port] = process.argv.slice(1)
+process.on('uncaughtException', err => {
+  if (err.code === 'ECONNRESET') return
+  console.error(err)
+  process.exit(1)
+})
 require(module)({ shardLimit: 500, createStreamMs: 100, deleteStreamMs: 100, updateStreamMs: 100 })
   .listen(Number(port), '127.0.0.1')
 `

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -77,8 +78,22 @@ func TestKinesisTakesRecords(t *testing.T) {
 				BaseEndpoint: aws.String(server.Endpoint()), Region: Region,
 				Credentials: credentials.NewStaticCredentialsProvider(AccessKey, SecretKey, ""),
 			})
+			breakOff(t, server.Endpoint())
 			putAndGet(t, client)
 		})
+	}
+}
+
+// breakOff ends a request in the middle of its body, as clients do whose context ends.
+func breakOff(t *testing.T, endpoint string) {
+	t.Helper()
+	c, err := net.Dial("tcp", strings.TrimPrefix(endpoint, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := io.WriteString(c, "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{"); err != nil {
+		t.Fatal(err)
 	}
 }
 
