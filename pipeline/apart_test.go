@@ -51,6 +51,30 @@ func TestAJobDoesNotReadWhatItWrites(t *testing.T) {
 	}
 }
 
+func TestAJobDoesNotWriteIntoTheStreamItReads(t *testing.T) {
+	for name, test := range map[string]struct {
+		flags   []string
+		refused bool
+	}{
+		"the same stream":     {[]string{"--OutputKinesisStream=trips"}, true},
+		"its ARN":             {[]string{"--OutputKinesisStream=arn:aws:kinesis:us-east-1:111122223333:stream/trips"}, true},
+		"the ARN of a region": {[]string{"--OutputKinesisStream=arn:aws:kinesis:eu-west-1:111122223333:stream/trips"}, false},
+		"another stream":      {[]string{"--OutputKinesisStream=clean"}, false},
+		"another region":      {[]string{"--OutputKinesisStream=trips", "--OutputStreamRegion=eu-west-1"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := testConfig(append(test.flags, "--InputKinesisStream=rides,trips", "--Region=us-east-1", "--DeadLetterBucket=letters"))
+			var invalid *property.Invalid
+			switch {
+			case !test.refused && err != nil:
+				t.Error(err)
+			case test.refused && (!errors.As(err, &invalid) || len(invalid.Mistakes) != 1 || invalid.Mistakes[0].Property != "OutputKinesisStream"):
+				t.Errorf("error is %v", err)
+			}
+		})
+	}
+}
+
 func TestServersOfOtherNamesMayBeOfOneCluster(t *testing.T) {
 	k, other := newKafka(t, "trips:1", "dead-letters:1"), newKafkaOf(t, "another", "trips:1", "dead-letters:1")
 	servers := strings.Split(k.brokers, ",")

@@ -175,7 +175,7 @@ func (c *Config) readFrom(p *property.Set) {
 func (c *Config) readKinesis(p *property.Set) {
 	c.Kinesis = kinesisio.Options{
 		Stream:            p.Get("InputKinesisStream"),
-		Region:            p.Get("InputStreamRegion"),
+		Region:            streamRegion(p, "InputKinesisStream", "InputStreamRegion"),
 		Endpoint:          p.Get("InputStreamEndpoint"),
 		InitialPosition:   kinesisio.InitialPosition(p.Get("InputStreamInitialPosition")),
 		InitialTimestamp:  p.Time("InputStreamInitialTimestamp"),
@@ -191,9 +191,14 @@ func (c *Config) readKinesis(p *property.Set) {
 	if c.Kinesis.Consumer == "EFO" {
 		c.Kinesis.Consumer = topicOf(c.JobName) // consumers are named as topics are
 	}
-	if strings.HasPrefix(c.Kinesis.Stream, "arn:") && !p.Given("InputStreamRegion") {
-		c.Kinesis.Region = "" // the ARN's own
+}
+
+// streamRegion returns a stream's region, "" where that is its ARN's.
+func streamRegion(p *property.Set, stream, region string) string {
+	if strings.HasPrefix(p.Get(stream), "arn:") && !p.Given(region) {
+		return ""
 	}
+	return p.Get(region)
 }
 
 func (c *Config) checkKinesis(p *property.Set) {
@@ -239,6 +244,7 @@ func (c *Config) writeTo(p *property.Set, schema *event.Schema) {
 	}
 	c.placeLetters(p)
 	c.keepApart(p)
+	c.keepStreamsApart(p)
 	if p.Get("InputKafkaTombstones") == "PASS" {
 		if c.Route.Tombstones = c.ToKafka; !c.ToKafka {
 			p.Add(property.Mistake{Property: "InputKafkaTombstones", Problem: "is PASS, but the job has no Kafka sink to pass them to", Allowed: "DEAD_LETTER"})

@@ -31,7 +31,7 @@ func (c *Config) writeKinesis(p *property.Set) {
 	}
 	k := &KinesisSink{
 		Producer: kinesisio.ProducerOptions{
-			Stream: p.Get("OutputKinesisStream"), Region: p.Get("OutputStreamRegion"), Endpoint: p.Get("OutputStreamEndpoint"),
+			Stream: p.Get("OutputKinesisStream"), Region: streamRegion(p, "OutputKinesisStream", "OutputStreamRegion"), Endpoint: p.Get("OutputStreamEndpoint"),
 			Aggregate: p.Bool("OutputKinesisAggregation"), RoleARN: p.Get("OutputRoleArn"),
 			MaxRecordBytes: int(p.Size("OutputKinesisMaxRecordMb")),
 		},
@@ -42,6 +42,16 @@ func (c *Config) writeKinesis(p *property.Set) {
 		addFault(p, "OutputKinesisStream", k.Producer.Validate())
 	}
 	c.KinesisSink = k
+}
+
+// keepStreamsApart refuses a stream that the job reads too.
+func (c *Config) keepStreamsApart(p *property.Set) {
+	if !p.Given("InputKinesisStream") || c.KinesisSink == nil || !p.Valid("InputKinesisStream") || !p.Valid("OutputKinesisStream") ||
+		!c.KinesisSink.Producer.ReadBy(c.Kinesis) {
+		return
+	}
+	p.Add(property.Mistake{Property: "OutputKinesisStream", Problem: "is " + c.KinesisSink.Producer.Stream + ", which InputKinesisStream reads: the job would read what it writes, for ever",
+		Allowed: "a stream that InputKinesisStream does not name, or the ARNs of both where they are of two accounts"})
 }
 
 func (k *KinesisSink) check(ctx context.Context) error { return k.Producer.Check(ctx) }
