@@ -26,11 +26,15 @@ func checkOptions() []property.Property {
 	}...)
 }
 
+const checkUsage = `check tells what the job with these properties would do, or all that is wrong with them. It asks no service, unless
+--connect has it try each permission that the job needs, without writing.
+`
+
 // check is the subcommand that tells what the job would do.
 func check(ctx context.Context, args, env []string, stdout, stderr io.Writer) int {
 	p, err := property.Load(property.Sources{File: property.DefaultFile, Env: env, Args: args, Options: checkOptions()})
 	if errors.Is(err, property.ErrHelp) {
-		return help(stdout, stderr)
+		return help(stdout, stderr, checkUsage, checkOptions()...)
 	}
 	c, err := pipeline.FromProperties(p, false)
 	if err != nil {

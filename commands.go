@@ -1,6 +1,9 @@
 package main
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // aCommand is one of the program's subcommands, for lists of them.
 type aCommand struct{ name, doc string }
@@ -33,4 +36,14 @@ func commandNames() string {
 		names = append(names, c.name)
 	}
 	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
+}
+
+// usage lists the subcommands for help.
+func usage() string {
+	var b strings.Builder
+	b.WriteString("streaming-etl [COMMAND] [--Name=value …]\n\nThe commands, each of which has a --help:\n\n")
+	for _, c := range commands() {
+		fmt.Fprintf(&b, "  %-12s %s\n", c.name, c.doc)
+	}
+	return b.String()
 }

@@ -24,7 +24,6 @@ const deregisterUsage = `deregister takes the enhanced fan-out consumer of the j
 
 The job registers its consumer and leaves it there when it ends, since it may be started again. Until then it is paid for.
 Stop the job first: one that still runs loses its subscriptions, and registers the consumer anew when its tasks restart.
-
 `
 
 // deregister is the subcommand that deregisters the consumer of a job that has
@@ -32,11 +31,7 @@ Stop the job first: one that still runs loses its subscriptions, and registers t
 func deregister(ctx context.Context, args, env []string, stdout, stderr io.Writer) int {
 	p, err := property.Load(property.Sources{File: property.DefaultFile, Env: env, Args: args, Options: deregisterOptions()})
 	if errors.Is(err, property.ErrHelp) {
-		fmt.Fprint(stdout, deregisterUsage)
-		if err := property.Help(stdout, deregisterOptions()...); err != nil {
-			return fail(stderr, err)
-		}
-		return exitOK
+		return help(stdout, stderr, deregisterUsage, deregisterOptions()...)
 	}
 	c, err := pipeline.FromProperties(p, false)
 	if err != nil {

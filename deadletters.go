@@ -57,7 +57,6 @@ const lettersUsage = `deadletters reads the dead letters of the job with these p
   deadletters count  [--reason=…] …                            how many there are, by what is wrong
   deadletters show   ID …                                      letters with their events
   deadletters resend --reason=… | --id=… | --all               puts their events into the job's source again, each once
-
 `
 
 // letters is the subcommand on dead letters.
@@ -75,11 +74,7 @@ func letters(ctx context.Context, args []string, env []string, stdout, stderr io
 	p, err := property.Load(property.Sources{File: property.DefaultFile, Env: env, Args: args, Options: letterOptions()})
 	switch {
 	case errors.Is(err, property.ErrHelp):
-		fmt.Fprint(stdout, lettersUsage)
-		if err := property.Help(stdout, letterOptions()...); err != nil {
-			return fail(stderr, err)
-		}
-		return exitOK
+		return help(stdout, stderr, lettersUsage, letterOptions()...)
 	case verb != "list" && verb != "count" && verb != "show" && verb != "resend":
 		return misuse(stderr, "deadletters takes list, count, show or resend, not %q", verb)
 	case (verb == "show") != (len(ids) > 0):

@@ -85,7 +85,7 @@ func command(ctx context.Context, args, env []string, stdout, stderr io.Writer) 
 	case "version":
 		return version(args, stdout, stderr)
 	case "help":
-		return help(stdout, stderr)
+		return help(stdout, stderr, usage(), options()...)
 	}
 	return misuse(stderr, "%s is not a command; there are %s", name, commandNames())
 }
@@ -123,7 +123,7 @@ func load(args, env []string) *property.Set {
 func run(ctx context.Context, args, env []string, stdout, stderr io.Writer) int {
 	p := load(args, env)
 	if p == nil {
-		return help(stdout, stderr)
+		return help(stdout, stderr, usage(), options()...)
 	}
 	if p.Get("runner") == "flink" {
 		return runFlink(ctx, p, stdout, stderr)
@@ -173,8 +173,10 @@ func initBeam() {
 	direct.Quiet()
 }
 
-func help(stdout, stderr io.Writer) int {
-	if err := property.Help(stdout, options()...); err != nil {
+// help writes what a command does, and its options and properties.
+func help(stdout, stderr io.Writer, does string, options ...property.Property) int {
+	fmt.Fprintln(stdout, does)
+	if err := property.Help(stdout, options...); err != nil {
 		return fail(stderr, err)
 	}
 	return exitOK

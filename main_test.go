@@ -209,6 +209,23 @@ func TestHelpListsPropertiesAndOptions(t *testing.T) {
 	}
 }
 
+func TestHelpListsCommandsAndTheirFlags(t *testing.T) {
+	for command, words := range map[string][]string{
+		"help":        {"check ", "try ", "deadletters ", "status "},
+		"run":         {"check ", "try ", "deadletters ", "status "},
+		"check":       {"--connect", "--svg"},
+		"try":         {"--events"},
+		"deadletters": {"--reason"},
+	} {
+		_, stdout, _ := runCommand(t, command, "--help")
+		for _, word := range words {
+			if !strings.Contains(stdout, "\n  "+word) && !strings.Contains(stdout, word+"=") {
+				t.Errorf("help of %s has no %q", command, word)
+			}
+		}
+	}
+}
+
 func TestGraphForFlinkTellsMistakesAsItsError(t *testing.T) {
 	_, err := flinkJob(context.Background(), flink.Cluster{}, []string{"--OutputBucket=lake", "--InputKinesisStrem=trips"})
 	if err == nil || !strings.Contains(err.Error(), "did you mean InputKinesisStream?") {

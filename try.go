@@ -44,6 +44,10 @@ func tryOptions() []property.Property {
 	}
 }
 
+const tryUsage = `try runs the job with these properties on your own events, with servers in this process in the place of those that the
+properties name, and writes what the job makes of them into a folder.
+`
+
 // Names inside the servers of a try.
 const (
 	tryStream = "events"
@@ -62,10 +66,7 @@ var notTried = [...]string{
 func tryJob(ctx context.Context, args, env []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	p, err := property.Load(property.Sources{File: property.DefaultFile, Env: env, Args: args, Options: tryOptions()})
 	if errors.Is(err, property.ErrHelp) {
-		if err := property.Help(stdout, tryOptions()...); err != nil {
-			return fail(stderr, err)
-		}
-		return exitOK
+		return help(stdout, stderr, tryUsage, tryOptions()...)
 	}
 	for _, name := range notTried {
 		if p.Given(name) {
