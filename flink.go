@@ -329,14 +329,29 @@ func control(ctx context.Context, name string, args []string, stdout, stderr io.
 		if err != nil {
 			return fail(stderr, err)
 		}
+		code := tell(stdout, stderr, *o.json, map[string]string{"job": id, "savepoint": path}, path)
 		if name == "stop" {
-			if _, err := client.WaitEnd(ctx, id, rest.WaitOptions{}); err != nil {
-				return fail(stderr, err)
-			}
+			code = max(code, awaitStop(ctx, client, id, stderr))
 		}
-		return tell(stdout, stderr, *o.json, map[string]string{"job": id, "savepoint": path}, path)
+		return code
 	case "cancel":
 		return cancelJob(client, id, stderr)
+	}
+	return exitOK
+}
+
+// goneAllowance is how long a cluster is asked for the end of a job whose savepoint is complete.
+const goneAllowance = 5 * time.Second
+
+// awaitStop waits for the end of a job that was stopped. A cluster of that job alone ends with it.
+func awaitStop(ctx context.Context, client *rest.Client, id string, stderr io.Writer) int {
+	_, err := client.WaitEnd(ctx, id, rest.WaitOptions{RestartAllowance: goneAllowance})
+	var unreachable *rest.UnreachableError
+	switch {
+	case errors.As(err, &unreachable), errors.Is(err, rest.ErrNotFound):
+		fmt.Fprintf(stderr, "the savepoint is complete; job %s was not seen to end, and its cluster may have ended with it: %v\n", id, err)
+	case err != nil:
+		return fail(stderr, fmt.Errorf("the savepoint is complete, but: %w", err))
 	}
 	return exitOK
 }

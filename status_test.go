@@ -28,7 +28,9 @@ type flinkServer struct {
 	broken  string // requests with this in their path fail
 	down    bool
 	looks   int
-	onLook  func(n int, s *flinkServer)
+	// endsWithJob has the server be gone once the job is stopped.
+	endsWithJob bool
+	onLook      func(n int, s *flinkServer)
 }
 
 func newFlinkServer(t *testing.T) (*flinkServer, string) {
@@ -92,6 +94,11 @@ func (s *flinkServer) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 			s.failure, time.Now().Add(-time.Minute).UnixMilli())
 	case job + "/metrics":
 		fmt.Fprint(w, `[{"id":"numRestarts","value":"3"}]`)
+	case job + "/stop":
+		fmt.Fprint(w, `{"request-id":"1"}`)
+	case job + "/savepoints/1":
+		s.down = s.endsWithJob
+		fmt.Fprint(w, `{"status":{"id":"COMPLETED"},"operation":{"location":"s3://lake/savepoint-1"}}`)
 	case job + "/vertices/v/subtasks/metrics":
 		s.answerMetrics(w, req)
 	default:
@@ -308,5 +315,27 @@ func TestMistakesOfPropertiesAreEachAnObjectInJSON(t *testing.T) {
 		return m.Property == want.Property && m.Value == want.Value && m.Source == want.Source && m.Problem != "" && m.Allowed != ""
 	}) {
 		t.Errorf("%+v is not among %+v", want, e.Mistakes)
+	}
+}
+
+func TestStopTellsTheSavepointWhateverComesAfter(t *testing.T) {
+	for name, test := range map[string]struct {
+		endsWithJob bool
+		state       rest.State
+		code        int
+	}{
+		"the job ends":                 {false, rest.Finished, exitOK},
+		"the cluster ends with it":     {true, rest.Running, exitOK},
+		"the job fails after all that": {false, rest.Failed, exitFailure},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, url := newFlinkServer(t)
+			s.state, s.endsWithJob = rest.Running, test.endsWithJob
+			s.onLook = func(int, *flinkServer) { s.state = test.state } // found running, and asked for again by its id
+			code, stdout, stderr := runCommand(t, "stop", "--flink-rest="+url, "--job="+testJob)
+			if code != test.code || stdout != "s3://lake/savepoint-1\n" {
+				t.Errorf("exit code %d, says %q, errors %q", code, stdout, stderr)
+			}
+		})
 	}
 }

@@ -44,6 +44,9 @@ func New(address, setting string) (*Client, error) {
 	}
 	base, err := url.Parse(text)
 	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
+		if at := strings.LastIndexByte(address, '@'); at >= 0 {
+			address = address[at+1:] // a login is not repeated
+		}
 		return nil, fmt.Errorf("%s %q is not the address of a Flink REST endpoint, such as http://localhost:8081",
 			setting, address)
 	}
@@ -54,8 +57,12 @@ func New(address, setting string) (*Client, error) {
 	return &Client{base: base, setting: setting, http: &http.Client{Transport: transport}}, nil
 }
 
-// URL is the address of the cluster's REST endpoint, which also serves its web UI.
-func (c *Client) URL() string { return c.base.String() }
+// URL is the address of the cluster's REST endpoint, which also serves its web UI, without a login that is in it.
+func (c *Client) URL() string {
+	shown := *c.base
+	shown.User = nil
+	return shown.String()
+}
 
 // call is one request.
 type call struct {
@@ -97,7 +104,7 @@ func (c *Client) do(ctx context.Context, r call, out any) error {
 	switch resp.StatusCode {
 	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		// A proxy before a JobManager that is gone, or one that elects a leader.
-		return &UnreachableError{URL: c.base.String(), Setting: c.setting, Err: answerError(resp.StatusCode, answer)}
+		return &UnreachableError{URL: c.URL(), Setting: c.setting, Err: answerError(resp.StatusCode, answer)}
 	}
 	if resp.StatusCode >= http.StatusBadRequest {
 		return answerError(resp.StatusCode, answer)
@@ -107,7 +114,7 @@ func (c *Client) do(ctx context.Context, r call, out any) error {
 	}
 	if err := json.Unmarshal(answer, out); err != nil {
 		return fmt.Errorf("the answer of %s is not Flink's (%w): is %s the address of its REST endpoint?",
-			req.URL, err, c.setting)
+			c.URL(), err, c.setting)
 	}
 	return nil
 }
@@ -155,5 +162,5 @@ func (c *Client) unreachable(ctx context.Context, err error) error {
 	if errors.As(err, &wrapped) {
 		err = wrapped.Err // the URL is told already
 	}
-	return &UnreachableError{URL: c.base.String(), Setting: c.setting, Err: err}
+	return &UnreachableError{URL: c.URL(), Setting: c.setting, Err: err}
 }

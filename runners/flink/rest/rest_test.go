@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -380,6 +381,67 @@ func TestSavepointIsFollowedToItsEnd(t *testing.T) {
 		}
 		if n := r.count(trigger); n != 2 {
 			t.Errorf("%s: asked %d times", operation, n)
+		}
+	}
+}
+
+func TestSavepointIsFollowedWhileAProxyHasNoAnswer(t *testing.T) {
+	_, c := newReplay(t, map[string][]answer{
+		"POST /jobs/a/stop": ok("savepoint-trigger.json"),
+		"GET /jobs/a/savepoints/1d8bf790518204ca4b560fa375a7eb89": {{503, ""}, {502, ""}, ok("savepoint-done.json")[0]},
+	})
+	if path, err := c.Stop(t.Context(), "a", ""); err != nil || path == "" {
+		t.Errorf("path %q, error %v", path, err)
+	}
+}
+
+func TestSavepointThatIsNotWaitedForGoesOn(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if req.Method == http.MethodPost {
+			fmt.Fprint(w, `{"request-id":"0abc"}`)
+			return
+		}
+		cancel()
+		fmt.Fprint(w, `{"status":{"id":"IN_PROGRESS"}}`)
+	}))
+	t.Cleanup(server.Close)
+	c, err := New(server.URL, "--flink-rest")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Stop(ctx, "a", ""); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "goes on with it, as operation 0abc") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestLoginInTheAddressIsNotTold(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if name, password, ok := req.BasicAuth(); !ok || name != "admin" || password != "hunter2" {
+			t.Errorf("login %q %q", name, password)
+		}
+		fmt.Fprint(w, "no JSON")
+	}))
+	t.Cleanup(server.Close)
+	login := "http://admin:hunter2@"
+	c, err := New(login+strings.TrimPrefix(server.URL, "http://"), "--flink-rest")
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed, err := New(login+"127.0.0.1:1", "--flink-rest")
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := []string{c.URL()}
+	for _, client := range []*Client{c, closed} {
+		_, err := client.Overview(t.Context())
+		told = append(told, fmt.Sprint(err))
+	}
+	_, err = New("ftp://admin:hunter2@flink", "--flink-rest")
+	for _, text := range append(told, fmt.Sprint(err)) {
+		if strings.Contains(text, "hunter2") {
+			t.Errorf("told %s", text)
 		}
 	}
 }

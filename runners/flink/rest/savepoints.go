@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // Savepoint takes a savepoint of a job that goes on, waits until it is complete and returns its path. It goes into a
@@ -34,13 +35,27 @@ func (c *Client) savepoint(ctx context.Context, jobID, operation string, request
 	if err := c.do(ctx, post(request, "jobs", jobID, operation), &trigger); err != nil {
 		return "", err
 	}
+	goesOn := func(err error) error {
+		return fmt.Errorf("%w; Flink goes on with it, as operation %s", err, trigger.ID)
+	}
+	lastAnswer := time.Now()
 	for {
 		path, done, err := c.savepointDone(ctx, jobID, trigger.ID)
-		if err != nil || done {
+		var unreachable *UnreachableError
+		switch {
+		case ctx.Err() != nil && !done:
+			return "", goesOn(context.Cause(ctx))
+		case errors.As(err, &unreachable):
+			if time.Since(lastAnswer) >= DefaultRestartAllowance {
+				return "", goesOn(err)
+			}
+		case err != nil || done:
 			return path, err
+		default:
+			lastAnswer = time.Now()
 		}
 		if err := pause(ctx, pollInterval); err != nil {
-			return "", err
+			return "", goesOn(err)
 		}
 	}
 }
