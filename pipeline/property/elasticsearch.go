@@ -11,7 +11,7 @@ func elasticsearchSink() []Property {
 	const text = "text with {field}s and variables"
 	return []Property{
 		{
-			Name: "OutputElasticsearchEndpoint", Group: groupElasticsearch, Kind: String, Check: checkURLs, Allowed: "an http or https URL, several with commas between",
+			Name: "OutputElasticsearchEndpoint", Group: groupElasticsearch, Kind: String, Check: checkURLs, Allowed: allowedURLs,
 			Doc: "The URL of an Elasticsearch or OpenSearch cluster; several take turns.",
 		},
 		{
@@ -105,10 +105,14 @@ func elasticsearchSink() []Property {
 	}
 }
 
+const allowedURLs = "an http or https URL, several with commas between"
+
 func checkURLs(text string) string {
 	for u := range strings.SplitSeq(text, ",") {
-		if v := checkURL(strings.TrimSpace(u)); v.problem != "" {
-			return fmt.Sprintf("has %q in it, which %s", u, v.problem)
+		if v := checkURL(strings.TrimSpace(u)); strings.HasPrefix(v.problem, credentialsInURL) {
+			return fmt.Sprintf("has %q in it, which %s; they go into ElasticsearchUsername and ElasticsearchPasswordFrom", maskLogin(u), credentialsInURL)
+		} else if v.problem != "" {
+			return fmt.Sprintf("has %q in it, which %s", maskLogin(u), v.problem)
 		}
 	}
 	return ""

@@ -183,7 +183,7 @@ func checkBrokers(text string) string {
 	for b := range strings.SplitSeq(text, ",") {
 		host, port, err := net.SplitHostPort(strings.TrimSpace(b))
 		if err != nil || host == "" || port == "" || !only(port, "0123456789") {
-			return fmt.Sprintf("has %q in it, which is no host:port", b)
+			return fmt.Sprintf("has %q in it, which is no host:port", maskLogin(b))
 		}
 	}
 	return ""

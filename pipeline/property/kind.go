@@ -164,6 +164,9 @@ func parseTime(text string) (time.Time, error) {
 	return t.UTC(), err
 }
 
+// credentialsInURL is the problem of a URL with a login.
+const credentialsInURL = "has credentials in it"
+
 func checkURL(text string) verdict {
 	u, err := url.Parse(text)
 	switch {
@@ -175,7 +178,7 @@ func checkURL(text string) verdict {
 		}
 		return v
 	case u.User != nil:
-		return verdict{problem: "has credentials in it; they come from the AWS credential chain"}
+		return verdict{problem: credentialsInURL + "; they come from the AWS credential chain"}
 	case u.Hostname() == "":
 		return verdict{problem: "names no host"}
 	case u.RawQuery != "" || u.ForceQuery || strings.Contains(text, "#"):

@@ -124,6 +124,22 @@ func TestMistakes(t *testing.T) {
 				Problem: "has credentials in it; they come from the AWS credential chain", Allowed: "an http or https URL, such as http://localhost:4566",
 			},
 		}},
+		{name: "credentials in one of several URLs are masked", args: []string{"--OutputElasticsearchEndpoint=http://a,http://me:hunter2@b"}, want: []Mistake{
+			{
+				Property: "OutputElasticsearchEndpoint", Value: "http://***@b", Source: "flag --OutputElasticsearchEndpoint",
+				Problem: `has "http://***@b" in it, which has credentials in it; they go into ElasticsearchUsername and ElasticsearchPasswordFrom`, Allowed: allowedURLs,
+			},
+		}},
+		{name: "credentials without a scheme are masked", args: []string{"--OutputElasticsearchEndpoint=me:hunter2@host:9200", "--InputKafkaBootstrapServers=me:hunter2@host"}, want: []Mistake{
+			{
+				Property: "InputKafkaBootstrapServers", Value: "***@host", Source: "flag --InputKafkaBootstrapServers",
+				Problem: `has "***@host" in it, which is no host:port`, Allowed: allowedBrokers,
+			},
+			{
+				Property: "OutputElasticsearchEndpoint", Value: "***@host:9200", Source: "flag --OutputElasticsearchEndpoint",
+				Problem: `has "***@host:9200" in it, which is not an http or https URL`, Allowed: allowedURLs,
+			},
+		}},
 		{name: "unknown name behind our prefix", env: []string{"STREAMING_ETL_OUTPUT_BUKET=x", "STREAMING_ETL_QUUX=x"}, want: []Mistake{
 			{Property: "STREAMING_ETL_OUTPUT_BUKET", Source: "environment", Problem: "unknown property", Suggestion: "STREAMING_ETL_OUTPUT_BUCKET"},
 			{Property: "STREAMING_ETL_QUUX", Source: "environment", Problem: "unknown property"},

@@ -163,13 +163,22 @@ func (p *Property) show(value string) string {
 	if p.Allowed == allowedSecretPlace && checkSecretPlace(value) != "" {
 		return "***"
 	}
-	// Credentials in a URL are refused by its check, and must not be told by the refusal.
-	if at := strings.LastIndexByte(value, '@'); at >= 0 && (p.Kind == URL || p.Kind == Bucket || strings.Contains(value, "://")) {
-		start := 0
-		if i := strings.Index(value[:at], "://"); i >= 0 {
-			start = i + len("://")
-		}
-		return value[:start] + "***" + value[at:]
+	// Credentials in an address are refused by its check, and must not be told by the refusal.
+	if p.Kind == URL || p.Kind == Bucket || p.Allowed == allowedURLs || p.Allowed == allowedBrokers || strings.Contains(value, "://") {
+		return maskLogin(value)
 	}
 	return value
+}
+
+// maskLogin masks what an address, or a list of them, has before its last @, but for the scheme.
+func maskLogin(address string) string {
+	at := strings.LastIndexByte(address, '@')
+	if at < 0 {
+		return address
+	}
+	start := 0
+	if i := strings.Index(address[:at], "://"); i >= 0 {
+		start = i + len("://")
+	}
+	return address[:start] + "***" + address[at:]
 }
