@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"reflect"
 	"time"
 
@@ -41,6 +42,8 @@ type readFn struct {
 	firings, fired int
 	// err is why a firing of this bundle failed; FinishBundle returns it.
 	err error
+	// toldReaders says that it was told that the state is of another number of slots.
+	toldReaders bool
 }
 
 type readMetrics struct {
@@ -84,8 +87,8 @@ func (f *readFn) ProcessElement(_ context.Context, sp state.Provider, tp timers.
 	return nil
 }
 
-// sameSlots refuses another number of slots than the state was made with:
-// shards would be read by two slots, or by none.
+// sameSlots refuses another number of slots than the state was made with, where
+// the runner sends the slots anew: shards would be read by two slots, or by none.
 func sameSlots(state, slot []byte) error {
 	was, err := slots.DecodeState(state)
 	if err != nil {
@@ -99,6 +102,16 @@ func sameSlots(state, slot []byte) error {
 		return fmt.Errorf("InputReaders is %d, but the job's saved state is of %d readers: it cannot change over a restore", is.Slot.Count, was.Slot.Count)
 	}
 	return nil
+}
+
+// checkReaders tells once that the job goes on with the slots of its saved state: the runner does not send slots anew.
+func (f *readFn) checkReaders(ctx context.Context, saved int) {
+	if saved == f.Config.Readers || f.toldReaders {
+		return
+	}
+	f.toldReaders = true
+	slog.WarnContext(ctx, "the job's saved state is of another number of reader slots, with which it goes on", logging.Stage, "Read",
+		logging.Property, "InputReaders", "value", f.Config.Readers, "saved", saved)
 }
 
 func (f *readFn) StartBundle(_ context.Context, _ func(batch.Batch), _ func(int64, []byte)) {
@@ -141,6 +154,7 @@ func (f *readFn) fire(ctx context.Context, sp state.Provider, tp timers.Provider
 	if err != nil {
 		return err
 	}
+	f.checkReaders(ctx, s.Slot.Count)
 	switch f.job.monitor.fire() {
 	case turnEnd:
 		return nil
