@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/rand"
 	"errors"
@@ -358,6 +359,10 @@ func (c *Config) events(p *property.Set) *event.Schema {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			addFault(p, "EventSchema", err)
+			return nil
+		}
+		if len(bytes.TrimSpace(text)) == 0 { // which would stand for the built-in schema
+			addFault(p, "EventSchema", fmt.Errorf("%s is empty", name))
 			return nil
 		}
 		c.Route.Schema = string(text)

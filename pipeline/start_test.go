@@ -164,6 +164,7 @@ func TestWrongCombinationsAreAllTold(t *testing.T) {
 		"discarding with a bucket":          {append(sink, append(source, "--OutputDiscarding=true")...), []string{"OutputDiscarding"}, []string{"OutputBucket is named too"}},
 		"a template of an unknown field":    {append(sink, append(source, "--OutputPathTemplate=zone={pickup_zone}")...), []string{"OutputPathTemplate"}, []string{"pickup_zone"}},
 		"a schema file that is not there":   {append(sink, append(source, "--EventSchema="+filepath.Join(dir, "none.avsc"))...), []string{"EventSchema"}, []string{"none.avsc"}},
+		"a schema file that is empty":       {append(sink, append(source, "--EventSchema="+os.DevNull)...), []string{"EventSchema"}, []string{"is empty"}},
 		"a schema file that is no schema":   {append(sink, append(source, "--EventSchema="+broken)...), []string{"EventSchema"}, nil},
 		"a stop before the start":           {append(sink, append(source, "--InputStreamInitialPosition=AT_TIMESTAMP", "--InputStreamInitialTimestamp=2018-02-01T00:00:00Z", "--InputStreamStopTimestamp=2018-01-01T00:00:00Z")...), []string{"InputKinesisStream"}, []string{"is before the initial timestamp"}},
 		"dead letters among the markers":    {append(source, "--OutputKafkaBootstrapServers=b:9092", "--OutputKafkaTopic=t", "--OutputKafkaTransactionalIdPrefix=x", "--OutputKafkaDeadLetterTopic=x-markers"), []string{"OutputKafkaDeadLetterTopic"}, []string{"marker topic"}},
