@@ -61,7 +61,7 @@ func (c Config) WritePlan(w io.Writer) error {
 			false: "never an older event over a newer one"}[e.Version == ""])
 	}
 	if k := c.KinesisSink; k != nil {
-		line("sink", "%s%s, partition key %s", c.sinkText(kinesisName), where(k.Producer.Endpoint, k.Producer.Region), k.PartitionKey)
+		line("sink", "%s%s, partition key %s", c.sinkText(kinesisName), inRegion(k.Producer.Endpoint, k.Producer.Region, k.Producer.Stream), k.PartitionKey)
 		line("  guarantee", "at least once, in order per partition key: a restart repeats what was written since the last checkpoint")
 	}
 	if !c.Discard {
@@ -78,7 +78,7 @@ func (c Config) planFiles(line func(label, format string, args ...any)) {
 	if c.Parquet {
 		kind = "Parquet, " + c.Compression
 	}
-	line("sink", "%s%s, %s", c.sinkText(filesName), where(c.S3.Endpoint, c.S3.Region), kind)
+	line("sink", "%s%s, %s", c.sinkText(filesName), inRegion(c.S3.Endpoint, c.S3.Region, c.S3.Bucket), kind)
 	line("  folders", "%s", c.Route.Path)
 	line("  files", "closed at %s of blocks or after %s, %s per folder", Bytes(c.TargetBytes), c.RollInterval, plural(c.Route.Writers, "writer"))
 	line("  guarantee", "exactly once on Flink: each event is in one visible object; with --runner=direct at most one,")
@@ -116,7 +116,7 @@ func (c Config) sourceWhere() string {
 	case route.Kafka:
 		return where(strings.Join(c.Kafka.Brokers, ", "), "")
 	case route.Kinesis:
-		return where(c.Kinesis.Endpoint, c.Kinesis.Region)
+		return inRegion(c.Kinesis.Endpoint, c.Kinesis.Region, c.Kinesis.Stream)
 	}
 	return ""
 }
@@ -140,6 +140,14 @@ func (c Config) startsAt() string {
 		return "what arrived at or after " + c.Kinesis.InitialTimestamp.Format(time.RFC3339)
 	}
 	return "what arrives after the job's first start"
+}
+
+// inRegion is where a stream or bucket of AWS is, if only as far as the start will find out.
+func inRegion(endpoint, region, name string) string {
+	if endpoint == "" && region == "" && !strings.HasPrefix(name, "arn:") {
+		region = "region of AWS_REGION, the profile or the instance"
+	}
+	return where(endpoint, region)
 }
 
 func where(endpoint, region string) string {

@@ -54,13 +54,28 @@ func (c Config) start(ctx context.Context, patience time.Duration) error {
 	for i, ch := range checks {
 		g.Go(func() error {
 			if err := ch.patiently(ctx, patience); err != nil {
-				errs[i] = fmt.Errorf("%s: %w", ch.property, err)
+				errs[i] = fmt.Errorf("%s: %w%s", ch.property, err, regionHint(ch.property, err))
 			}
 			return nil
 		})
 	}
 	_ = g.Wait() // the functions tell their errors through errs
 	return errors.Join(errs...)
+}
+
+// regionHint names the properties that tell a region where one is missing.
+func regionHint(name string, err error) string {
+	if !errors.Is(err, kinesisio.ErrNoRegion) {
+		return ""
+	}
+	own := map[string]string{
+		"InputKinesisStream": "InputStreamRegion", "OutputBucket": "OutputBucketRegion", "DeadLetterBucket": "OutputBucketRegion",
+		"OutputElasticsearchEndpoint": "ElasticsearchRegion", "OutputKinesisStream": "OutputStreamRegion",
+	}[name]
+	if own == "" {
+		return "; set Region"
+	}
+	return "; set Region or " + own
 }
 
 // check asks whether what a property names can be used.

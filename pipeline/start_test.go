@@ -349,3 +349,22 @@ func TestTheTopicOfDeadLettersIsThereAtStart(t *testing.T) {
 		t.Errorf("a job whose dead letters go to a bucket: %v", err)
 	}
 }
+
+func TestAMissingRegionNamesWhatToSet(t *testing.T) {
+	for name, value := range map[string]string{
+		"AWS_REGION": "", "AWS_DEFAULT_REGION": "", "AWS_PROFILE": "", "AWS_CONFIG_FILE": os.DevNull, "AWS_EC2_METADATA_DISABLED": "true",
+	} {
+		t.Setenv(name, value)
+	}
+	c := configure(t, "--InputKinesisStream=trips", "--OutputBucket=lake", "--OutputKinesisStream=clean", "--OutputElasticsearchEndpoint=https://127.0.0.1:1", "--ElasticsearchAuth=SIGV4")
+	err := Check(t.Context(), c)
+	for _, want := range []string{"InputStreamRegion", "OutputBucketRegion", "OutputStreamRegion", "ElasticsearchRegion"} {
+		if err == nil || !strings.Contains(err.Error(), "set Region or "+want) {
+			t.Errorf("error does not name %s: %v", want, err)
+		}
+	}
+	var plan strings.Builder
+	if err := c.WritePlan(&plan); err != nil || strings.Count(plan.String(), "(region of AWS_REGION, the profile or the instance)") != 3 {
+		t.Errorf("plan, error %v:\n%s", err, plan.String())
+	}
+}

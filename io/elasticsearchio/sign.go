@@ -12,7 +12,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
+
+	"github.com/streaming-etl/streaming-etl/io/internal/awsregion"
 )
 
 // emptyHash is the SHA-256 of no bytes.
@@ -39,28 +40,13 @@ func newSigner(ctx context.Context, o Options, next http.RoundTripper) (*signer,
 	if err != nil {
 		return nil, fmt.Errorf("load the AWS configuration: %w", err)
 	}
-	if cfg.Region == "" {
-		cfg.Region = instanceRegion(ctx, cfg)
-	}
-	if cfg.Region == "" {
-		return nil, fmt.Errorf("no AWS region to sign for: set the region or AWS_REGION")
+	if cfg.Region, err = awsregion.Of(ctx, cfg); err != nil {
+		return nil, fmt.Errorf("sign requests: %w", err)
 	}
 	return &signer{
 		next: next, credentials: cfg.Credentials, service: o.Service, region: cfg.Region,
 		sdk: v4.NewSigner(), now: time.Now,
 	}, nil
-}
-
-// instanceRegion asks the metadata service of an EC2 instance; elsewhere there
-// is none, and the region stays unknown.
-func instanceRegion(ctx context.Context, cfg aws.Config) string {
-	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
-	defer cancel()
-	out, err := imds.NewFromConfig(cfg).GetRegion(ctx, &imds.GetRegionInput{})
-	if err != nil {
-		return ""
-	}
-	return out.Region
 }
 
 // RoundTrip signs a copy of the request and sends it.

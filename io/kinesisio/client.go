@@ -15,12 +15,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
-	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go/logging"
 
+	"github.com/streaming-etl/streaming-etl/io/internal/awsregion"
 	"github.com/streaming-etl/streaming-etl/io/internal/plainbody"
 )
 
@@ -45,8 +45,9 @@ const (
 // roleSession names the sessions of an assumed role, as audit logs show them.
 const roleSession = "streaming-etl"
 
-// ErrNoRegion says that neither the options nor the AWS configuration name a region.
-var ErrNoRegion = errors.New("kinesis: no AWS region: set the stream's region or AWS_REGION")
+// ErrNoRegion says that neither the options nor the AWS configuration name a
+// region. Packages s3io, elasticsearchio and kafkaio return it too.
+var ErrNoRegion = awsregion.ErrUnknown
 
 // NewClient returns a client for the options' region and endpoint. Region and
 // credentials that the options leave open come from the AWS configuration:
@@ -80,11 +81,8 @@ func newClientWithin(ctx context.Context, o Options, timeout time.Duration) (*ki
 	if cfg.Region == "" && o.EmulatorCredentials {
 		cfg.Region = "us-east-1" // any will do
 	}
-	if cfg.Region == "" {
-		cfg.Region = instanceRegion(ctx, cfg)
-	}
-	if cfg.Region == "" {
-		return nil, nil, ErrNoRegion
+	if cfg.Region, err = awsregion.Of(ctx, cfg); err != nil {
+		return nil, nil, err
 	}
 	if o.RoleARN != "" {
 		role := stscreds.NewAssumeRoleProvider(sts.NewFromConfig(cfg), o.RoleARN, func(r *stscreds.AssumeRoleOptions) {
@@ -120,18 +118,6 @@ func newClientWithin(ctx context.Context, o Options, timeout time.Duration) (*ki
 		}
 	})
 	return client, transport.CloseIdleConnections, nil
-}
-
-// instanceRegion asks the metadata service of an EC2 instance; elsewhere there
-// is none, and the region stays unknown.
-func instanceRegion(ctx context.Context, cfg aws.Config) string {
-	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
-	defer cancel()
-	out, err := imds.NewFromConfig(cfg).GetRegion(ctx, &imds.GetRegionInput{})
-	if err != nil {
-		return ""
-	}
-	return out.Region
 }
 
 // singleAttempt leaves retries to this package: it counts them, keeps them

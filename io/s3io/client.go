@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
+	"github.com/streaming-etl/streaming-etl/io/internal/awsregion"
 	"github.com/streaming-etl/streaming-etl/io/internal/plainbody"
 )
 
@@ -60,8 +61,8 @@ func New(ctx context.Context, o Options, fns ...func(*s3.Options)) (*Store, erro
 	if cfg.Region == "" && o.Endpoint != "" {
 		cfg.Region = defaultRegion
 	}
-	if cfg.Region == "" {
-		return nil, fmt.Errorf("region of bucket %q is not known: set the region or AWS_REGION", o.Bucket)
+	if cfg.Region, err = awsregion.Of(ctx, cfg); err != nil {
+		return nil, fmt.Errorf("bucket %q: %w", o.Bucket, err)
 	}
 	s := &Store{
 		opts:    o,

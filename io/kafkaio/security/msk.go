@@ -20,6 +20,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/twmb/franz-go/pkg/sasl"
+
+	"github.com/streaming-etl/streaming-etl/io/internal/awsregion"
 )
 
 // Constants of AWS_MSK_IAM, from the description of the mechanism in AWS's
@@ -77,7 +79,7 @@ func (m *mskIAM) Authenticate(ctx context.Context, address string) (sasl.Session
 	}
 	region := cmp.Or(regionOf(host), m.region)
 	if region == "" {
-		return nil, nil, fmt.Errorf("the AWS region of broker %s is not known: set the region or AWS_REGION", host)
+		return nil, nil, fmt.Errorf("broker %s: %w", host, awsregion.ErrUnknown)
 	}
 	first, err := signConnect(ctx, credentials, host, region, m.now())
 	return mskSession{}, first, err
