@@ -165,9 +165,13 @@ func (c *Config) readFrom(p *property.Set) {
 	case kinesis:
 		c.Route.Source = route.Kinesis
 		c.checkKinesis(p)
+		if !kafka {
+			refuseUnused(p, "InputKafkaInitialPosition", "the source is Kinesis, whose property is InputStreamInitialPosition")
+		}
 	case kafka:
 		c.Route.Source = route.Kafka
 		c.checkKafkaSource(p)
+		refuseUnused(p, "InputStreamInitialPosition", "the source is Kafka, whose property is InputKafkaInitialPosition")
 	case generate:
 		c.Generate = int64(p.Int("InputGeneratedRecords"))
 	}
@@ -203,9 +207,28 @@ func streamRegion(p *property.Set, stream, region string) string {
 }
 
 func (c *Config) checkKinesis(p *property.Set) {
+	if c.Kinesis.KeyOrder && c.Kinesis.Consumer != "" {
+		p.Add(property.Mistake{Property: "InputKeyOrder", Problem: "needs shards that several slots can read, and InputStreamConsumer has one subscription per shard", Allowed: "false, or no InputStreamConsumer"})
+		return
+	}
 	if checkInitialTime(p, c.Kinesis.InitialPosition == kinesisio.AtTimestamp, "InputStreamInitialPosition", "AT_TIMESTAMP", "InputStreamInitialTimestamp") && p.Valid("InputKinesisStream") {
 		addFault(p, "InputKinesisStream", c.Kinesis.Validate())
 	}
+}
+
+// refuseUnused refuses a property that decides what is delivered, and would be passed over in silence.
+func refuseUnused(p *property.Set, name, why string) {
+	if p.Given(name) {
+		p.Add(property.Mistake{Property: name, Problem: "has no effect: " + why})
+	}
+}
+
+// goesWith says whether a property is given that another one needs.
+func goesWith(p *property.Set, name, why, allowed string) bool {
+	if !p.Given(name) {
+		p.Add(property.Mistake{Property: name, Problem: "is missing: " + why, Allowed: allowed})
+	}
+	return p.Given(name)
 }
 
 // checkInitialTime says whether a time is given exactly where the initial position asks for one.
@@ -378,15 +401,18 @@ func (c *Config) events(p *property.Set) *event.Schema {
 // compile compiles what depends on the schema.
 func (c *Config) compile(p *property.Set, schema *event.Schema) {
 	variables := c.Route.Source.Variables()
-	check := func(name, text string) {
-		if _, err := template.Compile(text, schema, variables...); err != nil {
-			addFault(p, name, err)
+	fault := func(name string, err error) {
+		if err != nil {
+			p.Add(templateMistake(p, name, err, schema, variables))
 		}
 	}
+	check := func(name, text string) {
+		_, err := template.Compile(text, schema, variables...)
+		fault(name, err)
+	}
 	if c.Files {
-		if _, err := template.CompilePath(c.Route.Path, schema, variables...); err != nil {
-			addFault(p, "OutputPathTemplate", err)
-		}
+		_, err := template.CompilePath(c.Route.Path, schema, variables...)
+		fault("OutputPathTemplate", err)
 		if _, err := c.format(); err != nil {
 			addFault(p, "ParquetConversion", err)
 		}
@@ -416,6 +442,34 @@ func (c *Config) compile(p *property.Set, schema *event.Schema) {
 		check("OutputKinesisExplicitHashKey", k.ExplicitHashKey)
 	}
 }
+
+// templateMistake tells all that is wrong with a template. Who has a schema of
+// their own meets it first in templates that they have not set.
+func templateMistake(p *property.Set, name string, err error, schema *event.Schema, variables []string) property.Mistake {
+	m := property.Mistake{Property: name, Problem: err.Error()}
+	var joined interface{ Unwrap() []error }
+	if errors.As(err, &joined) {
+		m.Problem = strings.ReplaceAll(errors.Join(joined.Unwrap()...).Error(), "\n", "; ")
+	}
+	if !p.Given(name) {
+		m.Value, m.Source = p.Get(name), p.Source(name)
+	}
+	if !errors.Is(err, template.ErrNoField) {
+		return m
+	}
+	var names []string
+	for i := range schema.Fields {
+		names = append(names, schema.Fields[i].Name)
+	}
+	if len(names) > listedFields {
+		names = append(names[:listedFields], "…")
+	}
+	m.Allowed = "the fields " + strings.Join(names, ", ") + " and the variables " + strings.Join(variables, ", ")
+	return m
+}
+
+// listedFields is how many fields of a schema a message lists.
+const listedFields = 20
 
 // addFault adds each of the errors that err joins as a mistake of the property.
 func addFault(p *property.Set, name string, err error) {

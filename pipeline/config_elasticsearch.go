@@ -54,8 +54,24 @@ func (c *Config) writeElasticsearch(p *property.Set) {
 	if e.Version != "" && e.Operation != "index" {
 		p.Add(property.Mistake{Property: "ElasticsearchVersion", Problem: "goes with ElasticsearchOperation=index: Elasticsearch has no versions for " + e.Operation})
 	}
-	if p.Valid("OutputElasticsearchEndpoint") {
+	if checkElasticsearchLogin(p, auth) && p.Valid("OutputElasticsearchEndpoint") {
 		addFault(p, "OutputElasticsearchEndpoint", e.Client.Validate())
 	}
 	c.Elasticsearch = e
+}
+
+// checkElasticsearchLogin tells what a login lacks by the property that would give it.
+func checkElasticsearchLogin(p *property.Set, auth elasticsearchio.Auth) bool {
+	const place = "env:NAME or file:/path"
+	ok := true
+	if auth == elasticsearchio.Basic || p.Given("ElasticsearchPasswordFrom") {
+		ok = goesWith(p, "ElasticsearchUsername", "a password goes with it", "a user's name")
+	}
+	if auth == elasticsearchio.Basic || p.Given("ElasticsearchUsername") {
+		ok = goesWith(p, "ElasticsearchPasswordFrom", "the user name goes with a password", place) && ok
+	}
+	if auth == elasticsearchio.APIKey {
+		ok = goesWith(p, "ElasticsearchApiKeyFrom", "ElasticsearchAuth is API_KEY", place) && ok
+	}
+	return ok
 }

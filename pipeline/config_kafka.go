@@ -171,6 +171,11 @@ func (c *Config) setLanes(n int) { c.Lanes.Lanes, c.KafkaSink.Lanes = n, n }
 
 // checkLogin tells mistakes of the login by the property that a newcomer finds first.
 func checkLogin(p *property.Set, side string, s security.Config) bool {
+	if strings.HasPrefix(s.Protocol, "SASL_") && s.Mechanism == "" {
+		p.Add(property.Mistake{Property: side + "KafkaSaslMechanism", Problem: "is missing: " + side + "KafkaSecurityProtocol is " + s.Protocol,
+			Allowed: strings.Join([]string{security.Plain, security.ScramSHA256, security.ScramSHA512, security.AWSMSKIAM, security.OAuthBearer}, ", ")})
+		return false
+	}
 	err := s.Validate()
 	addFault(p, side+"KafkaSecurityProtocol", err)
 	return err == nil

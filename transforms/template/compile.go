@@ -99,6 +99,10 @@ func (c *compiler) parse(text string) {
 	}
 }
 
+// ErrNoField says that a template names neither a field of the schema nor a
+// variable of the program.
+var ErrNoField = errors.New("no field")
+
 // reference adds the segment for {name} or {name:spec} at offset at. After a
 // mistake it adds one all the same: the path is checked with something there.
 func (c *compiler) reference(at int, name, spec string, hasSpec bool) {
@@ -141,7 +145,7 @@ func (c *compiler) resolve(name, spec string, hasSpec bool) (segment, error) {
 		}
 		return s, nil
 	case !isField:
-		return s, fmt.Errorf("no field %q%s", name, c.suggest(name))
+		return s, fmt.Errorf("%w %q%s", ErrNoField, name, c.suggest(name))
 	}
 	f := &c.schema.Fields[field]
 	s, err := newSegment(f, spec, c.t.path)
