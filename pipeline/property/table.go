@@ -198,7 +198,7 @@ func filesSink() []Property {
 
 		{
 			Name: "DeadLetterBucket", Group: groupS3, Kind: Bucket, DefaultNote: "OutputBucket and OutputPrefix",
-			Doc: "Where dead letters are written, as a name or as s3://bucket/prefix/, when they should not lie beside the data, or when the job has no OutputBucket. Without either they go to OutputKafkaDeadLetterTopic or ElasticsearchDeadLetterIndex.",
+			Doc: "Where dead letters are written, as a name or as s3://bucket/prefix/, when they should not lie beside the data, or when the job has no OutputBucket. Without either they go to OutputKafkaDeadLetterTopic or ElasticsearchDeadLetterIndex; a job with no sink but Kinesis needs it.",
 		},
 	}
 }
