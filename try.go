@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
@@ -25,8 +26,10 @@ import (
 	"github.com/streaming-etl/streaming-etl/io/kinesisio"
 	"github.com/streaming-etl/streaming-etl/io/kinesisio/kinesisfake"
 	"github.com/streaming-etl/streaming-etl/io/s3io/s3fake"
+	"github.com/streaming-etl/streaming-etl/logging"
 	"github.com/streaming-etl/streaming-etl/pipeline"
 	"github.com/streaming-etl/streaming-etl/pipeline/property"
+	"github.com/streaming-etl/streaming-etl/runners/direct"
 )
 
 // tryOptions are the flags of try, beside the job's properties.
@@ -45,7 +48,7 @@ func tryOptions() []property.Property {
 }
 
 const tryUsage = `try runs the job with these properties on your own events, with servers in this process in the place of those that the
-properties name, and writes what the job makes of them into a folder.
+properties name, and writes what the job makes of them into a folder. What an earlier try has written there is deleted.
 `
 
 // Names inside the servers of a try.
@@ -79,6 +82,13 @@ func tryJob(ctx context.Context, args, env []string, stdin io.Reader, stdout, st
 	if err := p.Err(); err != nil {
 		return fail(stderr, err)
 	}
+	if err := forgetTry(p.Get("out")); err != nil {
+		return fail(stderr, err)
+	}
+	before, err := filesOf(p.Get("out"))
+	if err != nil {
+		return fail(stderr, err)
+	}
 	servers, err := startTry(p.Get("out"), p.Given("OutputElasticsearchEndpoint") || p.Given("ElasticsearchIndex"))
 	if err != nil {
 		return fail(stderr, err)
@@ -98,15 +108,16 @@ func tryJob(ctx context.Context, args, env []string, stdin io.Reader, stdout, st
 	servers.connect(&c)
 
 	initBeam()
+	direct.LogTo(withoutNext{localLog(p)})
 	fmt.Fprintf(stderr, "streaming-etl: %s on Beam's local runner, from %s, with embedded servers\n", c.JobName, p.Get("events"))
 	line := newProgressLine(stderr)
 	sum, err := pipeline.RunDirect(ctx, c, pipeline.DirectOptions{Out: p.Get("out"), Progress: line.show, Messages: stderr})
 	line.end()
-	if err != nil {
-		return fail(stderr, err)
+	var look []string
+	if err == nil {
+		look, err = servers.keep(p.Get("out"), c)
 	}
-	look, err := servers.keep(p.Get("out"), c)
-	if err != nil {
+	if err := errors.Join(err, noteTry(p.Get("out"), before)); err != nil {
 		return fail(stderr, err)
 	}
 	sum.Source, sum.Sink = p.Get("events")+" through an embedded Kinesis stream", p.Get("out")
@@ -115,6 +126,21 @@ func tryJob(ctx context.Context, args, env []string, stdin io.Reader, stdout, st
 		return fail(stderr, err)
 	}
 	return exitOK
+}
+
+// withoutNext leaves out what to do next, which is meant for the services that the properties name.
+type withoutNext struct{ slog.Handler }
+
+// Handle implements slog.Handler.
+func (h withoutNext) Handle(ctx context.Context, r slog.Record) error {
+	kept := slog.NewRecord(r.Time, r.Level, r.Message, r.PC)
+	r.Attrs(func(a slog.Attr) bool {
+		if a.Key != logging.Next {
+			kept.AddAttrs(a)
+		}
+		return true
+	})
+	return h.Handler.Handle(ctx, kept)
 }
 
 // tryServers are the servers of a try.

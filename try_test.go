@@ -167,3 +167,52 @@ func TestTryRefusesWhatItCannotDo(t *testing.T) {
 		}
 	}
 }
+
+func TestTryAgainLeavesNothingOfTheLastOne(t *testing.T) {
+	out := t.TempDir()
+	own := filepath.Join(out, "service=mine", "notes.txt")
+	if err := os.MkdirAll(filepath.Dir(own), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(own, []byte("x"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	try := func() []string {
+		t.Helper()
+		code, _, stderr := runCommand(t, "try", "--events=testdata/cloudtrail/events.jsonl", "--properties=testdata/cloudtrail/properties.json", "--out="+out)
+		if code != exitOK {
+			t.Fatalf("exit code %d: %s", code, stderr)
+		}
+		names, err := filesOf(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return names
+	}
+	first, second := try(), try()
+	if len(first) != len(second) || len(first) < 4 {
+		t.Errorf("one try leaves %q, two %q", first, second)
+	}
+	if _, err := os.Stat(own); err != nil {
+		t.Errorf("a file that no try has written: %v", err)
+	}
+}
+
+func TestTryDeletesNothingElsewhere(t *testing.T) {
+	dir := t.TempDir()
+	out, other := filepath.Join(dir, "out"), filepath.Join(dir, "other")
+	if err := os.Mkdir(out, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{other: "x", filepath.Join(out, writtenFile): "../other\n"} {
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := forgetTry(out); err == nil {
+		t.Error("no error")
+	}
+	if _, err := os.Stat(other); err != nil {
+		t.Error(err)
+	}
+}
