@@ -6,7 +6,8 @@
 //	go run ./chaos/fuzz -cpu 24m
 //
 // It takes what has had the least so far first, and can be stopped at any time. The corpus is Go's own, in its build
-// cache. A finding ends it: the input that caused it lies in the package's testdata/fuzz, and fails go test from then on.
+// cache. A finding ends the target's turns, and is told again at the end: the input that caused it lies in the package's
+// testdata/fuzz, and fails go test from then on.
 package main
 
 import (
@@ -22,6 +23,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -76,18 +78,22 @@ func command(ctx context.Context, args []string, stdout io.Writer) error {
 	if r.cache, err = goEnv(ctx, "GOCACHE"); err != nil {
 		return err
 	}
+	var findings []error
 	for {
 		t, ok := account.next(targets, chosen, *cpu)
 		if !ok {
-			fmt.Fprintf(stdout, "each target has had %s\n", *cpu)
-			return nil
+			fmt.Fprintf(stdout, "each target has had %s, but for %d with a finding\n", *cpu, len(findings))
+			return errors.Join(findings...)
 		}
 		did, err := r.run(ctx, t)
+		if ctx.Err() != nil {
+			return errors.Join(findings...)
+		}
 		if err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			return err
+			fmt.Fprintln(stdout, err)
+			findings = append(findings, err)
+			targets = slices.DeleteFunc(targets, func(other target) bool { return other == t })
+			continue
 		}
 		spent := account.add(t.name(), did)
 		if err := account.write(*file); err != nil {
