@@ -226,10 +226,7 @@ func cancelJob(client *rest.Client, jobID string, stderr io.Writer) int {
 	if err := client.Cancel(ctx, jobID); err != nil {
 		return fail(stderr, err)
 	}
-	if _, err := client.WaitEnd(ctx, jobID, rest.WaitOptions{}); err != nil {
-		return fail(stderr, err)
-	}
-	return exitOK
+	return awaitEnd(ctx, client, jobID, "the cluster has taken the order", stderr)
 }
 
 // jobJar returns the path of the job's jar: the one named, or one built from
@@ -331,7 +328,7 @@ func control(ctx context.Context, name string, args []string, stdout, stderr io.
 		}
 		code := tell(stdout, stderr, *o.json, map[string]string{"job": id, "savepoint": path}, path)
 		if name == "stop" {
-			code = max(code, awaitStop(ctx, client, id, stderr))
+			code = max(code, awaitEnd(ctx, client, id, "the savepoint is complete", stderr))
 		}
 		return code
 	case "cancel":
@@ -340,18 +337,18 @@ func control(ctx context.Context, name string, args []string, stdout, stderr io.
 	return exitOK
 }
 
-// goneAllowance is how long a cluster is asked for the end of a job whose savepoint is complete.
+// goneAllowance is how long a cluster is asked for the end of a job when that is on its way.
 const goneAllowance = 5 * time.Second
 
-// awaitStop waits for the end of a job that was stopped. A cluster of that job alone ends with it.
-func awaitStop(ctx context.Context, client *rest.Client, id string, stderr io.Writer) int {
+// awaitEnd waits for the end of a job, after what is told. A cluster of that job alone ends with it.
+func awaitEnd(ctx context.Context, client *rest.Client, id, done string, stderr io.Writer) int {
 	_, err := client.WaitEnd(ctx, id, rest.WaitOptions{RestartAllowance: goneAllowance})
 	var unreachable *rest.UnreachableError
 	switch {
 	case errors.As(err, &unreachable), errors.Is(err, rest.ErrNotFound):
-		fmt.Fprintf(stderr, "the savepoint is complete; job %s was not seen to end, and its cluster may have ended with it: %v\n", id, err)
+		fmt.Fprintf(stderr, "%s; job %s was not seen to end, and its cluster may have ended with it: %v\n", done, id, err)
 	case err != nil:
-		return fail(stderr, fmt.Errorf("the savepoint is complete, but: %w", err))
+		return fail(stderr, fmt.Errorf("%s, but: %w", done, err))
 	}
 	return exitOK
 }

@@ -76,6 +76,11 @@ func (s *flinkServer) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		}
 		fmt.Fprintf(w, `{"jobs":[{"jid":%q,"name":"trips","state":%q,"start-time":1,"end-time":%d}]}`, testJob, s.state, end)
 	case job:
+		if req.Method == http.MethodPatch {
+			s.down = s.endsWithJob
+			w.WriteHeader(http.StatusAccepted)
+			return
+		}
 		fmt.Fprintf(w, `{"jid":%q,"name":"trips","state":%q,"start-time":%d,"end-time":-1,"timestamps":{%q:%d},
 			"vertices":[{"id":"v","name":"Read","parallelism":2,"start-time":%d,"tasks":%s}]}`,
 			testJob, s.state, s.since.UnixMilli(), s.state, s.since.UnixMilli(), s.since.UnixMilli(), s.tasks)
@@ -337,5 +342,13 @@ func TestStopTellsTheSavepointWhateverComesAfter(t *testing.T) {
 				t.Errorf("exit code %d, says %q, errors %q", code, stdout, stderr)
 			}
 		})
+	}
+}
+
+func TestCancelOfTheOnlyJobOfACluster(t *testing.T) {
+	s, url := newFlinkServer(t)
+	s.endsWithJob = true
+	if code, _, stderr := runCommand(t, "cancel", "--flink-rest="+url, "--job="+testJob); code != exitOK || !strings.Contains(stderr, "its cluster may have ended with it") {
+		t.Errorf("exit code %d, errors %q", code, stderr)
 	}
 }

@@ -187,3 +187,24 @@ func TestWhatIsAwayIsToldFromWhatRefuses(t *testing.T) {
 		}
 	}
 }
+
+func TestAJobThatIsRecoveredIsRefusedForWhatRefusesAlone(t *testing.T) {
+	for name, test := range map[string]struct {
+		flags []string
+		away  bool
+	}{
+		"the sink is away":                   {[]string{"--OutputBucketEndpoint=" + nobody(t)}, true},
+		"both are away":                      {[]string{"--OutputBucketEndpoint=" + nobody(t), "--InputStreamEndpoint=" + nobody(t)}, true},
+		"there is no stream":                 {[]string{"--InputKinesisStream=tirps"}, false},
+		"no stream, and the sink is away":    {[]string{"--InputKinesisStream=tirps", "--OutputBucketEndpoint=" + nobody(t)}, false},
+		"the source's host's name is no one": {[]string{"--InputStreamEndpoint=http://kinesis.invalid:1"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, 1)
+			c := configure(t, w.flags(test.flags...)...)
+			if err := c.start(t.Context(), 0); err == nil || allAway(err) != test.away {
+				t.Errorf("away is %v, want %v: %v", !test.away, test.away, err)
+			}
+		})
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"syscall"
 	"time"
 
@@ -148,6 +149,12 @@ func away(err error) bool {
 		return broker.Retriable && broker != kerr.UnknownTopicOrPartition
 	}
 	return cutOff(err)
+}
+
+// allAway says that away is true of all that an error of Check joins.
+func allAway(err error) bool {
+	joined, ok := err.(interface{ Unwrap() []error })
+	return ok && !slices.ContainsFunc(joined.Unwrap(), func(e error) bool { return !away(e) })
 }
 
 // cutOff says that there was no connection, or not to the end.

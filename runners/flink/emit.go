@@ -31,7 +31,7 @@ const emitFlag = "--emit-pipeline"
 //
 //	--emit-pipeline --worker-command=PATH [--cluster-parallelism=N]
 //	[--cluster-checkpoint-interval=DURATION] [--cluster-min-pause=DURATION]
-//	[--cluster-checkpoint-timeout=DURATION] -- [program arguments]
+//	[--cluster-checkpoint-timeout=DURATION] [--cluster-recovers] -- [program arguments]
 func EmitMain(args []string, build BuildFunc) (handled bool, exitCode int) {
 	if len(args) == 0 || args[0] != emitFlag {
 		return false, 0
@@ -91,6 +91,8 @@ func parseEmit(args []string) (command string, cluster Cluster, rest []string, e
 			cluster.MinPause, err = clusterDuration(value)
 		case "--cluster-checkpoint-timeout":
 			cluster.CheckpointTimeout, err = clusterDuration(value)
+		case "--cluster-recovers":
+			cluster.Recovers = true
 		default:
 			err = errors.New("not an argument of " + emitFlag)
 		}

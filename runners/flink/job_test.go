@@ -241,8 +241,8 @@ func TestParseEmit(t *testing.T) {
 		rest       []string
 		fault      string
 	}{
-		{"all", "--worker-command=/a=b --cluster-parallelism=2 --cluster-checkpoint-interval=60000ms --cluster-min-pause=5000ms --cluster-checkpoint-timeout=600000ms -- --X=1 -- y",
-			Cluster{Parallelism: 2, CheckpointInterval: time.Minute, MinPause: 5 * time.Second, CheckpointTimeout: 10 * time.Minute}, []string{"--X=1", "--", "y"}, ""},
+		{"all", "--worker-command=/a=b --cluster-parallelism=2 --cluster-checkpoint-interval=60000ms --cluster-min-pause=5000ms --cluster-checkpoint-timeout=600000ms --cluster-recovers -- --X=1 -- y",
+			Cluster{Parallelism: 2, CheckpointInterval: time.Minute, MinPause: 5 * time.Second, CheckpointTimeout: 10 * time.Minute, Recovers: true}, []string{"--X=1", "--", "y"}, ""},
 		{"Flink's way to say not set", "--worker-command=/a=b --cluster-parallelism=-1 --cluster-checkpoint-interval=-1ms --cluster-min-pause=-1ms --cluster-checkpoint-timeout=-1ms --",
 			Cluster{}, nil, ""},
 		{"no worker", "--", Cluster{}, nil, "--worker-command"},

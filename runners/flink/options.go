@@ -185,6 +185,9 @@ type Cluster struct {
 	MinPause time.Duration
 	// CheckpointTimeout is the one that the cluster's configuration has; 0 if it has none, and Flink would take its own.
 	CheckpointTimeout time.Duration
+	// Recovers says that the cluster asks for the job again when it recovers it: an application cluster with high
+	// availability. What was built is then not used, but the cluster ends, and begins anew, where nothing was.
+	Recovers bool
 }
 
 // WithCluster returns the options with the cluster's ways where they leave it the choice. Beam's runner looks at its

@@ -16,6 +16,9 @@ import org.apache.beam.runners.flink.FlinkPipelineOptions;
 import org.apache.beam.runners.flink.FlinkPipelineRunner;
 import org.apache.beam.runners.fnexecution.provisioning.JobInfo;
 import org.apache.beam.sdk.util.construction.PipelineOptionsTranslation;
+import org.apache.flink.configuration.DeploymentOptions;
+import org.apache.flink.configuration.HighAvailabilityOptions;
+import org.apache.flink.configuration.ReadableConfig;
 import org.apache.flink.streaming.api.environment.CheckpointConfig;
 import org.apache.flink.streaming.api.environment.ExecutionCheckpointingOptions;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
@@ -43,6 +46,9 @@ public final class Main {
 
   /** Building the pipeline takes a second; a worker that asks a service on the way may take longer. */
   private static final long BUILD_MINUTES = 3;
+
+  /** What application clusters set as the target: EmbeddedExecutor.NAME of flink-clients. */
+  private static final String EMBEDDED = "embedded";
 
   public static void main(String[] args) throws Exception {
     Path worker = Worker.path();
@@ -82,9 +88,18 @@ public final class Main {
         .getConfiguration()
         .getOptional(ExecutionCheckpointingOptions.CHECKPOINTING_TIMEOUT)
         .ifPresent(timeout -> command.add("--cluster-checkpoint-timeout=" + timeout.toMillis() + "ms"));
+    if (recovers(cluster.getConfiguration())) {
+      command.add("--cluster-recovers");
+    }
     command.add("--");
     Collections.addAll(command, args);
     return command;
+  }
+
+  /** Says that Flink runs this again when it recovers the job, and ends the JobManager if it fails. */
+  private static boolean recovers(ReadableConfig cluster) {
+    return EMBEDDED.equals(cluster.getOptional(DeploymentOptions.TARGET).orElse(null))
+        && !"NONE".equalsIgnoreCase(cluster.get(HighAvailabilityOptions.HA_MODE));
   }
 
   /** Runs a command and returns its standard output. */
