@@ -146,6 +146,40 @@ func TestCheckPrintsThePlanOfEverySink(t *testing.T) {
 	}
 }
 
+func TestCheckAdvisesAVersionWhereOlderEventsCanStay(t *testing.T) {
+	kinesis := []string{"--InputKinesisStream=trips"}
+	kafka := []string{"--InputKafkaBootstrapServers=127.0.0.1:1", "--InputKafkaTopic=trips"}
+	for name, test := range map[string]struct {
+		source []string
+		flags  []string
+		// wants are in the plan, others not.
+		wants, not []string
+	}{
+		"from Kafka":        {kafka, nil, []string{"shows older values", "carried out late", "set ElasticsearchVersion", "position, where"}, nil},
+		"from Kinesis":      {kinesis, nil, []string{"carried out late", "set ElasticsearchVersion", "a field that grows"}, []string{"position, where"}},
+		"merged":            {kafka, []string{"--ElasticsearchOperation=update"}, []string{"carried out late"}, []string{"set ElasticsearchVersion"}},
+		"versioned":         {kafka, []string{"--ElasticsearchVersion=position"}, []string{"never an older event"}, []string{"older values", "set ElasticsearchVersion"}},
+		"created":           {kafka, []string{"--ElasticsearchOperation=create"}, []string{"one document per id"}, []string{"older", "set ElasticsearchVersion"}},
+		"by their position": {kafka, []string{"--ElasticsearchDocumentId="}, []string{"one document per id"}, []string{"older", "set ElasticsearchVersion"}},
+	} {
+		args := append(append([]string{"check", "--Region=eu-west-1", "--OutputElasticsearchEndpoint=http://127.0.0.1:1"}, test.source...), test.flags...)
+		code, stdout, stderr := runCommand(t, args...)
+		if code != exitOK {
+			t.Fatalf("%s: exit code %d: %s", name, code, stderr)
+		}
+		for _, want := range test.wants {
+			if !strings.Contains(stdout, want) {
+				t.Errorf("%s: the plan lacks %q:\n%s", name, want, stdout)
+			}
+		}
+		for _, not := range test.not {
+			if strings.Contains(stdout, not) {
+				t.Errorf("%s: the plan has %q:\n%s", name, not, stdout)
+			}
+		}
+	}
+}
+
 func TestMistakesBetweenSourcesAndSinksAreAllTold(t *testing.T) {
 	code, _, stderr := runCommand(t, "check", "--InputKinesisStream=trips", "--InputKafkaTopic=trips", "--Region=eu-west-1",
 		"--OutputKafkaTopic=trips-{tpye}", "--KafkaSecurityProtocol=SASL_SSL", "--ElasticsearchVersion=position", "--OutputElasticsearchEndpoint=http://es",

@@ -49,16 +49,8 @@ func (c Config) WritePlan(w io.Writer) error {
 	if c.ToKafka {
 		c.planKafka(line)
 	}
-	if e := c.Elasticsearch; e != nil {
-		id := e.ID
-		if id == "" {
-			id = "the event's position"
-		}
-		line("sink", "Elasticsearch%s, index %s", where(strings.Join(e.Client.Endpoints, ", "), ""), e.Index)
-		line("  documents", "id %s, operation %s", id, e.Operation)
-		line("  guarantee", "one document per id, written again with the same content after a restart; %s", map[bool]string{
-			true:  "a restart shows older values for as long as it repeats them (ElasticsearchVersion prevents it)",
-			false: "never an older event over a newer one"}[e.Version == ""])
+	if c.Elasticsearch != nil {
+		c.planElasticsearch(line)
 	}
 	if k := c.KinesisSink; k != nil {
 		line("sink", "%s%s, partition key %s", c.sinkText(kinesisName), inRegion(k.Producer.Endpoint, k.Producer.Region, k.Producer.Stream), k.PartitionKey)
@@ -83,6 +75,34 @@ func (c Config) planFiles(line func(label, format string, args ...any)) {
 	line("  files", "closed at %s of blocks or after %s, %s per folder", Bytes(c.TargetBytes), c.RollInterval, plural(c.Route.Writers, "writer"))
 	line("  guarantee", "exactly once on Flink: each event is in one visible object; with --runner=direct at most one,")
 	line("", "and what was read is delivered before the command ends, but positions are not kept across runs")
+}
+
+func (c Config) planElasticsearch(line func(label, format string, args ...any)) {
+	e := c.Elasticsearch
+	id := e.ID
+	if id == "" {
+		id = "the event's position"
+	}
+	line("sink", "Elasticsearch%s, index %s", where(strings.Join(e.Client.Endpoints, ", "), ""), e.Index)
+	line("  documents", "id %s, operation %s", id, e.Operation)
+	line("  guarantee", "one document per id, written again with the same content after a restart")
+	switch {
+	case e.Version != "":
+		line("", "never an older event over a newer one")
+		return
+	case e.ID == "" || e.Operation == "create":
+		return // a document has one event
+	}
+	line("", "a restart shows older values for as long as it repeats them; a bulk request that got no answer and is")
+	line("", "carried out late leaves them until the id's next event")
+	if e.Operation != "index" {
+		return // and has no versions
+	}
+	version := "a template of a field that grows with each event of an id"
+	if c.Route.Source == route.Kafka {
+		version = "position, where all events of an id are in one partition, or " + version
+	}
+	line("  advice", "set ElasticsearchVersion, which keeps older values out: %s", version)
 }
 
 func (c Config) planKafka(line func(label, format string, args ...any)) {

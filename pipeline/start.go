@@ -142,7 +142,7 @@ func away(err error) bool {
 	case errors.As(err, &stream):
 		return kinesisio.Passing(err)
 	case errors.As(err, &bucket):
-		return s3io.Passing(err) || cutOff(err)
+		return s3io.Passing(err)
 	case errors.As(err, &search) && search.Status != 0:
 		return search.Status == 429 || search.Status == 408 || search.Status >= 500
 	case errors.As(err, &broker):

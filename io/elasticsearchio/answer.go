@@ -62,6 +62,9 @@ func parseAnswer(data []byte, results []result) ([]result, error) {
 	if !told || !listed {
 		return nil, errors.New("errors or items are missing")
 	}
+	if len(results) == 0 {
+		return nil, errors.New("it tells of errors, and of no item") // no results are what is all done
+	}
 	if !atEnd(d) {
 		return nil, errors.New("something follows the answer")
 	}

@@ -36,17 +36,18 @@ func TestAnswersAreRead(t *testing.T) {
 		"nothing":              ``,
 		"no object":            `[]`,
 		"no items":             `{"errors":true}`,
+		"errors of no item":    `{"errors":true,"items":[]}`,
 		"no errors":            `{"items":[]}`,
 		"errors is no boolean": `{"errors":"true","items":[]}`,
 		"items is no array":    `{"errors":true,"items":{}}`,
-		"two lists of items":   `{"errors":true,"items":[],"items":[]}`,
+		"two lists of items":   `{"errors":true,"items":[{"index":{"status":200}}],"items":[{"index":{"status":200}}]}`,
 		"an empty item":        `{"errors":true,"items":[{}]}`,
 		"two actions in one":   `{"errors":true,"items":[{"index":{"status":200},"create":{"status":200}}]}`,
 		"no status":            `{"errors":true,"items":[{"index":{}}]}`,
 		"an odd status":        `{"errors":true,"items":[{"index":{"status":7}}]}`,
 		"half":                 `{"errors":true,"items":[{"index":{"status":200}}`,
-		"more behind it":       `{"errors":true,"items":[]} {}`,
-		"noise behind it":      `{"errors":true,"items":[]} x`,
+		"more behind it":       `{"errors":true,"items":[{"index":{"status":200}}]} {}`,
+		"noise behind it":      `{"errors":true,"items":[{"index":{"status":200}}]} x`,
 	} {
 		if got, err := parseAnswer([]byte(answer), nil); err == nil {
 			t.Errorf("%s: %v", name, got)

@@ -1,13 +1,18 @@
 package elasticsearchio
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -685,6 +690,57 @@ func TestTemplateFilesAreReadStrictly(t *testing.T) {
 	} {
 		if _, err := parseTemplates([]byte(file)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, want %q", file, err, want)
+		}
+	}
+}
+
+// A node that stood still carries out a request that was made again elsewhere
+// long ago. Only a version keeps what is older out.
+func TestALateRequestPutsNothingOlderOverWhatHasAVersion(t *testing.T) {
+	c := newCluster(t)
+	for name, version := range map[string]int64{"versioned": 1, "unversioned": 0} {
+		index := c.index(name)
+		target, err := url.Parse(c.url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var late http.Handler
+		rest := httputil.NewSingleHostReverseProxy(target)
+		front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path != "/_bulk" || late != nil {
+				rest.ServeHTTP(w, r)
+				return
+			}
+			body, err := io.ReadAll(r.Body)
+			if err != nil {
+				t.Error(err)
+			}
+			held := r.Clone(context.Background())
+			late = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				held.Body = io.NopCloser(bytes.NewReader(body))
+				rest.ServeHTTP(w, held)
+			})
+			panic(http.ErrAbortHandler)
+		}))
+		t.Cleanup(front.Close)
+		client := newClient(t, quick(front.URL))
+		for i, source := range []string{`{"n":1}`, `{"n":2}`} {
+			d := doc(index, "a", source)
+			if version > 0 {
+				d.Version = version + int64(i)
+			}
+			if rejections := write(t, client, d); len(rejections) > 0 {
+				t.Fatal(rejections)
+			}
+		}
+		answer := httptest.NewRecorder()
+		late.ServeHTTP(answer, nil)
+		if answer.Code != http.StatusOK {
+			t.Fatalf("%s: the late request is answered %d: %s", name, answer.Code, answer.Body)
+		}
+		want := map[bool]string{true: `{"n":2}`, false: `{"n":1}`}[version > 0]
+		if sources, _ := c.documents(index); sources["a"] != want {
+			t.Errorf("%s: the document is %s, want %s", name, sources["a"], want)
 		}
 	}
 }

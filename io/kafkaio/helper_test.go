@@ -174,8 +174,11 @@ func (c *cluster) open(slot slots.Slot, positions []byte) *Reader {
 	return r.(*Reader)
 }
 
-// one is the slot of a source with one.
-func one() slots.Slot { return slots.Slot{Index: 0, Count: 1, JobStart: time.Now().UnixMilli()} }
+// one is the slot of a source with one, of a job that starts behind all that
+// was written.
+func one() slots.Slot {
+	return slots.Slot{Index: 0, Count: 1, JobStart: time.Now().Add(time.Millisecond).UnixMilli()}
+}
 
 // collector keeps what readers delivered.
 type collector struct {

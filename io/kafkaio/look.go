@@ -345,7 +345,7 @@ func (r *Reader) begin(ctx context.Context, fresh []place) error {
 	if len(fresh) == 0 {
 		return nil
 	}
-	found, err := r.client.begin(ctx, &r.opts, fresh, Earliest)
+	found, err := r.client.begin(ctx, &r.opts, fresh, Earliest, 0)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, at := range fresh {
@@ -393,7 +393,7 @@ func (r *Reader) pin(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		found, err := r.client.begin(ctx, &r.opts, fresh, r.opts.InitialPosition)
+		found, err := r.client.begin(ctx, &r.opts, fresh, r.opts.InitialPosition, r.slot.JobStart)
 		if err != nil {
 			return err
 		}

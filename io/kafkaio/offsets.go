@@ -142,9 +142,31 @@ func (c *client) committed(ctx context.Context, group string, places []place) (m
 	return out, nil
 }
 
+// sinceStart moves ends back to the first records of the job's start, which a
+// restart finds where there was no checkpoint yet, or a slot that opens late:
+// they are the job's to read. What could not be told is left out, with the
+// first error.
+func (c *client) sinceStart(ctx context.Context, o *Options, places []place, ends map[partitionKey]int64, jobStart int64) (map[partitionKey]int64, error) {
+	if jobStart <= 0 {
+		return ends, nil
+	}
+	found, err := c.listOffsets(ctx, o, places, jobStart)
+	for k, n := range found {
+		end, ok := ends[k]
+		switch {
+		case !ok:
+			delete(found, k)
+		case n == noOffset || end < n:
+			found[k] = end
+		}
+	}
+	return found, err
+}
+
 // begin finds out where the partitions begin, and end where the reading is
 // bounded. Those for which it could not are left out, with the first error.
-func (c *client) begin(ctx context.Context, o *Options, places []place, at InitialPosition) (map[partitionKey]position, error) {
+// Latest is no later than jobStart, unless that is 0.
+func (c *client) begin(ctx context.Context, o *Options, places []place, at InitialPosition, jobStart int64) (map[partitionKey]position, error) {
 	var (
 		next  map[partitionKey]int64
 		first error
@@ -162,7 +184,7 @@ func (c *client) begin(ctx context.Context, o *Options, places []place, at Initi
 	var err error
 	switch at {
 	case Latest:
-		next = ends
+		next, err = c.sinceStart(ctx, o, places, ends, jobStart)
 	case Timestamp:
 		next, err = c.listOffsets(ctx, o, places, max(0, o.InitialTimestamp.UnixMilli()))
 		for k, n := range next {
@@ -191,6 +213,10 @@ func (c *client) begin(ctx context.Context, o *Options, places []place, at Initi
 		if len(rest) > 0 {
 			var more map[partitionKey]int64
 			more, err = c.listOffsets(ctx, o, rest, fallback)
+			if o.GroupFallback == Latest {
+				note(err)
+				more, err = c.sinceStart(ctx, o, rest, more, jobStart)
+			}
 			if next == nil {
 				next = more
 			}

@@ -18,7 +18,9 @@ type InitialPosition string
 const (
 	// Earliest begins with the oldest record that the broker still holds.
 	Earliest InitialPosition = "EARLIEST"
-	// Latest begins with what is written after the first start.
+	// Latest begins with what is written after the first start: at the end,
+	// or before it at the first record whose own time is at or after the slot's
+	// JobStart, if there is one.
 	Latest InitialPosition = "LATEST"
 	// GroupOffsets begins where a consumer group has committed that it is, and
 	// where it has not, at Options.GroupFallback.

@@ -142,6 +142,41 @@ func TestLatestBeginsAtTheFirstOpen(t *testing.T) {
 	got.once(next)
 }
 
+// What was read and no checkpoint holds is to be read again, and what arrived
+// before a slot opened is to be read too.
+func TestLatestWithoutACheckpointBeginsAtTheJobsStart(t *testing.T) {
+	for _, from := range []InitialPosition{Latest, GroupOffsets} {
+		t.Run(string(from), func(t *testing.T) {
+			c := newCluster(t, 3)
+			c.put(c.topic, 300, 3, map[string]int{})
+			if c.opts.InitialPosition = from; from == GroupOffsets {
+				c.opts.GroupID, c.opts.GroupFallback = c.topic+"-none", Latest
+			}
+			slot := one()
+			r := c.open(slot, nil)
+			time.Sleep(time.Until(time.UnixMilli(slot.JobStart)))
+			next := map[string]int{}
+			c.put(c.topic, 300, 2, next) // nothing in partition 2
+			collect(t).drain(300, r)
+			r.Close()
+
+			r = c.open(slot, nil)
+			batches, positions, _, err := r.Drain(0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := collect(t)
+			got.add(batches)
+			r.Close()
+			c.put(c.topic, 300, 3, next)
+			r = c.open(slot, positions)
+			got.drain(600, r)
+			got.quiet(r)
+			got.once(next)
+		})
+	}
+}
+
 func TestTimestampBeginsWithTheFirstRecordAsYoung(t *testing.T) {
 	c := newCluster(t, 2)
 	begin := time.Now().Truncate(time.Second).Add(-time.Hour)

@@ -29,7 +29,7 @@ func (r *Reader) reset(ctx context.Context, p *partition, at place, why error) e
 	if r.opts.OffsetReset == ResetLatest {
 		initial = Latest
 	}
-	found, err := r.client.begin(ctx, &r.opts, []place{at}, initial)
+	found, err := r.client.begin(ctx, &r.opts, []place{at}, initial, 0)
 	if err != nil {
 		return err
 	}

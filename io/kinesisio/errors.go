@@ -78,9 +78,10 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.Err }
 
 // cause is the service's own code and message where there are any: the SDK's
-// text around them repeats what Error says already.
+// text around them repeats what Error says already. Those of who gives
+// credentials are told with it.
 func cause(err error) string {
-	if api := smithy.APIError(nil); errors.As(err, &api) {
+	if api := smithy.APIError(nil); errors.As(err, &api) && !withoutCredentials(err) {
 		if api.ErrorMessage() == "" {
 			return api.ErrorCode()
 		}
@@ -93,6 +94,10 @@ func cause(err error) string {
 // type for this.
 const noCredentials = "get identity: get credentials"
 
+// withoutCredentials tells of calls for which there were no credentials: none
+// are configured, or who gives them (STS, an agent, the instance) did not.
+func withoutCredentials(err error) bool { return strings.Contains(err.Error(), noCredentials) }
+
 func (e *Error) hint() string {
 	var (
 		api      smithy.APIError
@@ -100,6 +105,8 @@ func (e *Error) hint() string {
 		noAnswer net.Error
 	)
 	switch {
+	case withoutCredentials(e.Err):
+		return "are there AWS credentials in the environment, profile or instance?"
 	case errors.As(e.Err, &missing):
 		return "does the stream exist in this account and region?"
 	case errors.As(e.Err, &api):
@@ -111,8 +118,6 @@ func (e *Error) hint() string {
 		case invalidCredentials(code):
 			return "are the AWS credentials valid, and meant for this region or endpoint?"
 		}
-	case strings.Contains(e.Err.Error(), noCredentials):
-		return "are there AWS credentials in the environment, profile or instance?"
 	case errors.Is(e.Err, context.DeadlineExceeded), errors.As(e.Err, &noAnswer):
 		if e.Endpoint == "" {
 			return "no answer: are region and network right?"
@@ -134,11 +139,15 @@ func invalidCredentials(code string) bool {
 // denied tells of errors that are about who asks: credentials that are missing
 // or not known, and what they may not.
 func denied(err error) bool {
-	if api := smithy.APIError(nil); errors.As(err, &api) {
-		code := api.ErrorCode()
-		return strings.HasPrefix(code, "AccessDenied") || strings.HasPrefix(code, "KMSAccessDenied") || invalidCredentials(code)
+	if withoutCredentials(err) {
+		return true
 	}
-	return strings.Contains(err.Error(), noCredentials)
+	api := smithy.APIError(nil)
+	if !errors.As(err, &api) {
+		return false
+	}
+	code := api.ErrorCode()
+	return strings.HasPrefix(code, "AccessDenied") || strings.HasPrefix(code, "KMSAccessDenied") || invalidCredentials(code)
 }
 
 // class is what an error means for the next step.
@@ -168,14 +177,8 @@ func classify(ctx context.Context, err error) class {
 			return c
 		}
 	}
-	var answer *smithyhttp.ResponseError
-	if errors.As(err, &answer) {
-		switch status := answer.HTTPStatusCode(); {
-		case status == 429:
-			return throttled
-		case status >= 500, status == 408:
-			return transient
-		}
+	if c := classifyStatus(err); c != permanent {
+		return c
 	}
 	var (
 		cut    *smithy.DeserializationError
@@ -188,6 +191,22 @@ func classify(ctx context.Context, err error) class {
 		return transient
 	case errors.As(err, &unsent), errors.As(err, &noNet), errors.Is(err, context.DeadlineExceeded):
 		return transient
+	}
+	return permanent
+}
+
+// classifyStatus sorts errors by the status of an answer: the service's, or of
+// the agent that gives a container its credentials, whose errors have no other
+// type that is known, and often no code.
+func classifyStatus(err error) class {
+	var answer interface{ HTTPStatusCode() int }
+	if errors.As(err, &answer) {
+		switch status := answer.HTTPStatusCode(); {
+		case status == 429:
+			return throttled
+		case status >= 500, status == 408:
+			return transient
+		}
 	}
 	return permanent
 }

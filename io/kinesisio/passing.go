@@ -19,8 +19,9 @@ func Passing(err error) bool {
 	if api := smithy.APIError(nil); errors.As(e.Err, &api) && strings.HasPrefix(api.ErrorCode(), "ExpiredToken") {
 		return false
 	}
-	if strings.Contains(e.Err.Error(), noCredentials) {
-		return false
+	if withoutCredentials(e.Err) {
+		// Where nobody gives any there is no answer either.
+		return classifyStatus(e.Err) != permanent
 	}
 	c := classify(context.Background(), e.Err)
 	return c == transient || c == throttled

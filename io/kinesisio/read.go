@@ -54,6 +54,8 @@ type Reader struct {
 	// budget bounds the bytes that are fetched ahead, in calls and in queues.
 	budget *semaphore.Weighted
 	counts counters
+	// proven has the operations of which a call was answered.
+	proven sync.Map
 	// consumer finds the consumer's ARN, where there is a consumer.
 	consumer consumerARNs
 

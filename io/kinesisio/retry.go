@@ -18,6 +18,17 @@ func (r *Reader) tellRetry(ctx context.Context, op, shard string, attempt int, w
 	logging.Retry(ctx, "kinesis: a call is made again", attempt, wait, errors.New(cause(err)), args...)
 }
 
+// classify sorts the errors of an operation's calls. Once one was answered the
+// credentials are right, and may do this: if they are refused then, they may be
+// being replaced.
+func (r *Reader) classify(ctx context.Context, op string, err error) class {
+	c := classify(ctx, err)
+	if _, proven := r.proven.Load(op); c == permanent && proven && denied(err) {
+		return transient
+	}
+	return c
+}
+
 // retry calls once until it succeeds. Faults that pass by themselves are
 // waited out for up to RetryDeadline; any other error is returned at once, as
 // an *Error.
@@ -40,9 +51,10 @@ func (r *Reader) retryReady(ctx context.Context, op, shard string, ready func() 
 		r.counts.calls.Add(1)
 		err = once()
 		if err == nil {
+			r.proven.Store(op, true)
 			return nil
 		}
-		c := classify(ctx, err)
+		c := r.classify(ctx, op, err)
 		if first.IsZero() {
 			first = time.Now()
 		}

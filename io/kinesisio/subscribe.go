@@ -50,7 +50,7 @@ func (r *Reader) subscribe(ctx context.Context, s *shard) error {
 		if errors.As(err, &told) {
 			return r.lost(ctx, s, err) // its retries are used up
 		}
-		c := classify(ctx, err)
+		c := r.classify(ctx, "SubscribeToShard", err)
 		if c == canceled {
 			return ctx.Err()
 		}

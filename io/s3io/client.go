@@ -104,13 +104,7 @@ func newRetryer(attempts int, backoff time.Duration) aws.Retryer {
 		so.Backoff = retry.NewExponentialJitterBackoff(backoff)
 		so.RateLimiter = ratelimit.None
 		so.Retryables = append(so.Retryables,
-			retry.RetryableErrorCode{Codes: map[string]struct{}{
-				"InternalError":      {}, // also in the body of an answer 200 to CompleteMultipartUpload
-				"ServiceUnavailable": {},
-				"OperationAborted":   {}, // a conflicting operation is under way
-				"BadDigest":          {}, // damaged on its way: the body in memory is whole
-				"IncompleteBody":     {},
-			}},
+			retry.RetryableErrorCode{Codes: passingCodes},
 			retry.IsErrorRetryableFunc(cutShort),
 		)
 	})

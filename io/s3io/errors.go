@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strings"
+	"syscall"
 
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
@@ -153,31 +155,64 @@ func (s *Store) hint(op, bucket, key string, err error) string {
 }
 
 // Passing reports whether an error is one that may pass by itself: S3 cannot be
-// reached, does not answer in time, is overloaded or fails within. The end of
-// the caller's own context is none.
+// reached, breaks the connection off, does not answer in time, is overloaded or
+// fails within, or who gives credentials does. The end of the caller's own
+// context is none.
 func Passing(err error) bool {
 	var e *Error
 	if !errors.As(err, &e) || errors.Is(err, context.Canceled) {
 		return false
 	}
-	response := errorResponse(e.Err)
-	if response == nil {
-		var timeout net.Error
-		return isNetwork(e.Err) || errors.As(e.Err, &timeout) && timeout.Timeout() || errors.Is(e.Err, context.DeadlineExceeded)
+	if _, ok := passingCodes[errorCode(e.Err)]; ok {
+		return true
 	}
-	switch response.StatusCode {
+	response := errorResponse(e.Err)
+	if response == nil || response.StatusCode == http.StatusOK {
+		var timeout net.Error
+		if isNetwork(e.Err) || brokenOff(e.Err) || errors.As(e.Err, &timeout) && timeout.Timeout() || errors.Is(e.Err, context.DeadlineExceeded) {
+			return true
+		}
+	}
+	// Not of the response: errors of the agent that gives a container its
+	// credentials have none.
+	var answer interface{ HTTPStatusCode() int }
+	if !errors.As(e.Err, &answer) {
+		return false
+	}
+	switch answer.HTTPStatusCode() {
 	case http.StatusRequestTimeout, http.StatusTooManyRequests:
 		return true
 	}
-	return response.StatusCode >= http.StatusInternalServerError
+	return answer.HTTPStatusCode() >= http.StatusInternalServerError
 }
 
+// passingCodes are those of S3's errors that mean "again" whatever their status.
+var passingCodes = map[string]struct{}{
+	"InternalError":      {}, // also in the body of an answer 200 to CompleteMultipartUpload
+	"ServiceUnavailable": {},
+	"SlowDown":           {},
+	"RequestTimeout":     {}, // the status is 400: the body came too slowly
+	"OperationAborted":   {}, // a conflicting operation is under way
+	"BadDigest":          {}, // damaged on its way: the body in memory is whole
+	"IncompleteBody":     {},
+}
+
+// noCredentials is in errors of requests for which there are none: the SDK has
+// no type for this.
+const noCredentials = "get identity: get credentials"
+
 // Unauthorized reports whether S3 has refused who asks: credentials that it
-// does not take, or that may not do this. (A HEAD of an object that is not there
+// does not take, or that may not do this; or whether none were given. (A HEAD of an object that is not there
 // is answered so too, where the bucket may not be listed: that is none.)
 func Unauthorized(err error) bool {
 	var e *Error
-	if !errors.As(err, &e) || e.Op == "HeadObject" {
+	if !errors.As(err, &e) {
+		return false
+	}
+	if strings.Contains(e.Err.Error(), noCredentials) {
+		return true
+	}
+	if e.Op == "HeadObject" {
 		return false
 	}
 	switch errorCode(e.Err) {
@@ -185,6 +220,11 @@ func Unauthorized(err error) bool {
 		return true
 	}
 	return Denied(e.Err)
+}
+
+// brokenOff tells of connections that ended before the answer did.
+func brokenOff(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
 func isNetwork(err error) bool {

@@ -52,7 +52,7 @@ func elasticsearchSink() []Property {
 		},
 		{
 			Name: "ElasticsearchVersion", Group: groupElasticsearch, Kind: Template, AllowEmpty: true, DefaultNote: "none", Allowed: "a template of a whole number from 0, or position",
-			Doc: "The document's version (external_gte): an event never takes the place of one with a higher version, whatever is repeated after a restart. position takes the event's place in its shard, which is right where all events of an id come from one shard. Without it, a restart shows older values for as long as it repeats them.",
+			Doc: "The document's version (external_gte): an event never takes the place of one with a higher version, whatever is repeated after a restart. position takes the event's place in its shard, which is right where all events of an id come from one shard. Without it, a restart shows older values for as long as it repeats them, and a bulk request that got no answer and is carried out late leaves them until the id's next event.",
 		},
 		{
 			Name: "ElasticsearchRouting", Group: groupElasticsearch, Kind: Template, AllowEmpty: true, DefaultNote: "the id", Allowed: text,
