@@ -134,7 +134,8 @@ func (c *seenState) current(sp state.Provider, job *process, slot int64) (*seenV
 }
 
 // drop takes the events whose value the slot has seen out of the batches, and
-// returns how many those were. Records without the field are none of them.
+// returns how many those were. Records without the field, or with null in it,
+// are none of them: they would all be doubles of the first.
 func (c *seenState) drop(sp state.Provider, job *process, slot int64, d Deduplicate, in []batch.Batch) (dropped int64, err error) {
 	if len(in) == 0 {
 		return 0, nil
@@ -154,7 +155,7 @@ func (c *seenState) drop(sp state.Provider, job *process, slot int64, d Deduplic
 		for r := range b.Records {
 			newest = max(newest, b.Records[r].Arrival)
 			value := decode.Find(b.Payload(r), d.Field)
-			if value == nil {
+			if value == nil || string(value) == "null" {
 				continue
 			}
 			if v := sightingOf(value); s.known(v) {
