@@ -98,7 +98,8 @@ func source() []Property {
 		},
 		{
 			Name: "InputDeduplicateWindowMs", Group: groupSource, Kind: Millis, Default: "900000", Min: 1000, Max: 86_400_000,
-			Doc: "For how long InputDeduplicateBy remembers a value at least, by the times at which events arrived in the stream; at most twice as long. Each costs 16 bytes of a checkpoint, and about twice that of a worker's memory.",
+			Doc: "For how long InputDeduplicateBy remembers a value at least, by the times at which events arrived in its shard or partition; at most twice as long. " +
+				"Of one that brings nothing more, values are kept until the reader's others are past them. Each costs 16 bytes of a checkpoint, and two to three times that of a worker's memory.",
 		},
 		{
 			Name: "InputDiscoveryIntervalMs", Group: groupSource, Kind: Millis, Default: "10000", Min: 100, Max: 3_600_000,
