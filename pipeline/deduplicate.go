@@ -207,7 +207,9 @@ func (s *seenValues) forgetIdle(window time.Duration) {
 
 // drop takes the events whose value the slot has seen out of the batches, and
 // returns how many those were. Records without the field, or with null in it,
-// are none of them: they would all be doubles of the first.
+// are none of them: they would all be doubles of the first. Neither are events
+// of dead letters that were sent again, each of which is one of an event that
+// was seen.
 func (c *seenState) drop(sp state.Provider, job *process, slot int64, d Deduplicate, in []batch.Batch) (dropped int64, err error) {
 	if len(in) == 0 {
 		return 0, nil
@@ -235,7 +237,7 @@ func (c *seenState) drop(sp state.Provider, job *process, slot int64, d Deduplic
 			if value == nil || string(value) == "null" {
 				continue
 			}
-			if s.known(shard, sightingOf(value), window) {
+			if s.known(shard, sightingOf(value), window) && !b.Resent(r) {
 				doubles = append(doubles, r)
 			}
 		}

@@ -158,7 +158,7 @@ func (b *Box) refuses(e *Entry, o ResendOptions) string {
 	}
 	m := batch.Meta{Timestamp: -1}
 	if b.opts.KafkaSource != nil {
-		m.Headers = []batch.Header{{Key: []byte(header), Value: []byte(e.ID)}}
+		m.Headers = []batch.Header{{Key: []byte(batch.ResentHeader), Value: []byte(e.ID)}}
 		if key, ok := keyOf(e.Payload, o.Key); ok {
 			m.Key = []byte(key)
 		}

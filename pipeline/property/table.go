@@ -94,7 +94,7 @@ func source() []Property {
 		{
 			Name: "InputDeduplicateBy", Group: groupSource, Kind: String, DefaultNote: "none", Check: checkFieldName, Allowed: "a name of letters, digits and _",
 			Doc: "Drops events of Kinesis or Kafka that have in this field what an earlier one had, and counts them: for a stream whose writer delivers at least once and marks its records, as OutputKinesisPositionField does. " +
-				"Events without the field, or with null in it, are not dropped. Each reader looks at what it has read itself. Where a stream is resharded, a double may come to another reader: InputKeyOrder=true keeps a key with its reader.",
+				"Events without the field, or with null in it, are not dropped, nor those that deadletters resend sends. Each reader looks at what it has read itself. Where a stream is resharded, a double may come to another reader: InputKeyOrder=true keeps a key with its reader.",
 		},
 		{
 			Name: "InputDeduplicateWindowMs", Group: groupSource, Kind: Millis, Default: "900000", Min: 1000, Max: 86_400_000,
