@@ -26,7 +26,9 @@ func valueOf(e *Entry) []byte {
 
 // sender puts events into the source.
 type sender interface {
-	// check tells of a letter that cannot be sent there, before any is.
+	// takes tells whether the source takes such an event from anybody.
+	takes(e *Entry) bool
+	// check tells of a letter that came from elsewhere, before any is sent.
 	check(e *Entry) error
 	// send returns when the source has all of them. After an error some of
 	// them may be there.
@@ -74,13 +76,13 @@ func (s *kinesisSender) check(e *Entry) error {
 	if _, ok := s.streams[e.Source]; !ok {
 		return fmt.Errorf("letter %s came from stream %s, which is not the job's source", e.ID, e.Source)
 	}
-	if n := len(e.Payload) + len(batch.ResentKey) + len(e.ID); n > kinesisio.MaxRecordBytes {
-		return fmt.Errorf("letter %s has %d bytes with its key, which no stream takes", e.ID, n)
-	}
-	if len(e.Payload) == 0 {
-		return fmt.Errorf("letter %s has an empty payload, which Kinesis does not take", e.ID)
-	}
 	return nil
+}
+
+// takes leaves out what no stream takes, which may have come in an aggregate.
+func (s *kinesisSender) takes(e *Entry) bool {
+	n := len(e.Payload)
+	return n > 0 && n+len(batch.ResentKey)+len(e.ID) <= kinesisio.MaxRecordBytes
 }
 
 // record has the letter's id as its partition key, by which it can be found in
@@ -178,6 +180,8 @@ func newKafkaSender(ctx context.Context, o Options, key string) (*kafkaSender, e
 
 // maxMessage is the largest record that is tried: brokers and topics have limits of their own.
 const maxMessage = 16 << 20
+
+func (s *kafkaSender) takes(*Entry) bool { return true } // brokers and topics know
 
 func (s *kafkaSender) check(e *Entry) error { return checkTopic(s.reads, e) }
 
