@@ -322,6 +322,8 @@ type resentJSON struct {
 	SentBefore int      `json:"sent_before"`
 	InDoubt    []string `json:"in_doubt"`
 	Cut        []string `json:"cut"`
+	// Unfit are those that the source takes from nobody.
+	Unfit []string `json:"unfit"`
 	// Refused are, by reason, those that would be dead letters again.
 	Refused map[string][]string `json:"refused"`
 	Ledger  string              `json:"ledger"`
@@ -349,7 +351,7 @@ func (l *letterCommand) resend(ctx context.Context, c pipeline.Config) error {
 		return err
 	}
 	l.damaged(r.Damaged)
-	out := resentJSON{r.Chosen, r.Sent, r.Before, append([]string{}, r.InDoubt...), append([]string{}, r.Cut...), r.Refused, r.Ledger, o.DryRun}
+	out := resentJSON{r.Chosen, r.Sent, r.Before, append([]string{}, r.InDoubt...), append([]string{}, r.Cut...), append([]string{}, r.Unfit...), r.Refused, r.Ledger, o.DryRun}
 	if l.json {
 		if err := errors.Join(err, writeJSON(l.stdout, out)); err != nil {
 			return err
@@ -357,7 +359,7 @@ func (l *letterCommand) resend(ctx context.Context, c pipeline.Config) error {
 	} else {
 		l.tell(out, o.StillRefused)
 	}
-	left := len(r.InDoubt) + len(r.Cut)
+	left := len(r.InDoubt) + len(r.Cut) + len(r.Unfit)
 	if !o.StillRefused {
 		for _, list := range r.Refused {
 			left += len(list)
@@ -398,4 +400,5 @@ func (l *letterCommand) tell(r resentJSON, stillRefused bool) {
 		ids(r.Refused[reason], why)
 	}
 	ids(r.Cut, "cannot be sent, since their letters do not have all of the event")
+	ids(r.Unfit, "cannot be sent, since Kinesis takes no event that is empty, or larger than 10 MiB with its key")
 }

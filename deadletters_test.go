@@ -153,6 +153,29 @@ func TestDeadLettersAreSentAgainThroughASchemaThatTakesThem(t *testing.T) {
 	}
 }
 
+func TestAnEmptyEventIsToldAndTheOthersAreSent(t *testing.T) {
+	s := newServers(t)
+	s.put(t, "", `{"trip_id":"x"}`, "nope")
+	args := append([]string{"--runner=direct", "--out=" + t.TempDir(), "--InputStreamStopTimestamp=" + time.Now().UTC().Add(time.Second).Format(time.RFC3339)}, s.properties...)
+	if code, stdout, stderr := runCommand(t, args...); code != exitOK || !strings.Contains(stdout, "dead letters  3") {
+		t.Fatalf("exit code %d: %s%s", code, stdout, stderr)
+	}
+	on := append([]string{"deadletters", "resend", "--all"}, s.properties...)
+	var told resentJSON
+	code, stdout, stderr := runCommand(t, append(on, "--json", "--dry-run")...)
+	if err := json.Unmarshal([]byte(stdout), &told); err != nil || code != exitOK || len(told.Unfit) != 1 || len(told.Refused["empty"]) != 0 {
+		t.Fatalf("exit code %d, %v: %s%s", code, err, stdout, stderr)
+	}
+	code, stdout, stderr = runCommand(t, append(on, "--still-refused")...)
+	if code != exitFailure || !strings.Contains(stdout, "3 events chosen: 2 sent") || !strings.Contains(stdout, "1 cannot be sent, since Kinesis") ||
+		!strings.Contains(stdout, told.Unfit[0]) || !strings.Contains(stderr, "1 of the chosen events were not sent") {
+		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
+	}
+	if s.count(t, "nope") != 2 || s.count(t, `{"trip_id":"x"}`) != 2 {
+		t.Error("the others are not in the stream again")
+	}
+}
+
 func TestDeadLettersRefusesWhatItDoesNotUnderstand(t *testing.T) {
 	s := newServers(t)
 	for _, test := range []struct {

@@ -50,6 +50,16 @@ func TestWhatCameBesideAPayloadIsKept(t *testing.T) {
 	}
 }
 
+func TestAMarkedRecordIsSaidToBeSentAgain(t *testing.T) {
+	b := offsets()
+	b.AppendMeta([]byte("{}"), &Meta{Headers: []Header{{Key: []byte("h")}, {Key: []byte(ResentHeader), Value: []byte("id")}}}, 7, 0, 9)
+	for i, want := range []bool{false, false, false, true} {
+		if b.Resent(i) != want {
+			t.Errorf("record %d: %v, want %v", i, !want, want)
+		}
+	}
+}
+
 func TestDamagedMetaDataIsRefused(t *testing.T) {
 	b := offsets()
 	whole := b.RawMeta(0)

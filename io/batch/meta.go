@@ -27,6 +27,17 @@ type Header struct {
 	Value []byte
 }
 
+// Resent reports whether the header is the mark of ResentHeader.
+func (h Header) Resent() bool { return string(h.Key) == ResentHeader }
+
+// A dead letter's event that was sent into its source again is marked there with
+// the letter's id: by a header in Kafka, by how the partition key begins in
+// Kinesis. In a batch it is the header for both.
+const (
+	ResentHeader = "resent-dead-letter"
+	ResentKey    = "resent-"
+)
+
 // Bits of the first byte of encoded meta data.
 const (
 	metaKey  = 1 << 0
@@ -124,6 +135,16 @@ func (b *Batch) Meta(i int, m *Meta) error { return m.Decode(b.RawMeta(i)) }
 func (b *Batch) Null(i int) bool {
 	raw := b.RawMeta(i)
 	return len(raw) > 0 && raw[0]&metaNull != 0
+}
+
+// Resent reports whether record i is marked as a dead letter's event that was
+// sent again.
+func (b *Batch) Resent(i int) bool {
+	var m Meta
+	if b.Meta(i, &m) != nil {
+		return false // whoever needs more of it will tell
+	}
+	return slices.ContainsFunc(m.Headers, Header.Resent)
 }
 
 // RawMeta returns the binary form of what came beside record i's payload, a

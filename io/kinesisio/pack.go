@@ -105,7 +105,7 @@ func (p *packer) add(rec *rawRecord) error {
 	case skip == 0 && p.owner.owns(rec.key, nil):
 		p.room(rec.size(), 1)
 		if p.b.Data, err = rec.appendData(p.b.Data); err == nil {
-			p.append(rec, 0)
+			p.append(rec, 0, p.mark(rec))
 		}
 	}
 	p.seq, p.next = rec.seq, 0
@@ -137,7 +137,7 @@ func (p *packer) addAggregate(rec *rawRecord, skip int) (err error) {
 		}
 		p.room(len(p.subs[n]), len(p.subs)-n)
 		p.b.Data = append(p.b.Data, p.subs[n]...)
-		p.append(rec, uint32(n))
+		p.append(rec, uint32(n), 0)
 		p.seq, p.next = rec.seq, uint32(n+1)
 	}
 	return nil
@@ -156,15 +156,29 @@ func (p *packer) room(size, payloads int) {
 	}
 }
 
-// append enters the payload that was appended to the batch's data.
-func (p *packer) append(rec *rawRecord, sub uint32) {
+// mark appends that the record is a dead letter's event which was sent again,
+// if its key says so, and returns how many bytes that is.
+func (p *packer) mark(rec *rawRecord) (size int) {
+	id, resent := bytes.CutPrefix(rec.key, []byte(batch.ResentKey))
+	if !resent {
+		return 0
+	}
+	before := len(p.b.Data)
+	m := batch.Meta{Timestamp: -1, Headers: []batch.Header{{Key: []byte(batch.ResentHeader), Value: id}}}
+	p.b.Data = m.Append(p.b.Data)
+	return len(p.b.Data) - before
+}
+
+// append enters the payload that was appended to the batch's data, with so many
+// bytes of meta data behind it.
+func (p *packer) append(rec *rawRecord, sub uint32, meta int) {
 	if !p.told {
 		p.seqs = append(p.seqs, rec.seq...)
 		p.ends = append(p.ends, len(p.seqs))
 		p.told = true
 	}
 	p.b.Records = append(p.b.Records, batch.Record{
-		End: uint32(len(p.b.Data)), Seq: uint32(len(p.ends) - 1), Sub: sub, Arrival: rec.arrival,
+		End: uint32(len(p.b.Data)), Meta: uint32(meta), Seq: uint32(len(p.ends) - 1), Sub: sub, Arrival: rec.arrival,
 	})
 }
 

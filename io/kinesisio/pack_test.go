@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/streaming-etl/streaming-etl/io/batch"
 )
 
 // answerOf is an answer with the payloads, numbered from 1.
@@ -44,6 +46,25 @@ func TestPackingAllocatesPerBatchNotPerRecord(t *testing.T) {
 	})
 	if allocs > 20 {
 		t.Errorf("%.0f allocations for 2,000 records", allocs)
+	}
+}
+
+func TestARecordWhoseKeySaysThatItWasSentAgainIsMarked(t *testing.T) {
+	a := answerOf(t, []byte("one"), []byte("two"), []byte("three"))
+	a.records[1].key = []byte(batch.ResentKey + "abcd")
+	got, err := (&Reader{source: "trips"}).pack(&shard{id: "s"}, position{}, a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &got.chunks[0].batch
+	for i, want := range []string{"one", "two", "three"} {
+		if string(b.Payload(i)) != want || b.Resent(i) != (i == 1) {
+			t.Errorf("record %d is %q, sent again: %v", i, b.Payload(i), b.Resent(i))
+		}
+	}
+	var m batch.Meta
+	if err := b.Meta(1, &m); err != nil || len(m.Headers) != 1 || string(m.Headers[0].Value) != "abcd" || m.Timestamp >= 0 || m.Key != nil {
+		t.Errorf("%+v, error %v", m, err)
 	}
 }
 

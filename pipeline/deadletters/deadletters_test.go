@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/streaming-etl/streaming-etl/io/batch"
+	"github.com/streaming-etl/streaming-etl/io/kinesisio"
 	"github.com/streaming-etl/streaming-etl/pipeline/deadletters"
 	"github.com/streaming-etl/streaming-etl/transforms/deadletter"
 )
@@ -315,6 +316,50 @@ func TestALetterWithoutAllOfItsEventIsNotSent(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	equal(t, "the stream", s.payloads(t), payloads(0))
+}
+
+func TestAnEventThatTheStreamTakesFromNobodyHoldsNoOtherBack(t *testing.T) {
+	list := lettersOf(4)
+	list[0].Payload, list[1].Payload, list[2].Payload = nil, []byte("nope"), make([]byte, kinesisio.MaxRecordBytes-10)
+	for i := range list {
+		list[i].Reason = "malformed_json"
+	}
+	ids := make([]string, len(list))
+	for i := range list {
+		ids[i] = deadletters.ID(&list[i])
+	}
+	unfit := []string{ids[0], ids[2]}
+	slices.Sort(unfit)
+	s := newStream(t)
+	b := open(t, deadletters.Options{S3: newBucket(t, list).place(), Kinesis: &s.opts})
+	o := deadletters.ResendOptions{Refuses: func(l *deadletter.Letter, _ *batch.Meta) string {
+		return map[bool]string{true: "malformed_json"}[len(l.Payload) != len(list[3].Payload)]
+	}}
+	for _, step := range []struct {
+		dryRun, stillRefused bool
+		sent                 int
+	}{{true, false, 1}, {true, true, 2}, {false, false, 1}, {false, true, 1}} {
+		o.DryRun, o.StillRefused = step.dryRun, step.stillRefused
+		r := resend(t, b, o)
+		if r.Chosen != 4 || r.Sent != step.sent || !slices.Equal(r.Unfit, unfit) || !reflect.DeepEqual(r.Refused, map[string][]string{"malformed_json": {ids[1]}}) {
+			t.Errorf("%+v: %+v", step, r)
+		}
+	}
+	equal(t, "the stream", s.payloads(t), []string{"nope", string(list[3].Payload)})
+}
+
+func TestLettersOfAnotherStreamThatAreLeftOutEndNothing(t *testing.T) {
+	list := lettersOf(3)
+	list[2].Source = "rides"
+	sources(t, list, func(t *testing.T, b *deadletters.Box, got func() []string) {
+		r := resend(t, b, deadletters.ResendOptions{Refuses: func(l *deadletter.Letter, _ *batch.Meta) string {
+			return map[string]string{"rides": "wrong_type"}[l.Source]
+		}})
+		if r.Sent != 2 || len(r.Refused["wrong_type"]) != 1 {
+			t.Errorf("%+v", r)
+		}
+		equal(t, "the source", got(), payloads(0, 1))
+	})
 }
 
 func TestWhatTheJobWouldRefuseAgainIsHeldBackAndCanBeSentLater(t *testing.T) {

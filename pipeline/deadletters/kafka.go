@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/streaming-etl/streaming-etl/io/batch"
 	"github.com/streaming-etl/streaming-etl/io/kafkaio/security"
 )
 
@@ -234,6 +235,8 @@ type jointSender struct {
 	key    string
 }
 
+func (s *jointSender) takes(*Entry) bool { return true } // brokers and topics know
+
 func (s *jointSender) check(e *Entry) error { return checkTopic(s.reads, e) }
 
 // send also confirms.
@@ -242,7 +245,7 @@ func (s *jointSender) send(ctx context.Context, list []Entry) error {
 	var records []*kgo.Record
 	for i := range list {
 		e := &list[i]
-		r := &kgo.Record{Topic: e.Source, Value: valueOf(e), Headers: []kgo.RecordHeader{{Key: header, Value: []byte(e.ID)}}}
+		r := &kgo.Record{Topic: e.Source, Value: valueOf(e), Headers: []kgo.RecordHeader{{Key: batch.ResentHeader, Value: []byte(e.ID)}}}
 		if key, ok := keyOf(e.Payload, s.key); ok {
 			r.Key = []byte(key)
 		}

@@ -43,7 +43,7 @@ type ResendOptions struct {
 
 // Resent is what became of the chosen letters' events.
 type Resent struct {
-	// Chosen events are Sent, or were sent Before, or are one of the next two.
+	// Chosen events are Sent, or were sent Before, or are one of the next four.
 	// With a dry run, Sent is what would be sent.
 	Chosen, Sent, Before int
 	// InDoubt are the ids of events that another call has claimed and not
@@ -51,6 +51,9 @@ type Resent struct {
 	InDoubt []string
 	// Cut are the ids of those whose letters do not have all of the event.
 	Cut []string
+	// Unfit are the ids of those whose events the source takes from nobody: they
+	// are empty, or too large for it.
+	Unfit []string
 	// Refused are, by reason, the ids of those of which the job would make dead
 	// letters again; the ones that StillRefused sends are among Sent too.
 	Refused map[string][]string
@@ -113,33 +116,35 @@ func (b *Box) plan(ctx context.Context, o ResendOptions, known map[string]state,
 	plan, cut, whole := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	seen := map[string]bool{}
 	err := b.each(ctx, o.Filter, &out.Damaged, func(e Entry) error {
-		if e.Cut() {
-			cut[e.ID] = true
-		} else if !whole[e.ID] && (known[e.ID] == unknown || known[e.ID] == claimed && o.InDoubt) {
-			whole[e.ID] = true
-			reason := b.refuses(&e, o)
-			if reason != "" {
-				out.Refused[reason] = append(out.Refused[reason], e.ID)
-			}
-			if reason == "" || o.StillRefused {
-				plan[e.ID] = true
-			}
-		}
-		if seen[e.ID] {
-			return nil
-		}
-		seen[e.ID] = true
-		out.Chosen++
-		switch known[e.ID] {
-		case sent:
-			out.Before++
-			return nil
-		case claimed:
-			if !o.InDoubt {
+		if !seen[e.ID] {
+			seen[e.ID] = true
+			out.Chosen++
+			switch {
+			case known[e.ID] == sent:
+				out.Before++
+			case known[e.ID] == claimed && !o.InDoubt:
 				out.InDoubt = append(out.InDoubt, e.ID)
+			}
+		}
+		switch {
+		case e.Cut():
+			cut[e.ID] = true
+			return nil
+		case whole[e.ID] || known[e.ID] == sent || known[e.ID] == claimed && !o.InDoubt:
+			return nil
+		}
+		whole[e.ID] = true
+		if !s.takes(&e) {
+			out.Unfit = append(out.Unfit, e.ID)
+			return nil
+		}
+		if reason := b.refuses(&e, o); reason != "" {
+			out.Refused[reason] = append(out.Refused[reason], e.ID)
+			if !o.StillRefused {
 				return nil
 			}
 		}
+		plan[e.ID] = true
 		return s.check(&e)
 	})
 	for id := range cut {
@@ -148,6 +153,7 @@ func (b *Box) plan(ctx context.Context, o ResendOptions, known map[string]state,
 		}
 	}
 	slices.Sort(out.Cut)
+	slices.Sort(out.Unfit)
 	return plan, err
 }
 
@@ -158,7 +164,7 @@ func (b *Box) refuses(e *Entry, o ResendOptions) string {
 	}
 	m := batch.Meta{Timestamp: -1}
 	if b.opts.KafkaSource != nil {
-		m.Headers = []batch.Header{{Key: []byte(header), Value: []byte(e.ID)}}
+		m.Headers = []batch.Header{{Key: []byte(batch.ResentHeader), Value: []byte(e.ID)}}
 		if key, ok := keyOf(e.Payload, o.Key); ok {
 			m.Key = []byte(key)
 		}

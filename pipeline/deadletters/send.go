@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/streaming-etl/streaming-etl/io/batch"
 	"github.com/streaming-etl/streaming-etl/io/kafkaio/transact"
 	"github.com/streaming-etl/streaming-etl/io/kinesisio"
 )
@@ -23,21 +24,17 @@ func valueOf(e *Entry) []byte {
 	return e.Payload
 }
 
-// header is that of a record of Kafka that was sent again, with the letter's id.
-const header = "resent-dead-letter"
-
 // sender puts events into the source.
 type sender interface {
-	// check tells of a letter that cannot be sent there, before any is.
+	// takes tells whether the source takes such an event from anybody.
+	takes(e *Entry) bool
+	// check tells of a letter that came from elsewhere, before any is sent.
 	check(e *Entry) error
 	// send returns when the source has all of them. After an error some of
 	// them may be there.
 	send(ctx context.Context, list []Entry) error
 	close(ctx context.Context) error
 }
-
-// resentKey begins the partition key of a record of Kinesis that was sent again.
-const resentKey = "resent-"
 
 // keyOf returns the value of a field of the event as text, and whether it has
 // one: text as it is, numbers and the rest as they are written.
@@ -79,20 +76,20 @@ func (s *kinesisSender) check(e *Entry) error {
 	if _, ok := s.streams[e.Source]; !ok {
 		return fmt.Errorf("letter %s came from stream %s, which is not the job's source", e.ID, e.Source)
 	}
-	if n := len(e.Payload) + len(resentKey) + len(e.ID); n > kinesisio.MaxRecordBytes {
-		return fmt.Errorf("letter %s has %d bytes with its key, which no stream takes", e.ID, n)
-	}
-	if len(e.Payload) == 0 {
-		return fmt.Errorf("letter %s has an empty payload, which Kinesis does not take", e.ID)
-	}
 	return nil
+}
+
+// takes leaves out what no stream takes, which may have come in an aggregate.
+func (s *kinesisSender) takes(e *Entry) bool {
+	n := len(e.Payload)
+	return n > 0 && n+len(batch.ResentKey)+len(e.ID) <= kinesisio.MaxRecordBytes
 }
 
 // record has the letter's id as its partition key, by which it can be found in
 // the stream. The key field's value decides the shard, as it does for events
 // that are put with it as partition key.
 func (s *kinesisSender) record(e *Entry) kinesisio.Record {
-	r := kinesisio.Record{PartitionKey: resentKey + e.ID, Data: e.Payload, Count: 1}
+	r := kinesisio.Record{PartitionKey: batch.ResentKey + e.ID, Data: e.Payload, Count: 1}
 	if key, ok := keyOf(e.Payload, s.key); ok {
 		sum := md5.Sum([]byte(key))
 		r.ExplicitHashKey = new(big.Int).SetBytes(sum[:]).String()
@@ -184,6 +181,8 @@ func newKafkaSender(ctx context.Context, o Options, key string) (*kafkaSender, e
 // maxMessage is the largest record that is tried: brokers and topics have limits of their own.
 const maxMessage = 16 << 20
 
+func (s *kafkaSender) takes(*Entry) bool { return true } // brokers and topics know
+
 func (s *kafkaSender) check(e *Entry) error { return checkTopic(s.reads, e) }
 
 func checkTopic(reads func(string) bool, e *Entry) error {
@@ -196,7 +195,7 @@ func checkTopic(reads func(string) bool, e *Entry) error {
 func (s *kafkaSender) send(ctx context.Context, list []Entry) error {
 	for i := range list {
 		e := &list[i]
-		r := transact.Record{Topic: e.Source, Value: valueOf(e), Headers: []transact.Header{{Key: header, Value: []byte(e.ID)}}}
+		r := transact.Record{Topic: e.Source, Value: valueOf(e), Headers: []transact.Header{{Key: batch.ResentHeader, Value: []byte(e.ID)}}}
 		if key, ok := keyOf(e.Payload, s.key); ok {
 			r.Key = []byte(key)
 		}

@@ -94,11 +94,12 @@ func source() []Property {
 		{
 			Name: "InputDeduplicateBy", Group: groupSource, Kind: String, DefaultNote: "none", Check: checkFieldName, Allowed: "a name of letters, digits and _",
 			Doc: "Drops events of Kinesis or Kafka that have in this field what an earlier one had, and counts them: for a stream whose writer delivers at least once and marks its records, as OutputKinesisPositionField does. " +
-				"Each reader looks at what it has read itself. Where a stream is resharded, a double may come to another reader: InputKeyOrder=true keeps a key with its reader.",
+				"Events without the field, or with null in it, are not dropped, nor those that deadletters resend sends. Each reader looks at what it has read itself. Where a stream is resharded, a double may come to another reader: InputKeyOrder=true keeps a key with its reader.",
 		},
 		{
 			Name: "InputDeduplicateWindowMs", Group: groupSource, Kind: Millis, Default: "900000", Min: 1000, Max: 86_400_000,
-			Doc: "For how long InputDeduplicateBy remembers a value at least, by the times at which events arrived in the stream; at most twice as long. Each costs 16 bytes of a checkpoint, and about twice that of a worker's memory.",
+			Doc: "For how long InputDeduplicateBy remembers a value at least, by the times at which events arrived in its shard or partition; at most twice as long. " +
+				"Of one that brings nothing more, values are kept until the reader's others are past them. Each costs 16 bytes of a checkpoint, and two to three times that of a worker's memory.",
 		},
 		{
 			Name: "InputDiscoveryIntervalMs", Group: groupSource, Kind: Millis, Default: "10000", Min: 100, Max: 3_600_000,

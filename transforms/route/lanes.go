@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/streaming-etl/streaming-etl/io/batch"
@@ -180,6 +181,8 @@ func (l *Lanes) Add(b *batch.Batch, i int, row event.Row, vars []string) error {
 		}
 		m.Key = l.keyText
 	}
+	// The mark is of the source: who reads the topic would take it for its own.
+	m.Headers = slices.DeleteFunc(m.Headers, batch.Header.Resent)
 	if m.Timestamp < 0 {
 		m.Timestamp = b.Records[i].Arrival
 	}

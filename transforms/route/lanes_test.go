@@ -187,6 +187,22 @@ func TestMessagesWithoutAKeyGoByTheirShard(t *testing.T) {
 	}
 }
 
+// The mark of a dead letter's event that was sent again is of the source.
+func TestMessagesHaveTheHeadersOfTheirRecordsButTheMark(t *testing.T) {
+	l, s := newLanes(t, route.LanesConfig{Topic: "t", Lanes: 1})
+	b := kafkaBatch()
+	b.AppendMeta([]byte("{}"), &batch.Meta{Headers: []batch.Header{
+		{Key: []byte("trace"), Value: []byte("7")}, {Key: []byte(batch.ResentHeader), Value: []byte("abcd")}, {Key: []byte("last")},
+	}}, 0, 0, 9)
+	if err := l.Add(b, 0, event.Row{}, nil); err != nil {
+		t.Fatal(err)
+	}
+	l.Flush()
+	if h := s.messages[0][0].Meta.Headers; len(h) != 2 || string(h[0].Key) != "trace" || string(h[1].Key) != "last" {
+		t.Errorf("headers are %q", h)
+	}
+}
+
 func TestMessagesOverTheLimitAreRefused(t *testing.T) {
 	l, _ := newLanes(t, route.LanesConfig{Topic: "t", Lanes: 1, MaxMessageBytes: 200})
 	b := kafkaBatch()
