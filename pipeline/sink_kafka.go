@@ -21,7 +21,6 @@ import (
 type topic struct {
 	lanes       *route.Lanes
 	letterTopic string
-	maxBytes    int
 	producer    *transact.Producer
 	topics      *transact.Topics
 	ctx         context.Context
@@ -44,7 +43,7 @@ func newTopic(ctx context.Context, c *Config, job *process, schema *event.Schema
 		return nil, err
 	}
 	job.atEnd(p.Close)
-	return &topic{lanes: l, producer: p, topics: topics, letterTopic: c.DeadLetterTopic, maxBytes: lanes.MaxMessageBytes}, nil
+	return &topic{lanes: l, producer: p, topics: topics, letterTopic: c.DeadLetterTopic}, nil
 }
 
 // topics returns the process's knowledge of the topics that events name, nil
@@ -102,7 +101,7 @@ func (t *topic) Add(b *batch.Batch, i int, row event.Row, vars []string) error {
 }
 
 func (t *topic) letter(_ context.Context, l *deadletter.Letter) {
-	t.lanes.AddLetter(t.letterTopic, l.AppendShort(nil, t.maxBytes-letterRoom), l.Arrival)
+	t.lanes.AddLetter(t.letterTopic, l)
 }
 
 func (t *topic) flush(ctx context.Context) ([]refusedRecord, error) {

@@ -5,10 +5,12 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"regexp"
 	"strings"
 
 	"github.com/streaming-etl/streaming-etl/io/batch"
+	"github.com/streaming-etl/streaming-etl/transforms/deadletter"
 	"github.com/streaming-etl/streaming-etl/transforms/event"
 	"github.com/streaming-etl/streaming-etl/transforms/message"
 	"github.com/streaming-etl/streaming-etl/transforms/template"
@@ -81,8 +83,10 @@ type Lanes struct {
 	err       error
 	topicText []byte
 	keyText   []byte
-	meta      batch.Meta
-	open      int
+	// letterText is the text of the last dead letter.
+	letterText []byte
+	meta       batch.Meta
+	open       int
 	// block is the last block that was emitted: what a block is compressed into
 	// is larger than what it then takes.
 	block []byte
@@ -132,7 +136,8 @@ func (l *Lanes) Templates() []*template.Template {
 	return []*template.Template{l.topic, l.key}
 }
 
-// Err returns why the bundle cannot go on: an error of Topics.
+// Err returns why the bundle cannot go on: an error of Topics, or a dead letter
+// that does not fit.
 func (l *Lanes) Err() error { return l.err }
 
 // TakesTombstones says that a message may be without a value.
@@ -165,7 +170,7 @@ func (l *Lanes) Add(b *batch.Batch, i int, row event.Row, vars []string) error {
 		return err
 	}
 	if reason := cmp.Or(topicFault(l.topicText), l.reserved(l.topicText)); reason != "" {
-		return &Refusal{"invalid_topic", fmt.Sprintf("%q: %s", l.topicText, reason)}
+		return &Refusal{"invalid_topic", fmt.Sprintf("%.*q: %s", maxTopic, l.topicText, reason)}
 	}
 	topic := l.ask(l.topicText)
 	if l.err != nil {
@@ -241,11 +246,23 @@ func (l *Lanes) fits(ofTopic int, value []byte, m *batch.Meta) error {
 	return &Refusal{"too_large", fmt.Sprintf("a message of %d bytes, the limit is %d", size, limit)}
 }
 
-// AddLetter puts the text of a dead letter into a block, as a message of the topic.
-func (l *Lanes) AddLetter(topic string, text []byte, arrival int64) {
-	l.meta = batch.Meta{Timestamp: arrival, Headers: l.meta.Headers[:0]}
+// AddLetter puts a dead letter into a block, as a message of the topic, with as
+// much of its payload as fits. One that does not fit without any fails the bundle:
+// in a block that is numbered it would stop the job until the topic takes more.
+func (l *Lanes) AddLetter(topic string, d *deadletter.Letter) {
+	limit := math.MaxInt
+	if l.config.MaxMessageBytes > 0 {
+		limit = l.config.MaxMessageBytes - messageOverhead
+	}
+	l.letterText = d.AppendShort(l.letterText[:0], limit)
+	if n := len(l.letterText); n > limit {
+		l.err = cmp.Or(l.err, fmt.Errorf("the dead letter of %s/%s/%s has %d bytes without its event, a message may have %d",
+			d.Source, d.Shard, d.Seq, n, l.config.MaxMessageBytes))
+		return
+	}
+	l.meta = batch.Meta{Timestamp: d.Arrival, Headers: l.meta.Headers[:0]}
 	before := l.letters.Size()
-	l.letters.Append([]byte(topic), text, &l.meta)
+	l.letters.Append([]byte(topic), l.letterText, &l.meta)
 	l.open += l.letters.Size() - before
 	if l.letters.Size() >= l.config.BlockBytes {
 		l.finishLetters()

@@ -1,6 +1,7 @@
 package route_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"reflect"
 	"slices"
@@ -347,10 +348,55 @@ func TestDeadLettersCanGoElsewhere(t *testing.T) {
 
 func TestALaneTakesDeadLettersApartFromEvents(t *testing.T) {
 	l, s := newLanes(t, route.LanesConfig{Topic: "t", Lanes: 2})
-	l.AddLetter("letters", []byte(`{"reason":"x"}`), 7)
+	l.AddLetter("letters", &deadletter.Letter{Reason: "x", Arrival: 7})
 	l.Flush()
 	if s.letters != 1 || len(s.messages[0]) != 1 || s.messages[0][0].Topic != "letters" || s.messages[0][0].Meta.Timestamp != 7 {
 		t.Errorf("letters are %+v", s.messages)
+	}
+}
+
+// A letter that is larger than a message may be would stop the job for good:
+// its block is numbered.
+func TestADeadLetterFitsIntoAMessageWhateverIsInTheEvent(t *testing.T) {
+	for _, max := range []int{1024, 20_000, 1_000_012} {
+		for name, place := range map[string]string{"quotes": `"`, "letters": "a", "zeros": "\x00", "emoji": "🚕"} {
+			t.Run(fmt.Sprintf("%s, %d bytes", name, max), func(t *testing.T) {
+				l, s := newLanes(t, route.LanesConfig{Topic: "trips-{place}", Lanes: 1, MaxMessageBytes: max})
+				r, err := route.New(route.Config{Schema: schema, Source: route.Kafka}, l)
+				if err != nil {
+					t.Fatal(err)
+				}
+				r.OnLetter(func(d *deadletter.Letter) {
+					if len(d.Detail) > 1024 {
+						t.Errorf("a detail of %d bytes is told", len(d.Detail))
+					}
+				})
+				r.SendLetters(func(d *deadletter.Letter, _ *batch.Batch) { l.AddLetter("letters", d) })
+				payload, err := json.Marshal(map[string]any{"id": 1, "place": strings.Repeat(place, 300_000)})
+				if err != nil {
+					t.Fatal(err)
+				}
+				b := kafkaBatch()
+				b.AppendMeta(payload, &batch.Meta{Timestamp: 5}, 0, 0, 5)
+				counts := r.Add(b, func(string, []byte) {})
+				l.Flush()
+				if counts.Dead["invalid_topic"] != 1 || l.Err() != nil || s.letters != 1 {
+					t.Fatalf("counts are %+v, %d letters, error %v", counts, s.letters, l.Err())
+				}
+				if m := s.messages[0][0]; len(m.Value)+len(m.Meta.Key)+96 > max {
+					t.Errorf("a message of %d bytes", len(m.Value)+len(m.Meta.Key)+96)
+				}
+			})
+		}
+	}
+}
+
+func TestADeadLetterThatCannotFitIsNotPutIntoABlock(t *testing.T) {
+	l, s := newLanes(t, route.LanesConfig{Topic: "t", Lanes: 1, MaxMessageBytes: 1024})
+	l.AddLetter("letters", &deadletter.Letter{Reason: strings.Repeat("r", 2000), Source: "in", Shard: "0", Seq: "1"})
+	l.Flush()
+	if s.letters != 0 || l.Err() == nil || !strings.Contains(l.Err().Error(), "in/0/1") {
+		t.Errorf("%d letters, error %v", s.letters, l.Err())
 	}
 }
 
