@@ -303,11 +303,10 @@ func (d *documents) letter(ctx context.Context, l *deadletter.Letter) {
 // putLetter adds the bundle's n-th dead letter with at most so many bytes.
 func (d *documents) putLetter(ctx context.Context, n, limit int) {
 	l := &d.letters[n]
-	id := l.Source + "/" + l.Shard + "/" + l.Seq + "/" + strconv.FormatUint(uint64(l.Sub), 10) + "/" + l.Output
 	d.body = l.AppendShort(d.body[:0], limit)
 	l.size = len(d.body)
 	d.failed(d.bulk.Add(ctx, &elasticsearchio.Document{
-		Op: elasticsearchio.Index, Index: []byte(d.sink.DeadLetterIndex), ID: []byte(id), Source: d.body, Ref: letterRef(n),
+		Op: elasticsearchio.Index, Index: []byte(d.sink.DeadLetterIndex), ID: []byte(l.Key()), Source: d.body, Ref: letterRef(n),
 	}))
 }
 

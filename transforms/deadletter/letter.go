@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"time"
 	"unicode/utf8"
 
@@ -40,6 +41,11 @@ type Letter struct {
 	Arrival int64
 	// Payload is the event as it came.
 	Payload []byte
+}
+
+// Key names the letter: it is the same whenever the output refuses the event.
+func (l *Letter) Key() string {
+	return l.Source + "/" + l.Shard + "/" + l.Seq + "/" + strconv.FormatUint(uint64(l.Sub), 10) + "/" + l.Output
 }
 
 // The names in a letter's JSON.
