@@ -127,8 +127,7 @@ func (f *routeFn) sendLetter(ctx context.Context, l *deadletter.Letter) {
 	f.job.monitor.handed(1)
 	f.job.monitor.refused(l.Reason, 1)
 	if f.Config.Letters == lettersToLanes {
-		text := l.AppendShort(nil, f.Config.Lanes.MaxMessageBytes-letterRoom)
-		f.lanes.AddLetter(f.Config.DeadLetterTopic, text, l.Arrival)
+		f.lanes.AddLetter(f.Config.DeadLetterTopic, l)
 		return
 	}
 	for _, w := range f.writers {
@@ -138,9 +137,6 @@ func (f *routeFn) sendLetter(ctx context.Context, l *deadletter.Letter) {
 		}
 	}
 }
-
-// letterRoom is what a message needs besides a dead letter's text.
-const letterRoom = 100
 
 func (f *routeFn) ProcessElement(ctx context.Context, b batch.Batch, emit func(string, []byte), _ func(int64, []byte)) {
 	begun := f.job.pace.now()

@@ -260,7 +260,7 @@ func (d *documents) reserved(index []byte) error {
 		return nil // the user's choice, not an event's
 	}
 	if len(index) > 0 && index[0] == '.' && d.sink.Index[0] != '.' {
-		return &route.Refusal{Reason: elasticsearchio.ReasonInvalidIndex, Detail: fmt.Sprintf("%q: indices that begin with a dot are the cluster's own", index)}
+		return &route.Refusal{Reason: elasticsearchio.ReasonInvalidIndex, Detail: fmt.Sprintf("%.255q: indices that begin with a dot are the cluster's own", index)}
 	}
 	if slices.Contains(d.own, string(index)) {
 		return &route.Refusal{Reason: elasticsearchio.ReasonInvalidIndex, Detail: fmt.Sprintf("%q: the index is the job's own", index)}
@@ -289,7 +289,7 @@ func (d *documents) versionOf(b *batch.Batch, i int, row event.Row, vars []strin
 	}
 	v, err = strconv.ParseInt(string(d.versionText), 10, 64)
 	if err != nil || v < 0 {
-		return 0, false, &route.Refusal{Reason: elasticsearchio.ReasonInvalidVersion, Detail: fmt.Sprintf("%q is no whole number from 0", d.versionText)}
+		return 0, false, &route.Refusal{Reason: elasticsearchio.ReasonInvalidVersion, Detail: fmt.Sprintf("%.50q is no whole number from 0", d.versionText)}
 	}
 	return v, true, nil
 }
@@ -303,11 +303,10 @@ func (d *documents) letter(ctx context.Context, l *deadletter.Letter) {
 // putLetter adds the bundle's n-th dead letter with at most so many bytes.
 func (d *documents) putLetter(ctx context.Context, n, limit int) {
 	l := &d.letters[n]
-	id := l.Source + "/" + l.Shard + "/" + l.Seq + "/" + strconv.FormatUint(uint64(l.Sub), 10) + "/" + l.Output
 	d.body = l.AppendShort(d.body[:0], limit)
 	l.size = len(d.body)
 	d.failed(d.bulk.Add(ctx, &elasticsearchio.Document{
-		Op: elasticsearchio.Index, Index: []byte(d.sink.DeadLetterIndex), ID: []byte(id), Source: d.body, Ref: letterRef(n),
+		Op: elasticsearchio.Index, Index: []byte(d.sink.DeadLetterIndex), ID: []byte(l.Key()), Source: d.body, Ref: letterRef(n),
 	}))
 }
 

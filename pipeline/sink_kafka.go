@@ -21,7 +21,6 @@ import (
 type topic struct {
 	lanes       *route.Lanes
 	letterTopic string
-	maxBytes    int
 	producer    *transact.Producer
 	topics      *transact.Topics
 	ctx         context.Context
@@ -44,15 +43,11 @@ func newTopic(ctx context.Context, c *Config, job *process, schema *event.Schema
 		return nil, err
 	}
 	job.atEnd(p.Close)
-	return &topic{lanes: l, producer: p, topics: topics, letterTopic: c.DeadLetterTopic, maxBytes: lanes.MaxMessageBytes}, nil
+	return &topic{lanes: l, producer: p, topics: topics, letterTopic: c.DeadLetterTopic}, nil
 }
 
-// topics returns the process's knowledge of the topics that events name, nil
-// where they name none.
+// topics returns the process's knowledge of the topics that are written to.
 func (c *Config) topics(ctx context.Context, job *process) (*transact.Topics, error) {
-	if !c.Lanes.Templated() {
-		return nil, nil
-	}
 	return share(job, "kafka topics", func() (*transact.Topics, func(), error) {
 		t, err := transact.NewTopics(context.WithoutCancel(ctx), c.KafkaSink)
 		if err != nil {
@@ -62,18 +57,15 @@ func (c *Config) topics(ctx context.Context, job *process) (*transact.Topics, er
 	})
 }
 
-// asking makes the router's questions of t, none where t is nil.
+// asking makes the router's questions of t.
 func asking(ctx context.Context, t *transact.Topics) route.Topics {
-	if t == nil {
-		return nil
-	}
-	return func(name string) (int, error) {
-		limit, err := t.Limit(ctx, name)
+	return func(name string) (route.TopicRules, error) {
+		rules, err := t.Rules(ctx, name)
 		var refusal *transact.TopicRefusal
 		if errors.As(err, &refusal) {
 			err = &route.Refusal{Reason: refusal.Reason, Detail: refusal.Error()}
 		}
-		return limit, err
+		return route.TopicRules(rules), err
 	}
 }
 
@@ -102,7 +94,7 @@ func (t *topic) Add(b *batch.Batch, i int, row event.Row, vars []string) error {
 }
 
 func (t *topic) letter(_ context.Context, l *deadletter.Letter) {
-	t.lanes.AddLetter(t.letterTopic, l.AppendShort(nil, t.maxBytes-letterRoom), l.Arrival)
+	t.lanes.AddLetter(t.letterTopic, l)
 }
 
 func (t *topic) flush(ctx context.Context) ([]refusedRecord, error) {

@@ -77,7 +77,7 @@ func kafkaSink() []Property {
 		{
 			Name: "OutputKafkaKey", Group: groupKafkaSink, Kind: Template, AllowEmpty: true, DefaultNote: "the source record's key, if it has one",
 			Allowed: "text with {field}s and variables, such as {trip_id}",
-			Doc:     "The template of a record's key. Records of one key keep their order.",
+			Doc:     "The template of a record's key. Records of one key keep their order. Without one, an event for a compacted topic is a dead letter.",
 		},
 		{
 			Name: "OutputKafkaDelivery", Group: groupKafkaSink, Kind: Enum, Default: "EXACTLY_ONCE", Values: []string{"EXACTLY_ONCE", "AT_LEAST_ONCE"},
@@ -105,7 +105,7 @@ func kafkaSink() []Property {
 		},
 		{
 			Name: "OutputKafkaMaxMessageBytes", Group: groupKafkaSink, Kind: Int, Default: "1000012", Min: 1024, Max: 1 << 30,
-			Doc: "The largest message, with its key and headers, in bytes; larger events are dead letters. With the batch around it, it must not be above the max.message.bytes of a topic that is named here; of topics that events name, a lower max.message.bytes counts.",
+			Doc: "The largest message, with its key and headers, in bytes; larger events are dead letters. With the batch around it, it must not be above the max.message.bytes of a topic that is named here; where that is lowered later, and of topics that events name, the lower max.message.bytes counts.",
 		},
 		{
 			Name: "OutputKafkaCreateTopic", Group: groupKafkaSink, Kind: Bool, Default: "false",
@@ -113,7 +113,7 @@ func kafkaSink() []Property {
 		},
 		{
 			Name: "OutputKafkaDeadLetterTopic", Group: groupKafkaSink, Kind: String, Default: "dead-letters", Check: checkTopic, Allowed: "a topic's name",
-			Doc: "Where dead letters are written when the job has no bucket for them, a JSON text each, in the same transactions as events. It must be there at start, or OutputKafkaCreateTopic makes it.",
+			Doc: "Where dead letters are written when the job has no bucket for them, a JSON text each, in the same transactions as events. Their keys name event and sink, so that it may be compacted. It must be there at start, or OutputKafkaCreateTopic makes it.",
 		},
 	}
 }

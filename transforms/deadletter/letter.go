@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"time"
 	"unicode/utf8"
 
@@ -40,6 +41,11 @@ type Letter struct {
 	Arrival int64
 	// Payload is the event as it came.
 	Payload []byte
+}
+
+// Key names the letter: it is the same whenever the output refuses the event.
+func (l *Letter) Key() string {
+	return l.Source + "/" + l.Shard + "/" + l.Seq + "/" + strconv.FormatUint(uint64(l.Sub), 10) + "/" + l.Output
 }
 
 // The names in a letter's JSON.
@@ -93,19 +99,54 @@ func (l *Letter) AppendJSON(dst []byte) []byte {
 	return append(w.Buf, '}', '\n')
 }
 
+// maxText bounds field and detail, in bytes: they are for people, and may repeat
+// what is in the event.
+const maxText = 1 << 10
+
+// Clip cuts a field and a detail that are longer than people need.
+func (l *Letter) Clip() { l.Field, l.Detail = clip(l.Field, maxText), clip(l.Detail, maxText) }
+
+// clip cuts text to at most n bytes, at a rune's end.
+func clip(text string, n int) string {
+	const mark = "…"
+	if len(text) <= n {
+		return text
+	}
+	if n -= len(mark); n < 0 {
+		return ""
+	}
+	for n > 0 && !utf8.RuneStart(text[n]) {
+		n--
+	}
+	return text[:n] + mark
+}
+
 // AppendShort appends the letter's JSON without a line end. Where it would have
-// more than limit bytes, the payload is cut until it fits, and the detail says so.
+// more than limit bytes, the payload is cut until it fits, and the detail says
+// so; where there is none left, detail and field are cut too.
 func (l *Letter) AppendShort(dst []byte, limit int) []byte {
-	start := len(dst)
-	short := *l
+	start, short := len(dst), *l
+	payload, detail, field := len(l.Payload), len(l.Detail), len(l.Field)
 	for {
 		dst = short.AppendJSON(dst[:start])
 		dst = dst[:len(dst)-1]
-		if len(dst)-start <= limit || len(short.Payload) == 0 {
+		if len(dst)-start <= limit {
 			return dst
 		}
-		short.Payload = l.Payload[:len(short.Payload)/2]
-		short.Detail = fmt.Sprintf("%s (the payload is cut to %d of %d bytes)", l.Detail, len(short.Payload), len(l.Payload))
+		switch {
+		case payload > 0:
+			payload /= 2
+		case detail > 0:
+			detail /= 2
+		case field > 0:
+			field /= 2
+		default:
+			return dst
+		}
+		short.Payload, short.Detail, short.Field = l.Payload[:payload], clip(l.Detail, detail), clip(l.Field, field)
+		if payload < len(l.Payload) {
+			short.Detail += fmt.Sprintf(" (the payload is cut to %d of %d bytes)", payload, len(l.Payload))
+		}
 	}
 }
 

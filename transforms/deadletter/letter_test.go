@@ -174,3 +174,49 @@ func TestAShortLetterHasAsMuchPayloadAsFits(t *testing.T) {
 		t.Errorf("a letter that fits became %s", out)
 	}
 }
+
+// What is said of an event may repeat what is in it, of any length.
+func TestAShortLetterFitsWhateverIsSaidOfTheEvent(t *testing.T) {
+	for name, change := range map[string]func(*deadletter.Letter){
+		"a long detail":      func(l *deadletter.Letter) { l.Detail = strings.Repeat(`"`, 5000) },
+		"a long field":       func(l *deadletter.Letter) { l.Field = strings.Repeat("é", 5000) },
+		"both":               func(l *deadletter.Letter) { l.Field, l.Detail = strings.Repeat("f", 5000), strings.Repeat("d", 5000) },
+		"without an event":   func(l *deadletter.Letter) { l.Detail, l.Payload = strings.Repeat("\x00", 5000), nil },
+		"with a large event": func(l *deadletter.Letter) { l.Detail, l.Payload = strings.Repeat("é", 5000), make([]byte, 5000) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := letter()
+			change(&l)
+			const limit = 600
+			out := l.AppendShort([]byte("before "), limit)
+			got, err := deadletter.Parse(out[len("before "):])
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := len(out) - len("before "); n > limit || n < limit/2 || strings.ContainsRune(got.Detail+got.Field, utf8.RuneError) {
+				t.Errorf("%d bytes: %s", n, out)
+			}
+			if got.Cut() != (len(l.Payload) > 0) || got.Seq != l.Seq || got.Reason != l.Reason {
+				t.Errorf("the letter became %s", out)
+			}
+		})
+	}
+}
+
+func TestClippedTextEndsWithARune(t *testing.T) {
+	l := letter()
+	before := l
+	l.Clip()
+	if !reflect.DeepEqual(l, before) {
+		t.Errorf("a short letter became %+v", l)
+	}
+	l.Field, l.Detail = strings.Repeat("f", 1024), "x"+strings.Repeat("🚕", 1000)
+	l.Clip()
+	if l.Field != strings.Repeat("f", 1024) || l.Detail != "x"+strings.Repeat("🚕", 255)+"…" {
+		t.Errorf("field %q, detail %q", l.Field, l.Detail)
+	}
+	l.Detail = strings.Repeat("\x80", 5000) // no text at all
+	if l.Clip(); len(l.Detail) > 1024 {
+		t.Errorf("detail of %d bytes", len(l.Detail))
+	}
+}

@@ -5,11 +5,14 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/streaming-etl/streaming-etl/io/batch"
+	"github.com/streaming-etl/streaming-etl/transforms/deadletter"
 	"github.com/streaming-etl/streaming-etl/transforms/event"
 	"github.com/streaming-etl/streaming-etl/transforms/message"
 	"github.com/streaming-etl/streaming-etl/transforms/template"
@@ -48,14 +51,24 @@ const messageOverhead = 96
 // letters. The block holds until it returns.
 type EmitLane func(lane int, blk []byte, n int, letters bool)
 
-// Topics tells how large a message of a topic may be, in bytes, 0 where that is
-// not known. A *Refusal is why none can be written there; any other error is
-// not the event's.
-type Topics func(name string) (limit int, err error)
+// TopicRules are what a topic asks of its messages; what is 0 or false is not
+// asked, or not known.
+type TopicRules struct {
+	// MaxBytes is how large a message may be.
+	MaxBytes int
+	// Keyed says that a message needs a key.
+	Keyed bool
+	// Ahead and Behind are how far its timestamp may be from the present time.
+	Ahead, Behind time.Duration
+}
+
+// Topics tells what a topic asks. A *Refusal is why none can be written there,
+// which counts where events name the topic; any other error is not the event's.
+type Topics func(name string) (TopicRules, error)
 
 // taken is what Topics said of a topic.
 type taken struct {
-	limit   int
+	rules   TopicRules
 	refusal *Refusal
 }
 
@@ -77,24 +90,25 @@ type Lanes struct {
 	letters message.Builder
 	emit    EmitLane
 	// topics is nil where nobody is asked; said is what they said in this bundle.
-	topics    Topics
-	said      map[string]taken
+	topics Topics
+	said   map[string]taken
+	// begun is when the bundle began, in milliseconds since 1970.
+	begun     int64
 	err       error
 	topicText []byte
 	keyText   []byte
-	meta      batch.Meta
-	open      int
+	// letterText is the text of the last dead letter.
+	letterText []byte
+	meta       batch.Meta
+	open       int
 	// block is the last block that was emitted: what a block is compressed into
 	// is larger than what it then takes.
 	block []byte
 }
 
-// Templated says that events name the topic.
-func (c LanesConfig) Templated() bool { return strings.Contains(c.Topic, "{") }
-
 // NewLanes compiles the configuration.
 func NewLanes(name string, c LanesConfig, schema *event.Schema, source Source) (*Lanes, error) {
-	l := &Lanes{name: name, config: c, templated: c.Templated(), lanes: make([]message.Builder, c.Lanes), said: map[string]taken{}}
+	l := &Lanes{name: name, config: c, templated: strings.Contains(c.Topic, "{"), lanes: make([]message.Builder, c.Lanes), said: map[string]taken{}, keyText: []byte{}}
 	if c.BlockBytes <= 0 {
 		l.config.BlockBytes = DefaultBlockBytes
 	}
@@ -133,17 +147,18 @@ func (l *Lanes) Templates() []*template.Template {
 	return []*template.Template{l.topic, l.key}
 }
 
-// Err returns why the bundle cannot go on: an error of Topics.
+// Err returns why the bundle cannot go on: an error of Topics, or a dead letter
+// that does not fit.
 func (l *Lanes) Err() error { return l.err }
 
 // TakesTombstones says that a message may be without a value.
 func (l *Lanes) TakesTombstones() bool { return true }
 
 // Start begins a bundle: emit takes its blocks, and what an earlier one left
-// is forgotten. topics are asked for each topic that events name; nil stands for
-// topics that take all.
+// is forgotten. topics are asked for each topic; nil stands for topics that take
+// all.
 func (l *Lanes) Start(emit EmitLane, topics Topics) {
-	l.emit, l.topics, l.err = emit, topics, nil
+	l.emit, l.topics, l.err, l.begun = emit, topics, nil, time.Now().UnixMilli()
 	clear(l.said)
 	for i := range l.lanes {
 		l.lanes[i].Reset()
@@ -166,7 +181,7 @@ func (l *Lanes) Add(b *batch.Batch, i int, row event.Row, vars []string) error {
 		return err
 	}
 	if reason := cmp.Or(topicFault(l.topicText), l.reserved(l.topicText)); reason != "" {
-		return &Refusal{"invalid_topic", fmt.Sprintf("%q: %s", l.topicText, reason)}
+		return &Refusal{"invalid_topic", fmt.Sprintf("%.*q: %s", maxTopic, l.topicText, reason)}
 	}
 	topic := l.ask(l.topicText)
 	if l.err != nil {
@@ -192,17 +207,23 @@ func (l *Lanes) Add(b *batch.Batch, i int, row event.Row, vars []string) error {
 	} else if value == nil {
 		value = []byte{}
 	}
-	if err := l.fits(topic.limit, value, m); err != nil {
+	if err := l.fits(topic.rules.MaxBytes, value, m); err != nil {
+		return err
+	}
+	if m.Key == nil && topic.rules.Keyed {
+		return &Refusal{"missing_key", fmt.Sprintf("topic %s is compacted: a message needs a key", l.topicText)}
+	}
+	if err := l.timely(&topic.rules, m.Timestamp); err != nil {
 		return err
 	}
 	l.put(l.lane(b, m.Key), l.topicText, value, m)
 	return nil
 }
 
-// ask returns what Topics say of a topic that an event names. Each is asked for
-// once in a bundle.
+// ask returns what Topics say of a topic. Each is asked for once in a bundle. One
+// that the user names was there at start: should it go, the job waits for it.
 func (l *Lanes) ask(name []byte) taken {
-	if !l.templated || l.topics == nil || l.err != nil {
+	if l.topics == nil || l.err != nil {
 		return taken{}
 	}
 	if t, ok := l.said[string(name)]; ok {
@@ -210,9 +231,12 @@ func (l *Lanes) ask(name []byte) taken {
 	}
 	var t taken
 	var err error
-	if t.limit, err = l.topics(string(name)); err != nil && !errors.As(err, &t.refusal) {
+	if t.rules, err = l.topics(string(name)); err != nil && !errors.As(err, &t.refusal) {
 		l.err = err
 		return t
+	}
+	if !l.templated {
+		t.refusal = nil
 	}
 	if len(l.said) >= maxTaken {
 		clear(l.said)
@@ -244,11 +268,49 @@ func (l *Lanes) fits(ofTopic int, value []byte, m *batch.Meta) error {
 	return &Refusal{"too_large", fmt.Sprintf("a message of %d bytes, the limit is %d", size, limit)}
 }
 
-// AddLetter puts the text of a dead letter into a block, as a message of the topic.
-func (l *Lanes) AddLetter(topic string, text []byte, arrival int64) {
-	l.meta = batch.Meta{Timestamp: arrival, Headers: l.meta.Headers[:0]}
+// underWay is how long a message may be under way to its topic. One that would be
+// too old by then is refused at once: its block is numbered.
+const underWay = time.Hour
+
+// timely refuses a message whose timestamp, in milliseconds since 1970, is too far
+// from the present time for its topic. One of 0 is set when the message is written.
+func (l *Lanes) timely(r *TopicRules, timestamp int64) error {
+	if timestamp == 0 {
+		return nil
+	}
+	detail := ""
+	// Most are told by the time at which the bundle began.
+	if most := r.Ahead.Milliseconds(); r.Ahead > 0 && timestamp-l.begun > most && timestamp-time.Now().UnixMilli() > most {
+		detail = fmt.Sprintf("to come: topic %s takes what is %s ahead, its message.timestamp.after.max.ms", l.topicText, r.Ahead)
+	}
+	if way := min(r.Behind/2, underWay); r.Behind > 0 && l.begun-timestamp > (r.Behind-way).Milliseconds() {
+		detail = fmt.Sprintf("past: topic %s takes what is %s old, its message.timestamp.before.max.ms, of which %s are for the way", l.topicText, r.Behind, way)
+	}
+	if detail == "" {
+		return nil
+	}
+	return &Refusal{"invalid_timestamp", "the timestamp " + time.UnixMilli(timestamp).UTC().Format(time.RFC3339Nano) + " is too far " + detail}
+}
+
+// AddLetter puts a dead letter into a block, as a message of the topic, with as
+// much of its payload as fits. It has a key, since the topic may be compacted, and
+// the time when it is written: the event's may be why it is a dead letter. One that
+// does not fit without any payload fails the bundle: in a block that is numbered it
+// would stop the job until the topic takes more.
+func (l *Lanes) AddLetter(topic string, d *deadletter.Letter) {
+	key := d.Key()
+	limit := math.MaxInt
+	if l.config.MaxMessageBytes > 0 {
+		limit = l.config.MaxMessageBytes - messageOverhead - len(key)
+	}
+	l.letterText = d.AppendShort(l.letterText[:0], limit)
+	if n := len(l.letterText); n > limit {
+		l.err = cmp.Or(l.err, fmt.Errorf("the dead letter %s has %d bytes without its event, and a message may have %d", key, n, l.config.MaxMessageBytes))
+		return
+	}
+	l.meta = batch.Meta{Key: []byte(key), Headers: l.meta.Headers[:0]}
 	before := l.letters.Size()
-	l.letters.Append([]byte(topic), text, &l.meta)
+	l.letters.Append([]byte(topic), l.letterText, &l.meta)
 	l.open += l.letters.Size() - before
 	if l.letters.Size() >= l.config.BlockBytes {
 		l.finishLetters()

@@ -1,11 +1,14 @@
 package route_test
 
 import (
+	"encoding/json"
 	"fmt"
+	"math"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/streaming-etl/streaming-etl/io/batch"
 	"github.com/streaming-etl/streaming-etl/transforms/deadletter"
@@ -220,17 +223,19 @@ func TestMessagesOverTheLimitAreRefused(t *testing.T) {
 func TestMessagesOfATopicThatDoesNotTakeThemAreRefused(t *testing.T) {
 	l, s := newLanes(t, route.LanesConfig{Topic: "{place}", Lanes: 1, MaxMessageBytes: 300})
 	asked := map[string]int{}
-	topics := func(name string) (int, error) {
+	topics := func(name string) (rules route.TopicRules, err error) {
 		asked[name]++
 		switch name {
 		case "small":
-			return 200, nil
+			rules.MaxBytes = 200
+			return rules, nil
 		case "large":
-			return 400, nil
+			rules.MaxBytes = 400
+			return rules, nil
 		case "untold":
-			return 0, nil
+			return rules, nil
 		}
-		return 0, fmt.Errorf("ask: %w", &route.Refusal{Reason: "unknown_topic", Detail: name + " does not exist"})
+		return rules, fmt.Errorf("ask: %w", &route.Refusal{Reason: "unknown_topic", Detail: name + " does not exist"})
 	}
 	l.Start(s.emit, topics)
 	r, err := route.New(route.Config{Schema: schema, Source: route.Kafka}, l)
@@ -279,7 +284,7 @@ func TestTopicsThatCannotBeAskedForFailTheBundle(t *testing.T) {
 	l, s := newLanes(t, route.LanesConfig{Topic: "{place}", Lanes: 1})
 	broken := fmt.Errorf("the brokers are away")
 	asked := 0
-	l.Start(s.emit, func(string) (int, error) { asked++; return 0, broken })
+	l.Start(s.emit, func(string) (route.TopicRules, error) { asked++; return route.TopicRules{}, broken })
 	r, err := route.New(route.Config{Schema: schema, Source: route.Kafka}, l)
 	if err != nil {
 		t.Fatal(err)
@@ -296,15 +301,86 @@ func TestTopicsThatCannotBeAskedForFailTheBundle(t *testing.T) {
 	}
 }
 
-func TestTopicsThatTheUserNamesAreNotAskedFor(t *testing.T) {
+// Should such a topic go, its events are not put aside: the job waits for it.
+func TestOfATopicThatTheUserNamesOnlyTheRulesCount(t *testing.T) {
 	l, s := newLanes(t, route.LanesConfig{Topic: "t", Lanes: 1})
-	l.Start(s.emit, func(name string) (int, error) { return 0, fmt.Errorf("asked for %s", name) })
+	l.Start(s.emit, func(string) (route.TopicRules, error) {
+		return route.TopicRules{}, &route.Refusal{Reason: "unknown_topic"}
+	})
 	r, err := route.New(route.Config{Schema: schema, Source: route.Kafka}, l)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if counts := r.Add(events(5, "a", 1), func(string, []byte) {}); counts.Events != 1 || l.Err() != nil {
 		t.Errorf("counts are %+v, error %v", counts, l.Err())
+	}
+	l.Start(s.emit, func(string) (route.TopicRules, error) { return route.TopicRules{MaxBytes: 20}, nil })
+	if counts := r.Add(events(5, "a", 1), func(string, []byte) {}); counts.Dead["too_large"] != 1 || l.Err() != nil {
+		t.Errorf("counts are %+v, error %v", counts, l.Err())
+	}
+}
+
+// Brokers refuse them for good, and a block is numbered by then.
+func TestMessagesThatATopicsSettingsForbidAreRefused(t *testing.T) {
+	now := time.Now()
+	at := func(d time.Duration) int64 { return now.Add(d).UnixMilli() }
+	const hour, day = time.Hour, 24 * time.Hour
+	key := []byte("k")
+	for _, test := range []struct {
+		name   string
+		rules  route.TopicRules
+		meta   batch.Meta
+		reason string
+	}{
+		{"no rules", route.TopicRules{}, batch.Meta{Timestamp: at(9000 * hour)}, ""},
+		{"no key", route.TopicRules{Keyed: true}, batch.Meta{Timestamp: 1}, "missing_key"},
+		{"an empty key", route.TopicRules{Keyed: true}, batch.Meta{Timestamp: 1, Key: []byte{}}, ""},
+		{"far ahead", route.TopicRules{Ahead: hour}, batch.Meta{Timestamp: at(hour + time.Minute), Key: key}, "invalid_timestamp"},
+		{"as micro- in place of milliseconds", route.TopicRules{Ahead: hour, Behind: hour}, batch.Meta{Timestamp: now.UnixMicro(), Key: key}, "invalid_timestamp"},
+		{"as far as can be", route.TopicRules{Ahead: hour, Behind: hour}, batch.Meta{Timestamp: math.MaxInt64, Key: key}, "invalid_timestamp"},
+		{"a little ahead", route.TopicRules{Ahead: hour}, batch.Meta{Timestamp: at(hour - time.Minute), Key: key}, ""},
+		{"ahead where nothing may be", route.TopicRules{Ahead: 1}, batch.Meta{Timestamp: at(time.Minute), Key: key}, "invalid_timestamp"},
+		{"ahead of what is bounded behind", route.TopicRules{Behind: hour}, batch.Meta{Timestamp: at(day), Key: key}, ""},
+		{"long ago", route.TopicRules{Behind: day}, batch.Meta{Timestamp: at(-day - time.Minute), Key: key}, "invalid_timestamp"},
+		{"too old soon", route.TopicRules{Behind: day}, batch.Meta{Timestamp: at(-23*hour - time.Minute), Key: key}, "invalid_timestamp"},
+		{"old", route.TopicRules{Ahead: hour, Behind: day}, batch.Meta{Timestamp: at(-23*hour + time.Minute), Key: key}, ""},
+		{"older than half of a short span", route.TopicRules{Behind: hour}, batch.Meta{Timestamp: at(-hour/2 - time.Minute), Key: key}, "invalid_timestamp"},
+		{"without a time", route.TopicRules{Ahead: hour, Behind: hour}, batch.Meta{Timestamp: -1, Key: key}, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			l, s := newLanes(t, route.LanesConfig{Topic: "t", Lanes: 1, MaxMessageBytes: 2000})
+			l.Start(s.emit, func(string) (route.TopicRules, error) { return test.rules, nil })
+			r, err := route.New(route.Config{Schema: schema, Source: route.Kafka}, l)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var letters []deadletter.Letter
+			r.SendLetters(func(d *deadletter.Letter, _ *batch.Batch) {
+				letters = append(letters, *d)
+				l.AddLetter("letters", d)
+			})
+			b := kafkaBatch()
+			b.AppendMeta([]byte(`{"id":1,"place":"a"}`), &test.meta, 0, 0, max(0, test.meta.Timestamp))
+			r.Add(b, func(string, []byte) {})
+			l.Flush()
+			m := s.messages[0][0]
+			if test.reason == "" {
+				if len(letters) > 0 || m.Topic != "t" {
+					t.Fatalf("letters are %+v", letters)
+				}
+				return
+			}
+			if len(letters) != 1 || letters[0].Reason != test.reason || letters[0].Output != "kafka" || !strings.Contains(letters[0].Detail, "topic t ") {
+				t.Fatalf("letters are %+v", letters)
+			}
+			// The letter must not be refused in its turn, nor be unreadable.
+			if m.Topic != "letters" || string(m.Meta.Key) != "in/3/100/0/kafka" || m.Meta.Timestamp != 0 {
+				t.Errorf("the letter's message is %+v", m)
+			}
+			if d, err := deadletter.Parse(m.Value); err != nil || d.Arrival > time.Now().UnixMilli() {
+				t.Errorf("the letter is %+v, %v", d, err)
+			}
+		})
 	}
 }
 
@@ -363,10 +439,55 @@ func TestDeadLettersCanGoElsewhere(t *testing.T) {
 
 func TestALaneTakesDeadLettersApartFromEvents(t *testing.T) {
 	l, s := newLanes(t, route.LanesConfig{Topic: "t", Lanes: 2})
-	l.AddLetter("letters", []byte(`{"reason":"x"}`), 7)
+	l.AddLetter("letters", &deadletter.Letter{Reason: "x", Source: "in", Shard: "3", Seq: "9", Arrival: 7})
 	l.Flush()
-	if s.letters != 1 || len(s.messages[0]) != 1 || s.messages[0][0].Topic != "letters" || s.messages[0][0].Meta.Timestamp != 7 {
+	if s.letters != 1 || len(s.messages[0]) != 1 || s.messages[0][0].Topic != "letters" || string(s.messages[0][0].Meta.Key) != "in/3/9/0/" {
 		t.Errorf("letters are %+v", s.messages)
+	}
+}
+
+// A letter that is larger than a message may be would stop the job for good:
+// its block is numbered.
+func TestADeadLetterFitsIntoAMessageWhateverIsInTheEvent(t *testing.T) {
+	for _, max := range []int{1024, 20_000, 1_000_012} {
+		for name, place := range map[string]string{"quotes": `"`, "letters": "a", "zeros": "\x00", "emoji": "🚕"} {
+			t.Run(fmt.Sprintf("%s, %d bytes", name, max), func(t *testing.T) {
+				l, s := newLanes(t, route.LanesConfig{Topic: "trips-{place}", Lanes: 1, MaxMessageBytes: max})
+				r, err := route.New(route.Config{Schema: schema, Source: route.Kafka}, l)
+				if err != nil {
+					t.Fatal(err)
+				}
+				r.OnLetter(func(d *deadletter.Letter) {
+					if len(d.Detail) > 1024 {
+						t.Errorf("a detail of %d bytes is told", len(d.Detail))
+					}
+				})
+				r.SendLetters(func(d *deadletter.Letter, _ *batch.Batch) { l.AddLetter("letters", d) })
+				payload, err := json.Marshal(map[string]any{"id": 1, "place": strings.Repeat(place, 300_000)})
+				if err != nil {
+					t.Fatal(err)
+				}
+				b := kafkaBatch()
+				b.AppendMeta(payload, &batch.Meta{Timestamp: 5}, 0, 0, 5)
+				counts := r.Add(b, func(string, []byte) {})
+				l.Flush()
+				if counts.Dead["invalid_topic"] != 1 || l.Err() != nil || s.letters != 1 {
+					t.Fatalf("counts are %+v, %d letters, error %v", counts, s.letters, l.Err())
+				}
+				if m := s.messages[0][0]; len(m.Value)+len(m.Meta.Key)+96 > max {
+					t.Errorf("a message of %d bytes", len(m.Value)+len(m.Meta.Key)+96)
+				}
+			})
+		}
+	}
+}
+
+func TestADeadLetterThatCannotFitIsNotPutIntoABlock(t *testing.T) {
+	l, s := newLanes(t, route.LanesConfig{Topic: "t", Lanes: 1, MaxMessageBytes: 1024})
+	l.AddLetter("letters", &deadletter.Letter{Reason: strings.Repeat("r", 2000), Source: "in", Shard: "0", Seq: "1"})
+	l.Flush()
+	if s.letters != 0 || l.Err() == nil || !strings.Contains(l.Err().Error(), "in/0/1") {
+		t.Errorf("%d letters, error %v", s.letters, l.Err())
 	}
 }
 

@@ -2,6 +2,7 @@ package route
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/streaming-etl/streaming-etl/io/batch"
 	"github.com/streaming-etl/streaming-etl/transforms/deadletter"
@@ -32,14 +33,16 @@ type Refusal struct {
 
 func (r *Refusal) Error() string { return fmt.Sprintf("%s: %s", r.Reason, r.Detail) }
 
-// Letter returns the dead letter for record i of b, without its reason.
+// Letter returns the dead letter for record i of b, without its reason. A source
+// that takes its writers' word for the time may say one to come; the letter's is
+// that of now then.
 func Letter(b *batch.Batch, i int) deadletter.Letter {
 	return deadletter.Letter{
 		Source:  b.Source,
 		Shard:   b.Shard,
 		Seq:     b.Seq(i),
 		Sub:     b.Records[i].Sub,
-		Arrival: b.Records[i].Arrival,
+		Arrival: min(b.Records[i].Arrival, time.Now().UnixMilli()),
 		Payload: b.Payload(i),
 	}
 }

@@ -406,8 +406,9 @@ func (r *Router) addDead(b *batch.Batch, i int, output string, err error, emit E
 }
 
 // AddLetter passes on a dead letter of a record of b, which others found to be
-// one. What l holds is copied.
+// one. What l holds is copied; what it says of the event is clipped before.
 func (r *Router) AddLetter(l *deadletter.Letter, b *batch.Batch, emit Emit) {
+	l.Clip()
 	if r.onLetter != nil {
 		r.onLetter(l)
 	}

@@ -94,11 +94,11 @@ func (a *admin) ensureMarkerTopic(ctx context.Context) error {
 	if n := len(found.Partitions); n != a.opts.Lanes {
 		return fmt.Errorf("it has %d partitions and there are %d lanes: the number of lanes stays what it was, or takes another marker topic", n, a.opts.Lanes)
 	}
-	policy, err := a.setting(ctx, name, "cleanup.policy")
+	settings, err := a.settings(ctx, name)
 	if err != nil {
 		return fmt.Errorf("read its settings: %w", err)
 	}
-	if policy != "compact" {
+	if policy := settings["cleanup.policy"]; policy != "compact" {
 		return fmt.Errorf("its cleanup.policy is %q: markers would be deleted with time, it must be %q", policy, "compact")
 	}
 	err = a.patiently(ctx, func() error {
@@ -223,16 +223,16 @@ func (a *admin) topic(ctx context.Context) error {
 	} else if err := writable(found); err != nil {
 		return a.opts.explain(err, name)
 	}
-	var most int
+	var rules Rules
 	// Not every broker knows a topic that was just made.
 	err = a.patiently(ctx, func() (err error) {
-		most, err = a.limit(ctx, name)
+		rules, err = a.rules(ctx, name)
 		return err
 	})
 	if err != nil {
 		return fmt.Errorf("topic %s: read its settings: %w", name, a.opts.explain(err, ""))
 	}
-	if most > 0 && most < a.opts.MaxMessageBytes {
+	if most := rules.MaxBytes; most > 0 && most < a.opts.MaxMessageBytes {
 		return fmt.Errorf("topic %s: its max.message.bytes is %d, less than the largest message of %d bytes: raise the one or lower the other", name, most, a.opts.MaxMessageBytes)
 	}
 	return nil
@@ -303,23 +303,20 @@ func writable(t *kmsg.MetadataResponseTopic) error {
 	return nil
 }
 
-func (a *admin) setting(ctx context.Context, topic, name string) (string, error) {
+// settings returns all of a topic's.
+func (a *admin) settings(ctx context.Context, topic string) (map[string]string, error) {
 	all, err := a.kadm.DescribeTopicConfigs(ctx, topic)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
+	out := map[string]string{}
 	for _, r := range all {
 		if r.Err != nil {
-			return "", r.Err
+			return nil, r.Err
 		}
 		for _, c := range r.Configs {
-			if c.Key == name {
-				return c.MaybeValue(), nil
-			}
+			out[c.Key] = c.MaybeValue()
 		}
 	}
-	return "", fmt.Errorf("%w %s", errUntold, name)
+	return out, nil
 }
-
-// errUntold is a setting that is not among a broker's answer.
-var errUntold = errors.New("the broker does not tell")

@@ -118,8 +118,13 @@ func (o Options) explain(err error, topic string) error {
 	hint := ""
 	switch code {
 	case kerr.MessageTooLarge:
-		hint = fmt.Sprintf("raise max.message.bytes of the topic to %d or more, and the job goes on by itself: "+
-			"what is under way cannot be left out any more; the largest message is %d bytes with key and headers, uncompressed", o.MaxMessageBytes, o.MaxMessageBytes)
+		hint = onceTaken(fmt.Sprintf("raise max.message.bytes of the topic to %d or more", o.MaxMessageBytes)) +
+			fmt.Sprintf("; the largest message is %d bytes with key and headers, uncompressed", o.MaxMessageBytes)
+	case kerr.InvalidTimestamp:
+		hint = "a record's timestamp is further from the present time than the topic's message.timestamp.after.max.ms or " +
+			"message.timestamp.before.max.ms: " + onceTaken("raise them, or set message.timestamp.type=LogAppendTime")
+	case kerr.InvalidRecord:
+		hint = "a topic with cleanup.policy=compact takes no record without a key: " + onceTaken("take compact out of it until they are written")
 	case kerr.TopicAuthorizationFailed:
 		hint = "the user needs the permissions WRITE and DESCRIBE on the topic, on the marker topic READ and DESCRIBE_CONFIGS as well"
 	case kerr.TransactionalIDAuthorizationFailed:
@@ -146,6 +151,11 @@ func (o Options) explain(err error, topic string) error {
 		return fmt.Errorf("topic %s: %w (%s)", topic, err, hint)
 	}
 	return fmt.Errorf("%w (%s)", err, hint)
+}
+
+// onceTaken is the remedy where a topic refuses what has its place already.
+func onceTaken(change string) string {
+	return change + ", and the job goes on by itself: what is under way cannot be left out any more"
 }
 
 // lastError keeps the last error of a client's connections: the client itself

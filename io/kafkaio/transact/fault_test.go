@@ -1,13 +1,16 @@
 package transact
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -250,6 +253,119 @@ func TestMarkerIsFoundFarBeforeTheEnd(t *testing.T) {
 	}
 	mustCommit(t, newCommitter(t, o), 0, 1, 1, c.block("job", 1, 0), c.block("job", 2, 0))
 	c.wantBlocks(t, "job", 1, 2)
+}
+
+// unanswered has the brokers give so many answers that tell nothing to fetches of
+// markers from an offset on. Before it they give a batch at a time.
+type unanswered struct {
+	from int64
+	left atomic.Int32
+}
+
+func (u *unanswered) use(c *cluster, answer func(*kmsg.FetchRequest) *kmsg.FetchResponse) {
+	c.fake.ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		c.fake.KeepControl()
+		f := req.(*kmsg.FetchRequest)
+		if len(f.Topics) == 0 || f.SessionEpoch != -1 {
+			return nil, nil, false // of a reader of the topic
+		}
+		if p := &f.Topics[0].Partitions[0]; p.FetchOffset < u.from {
+			p.PartitionMaxBytes, f.MaxBytes = 1, 1
+			return nil, nil, false
+		}
+		if u.left.Add(-1) < 0 {
+			return nil, nil, false
+		}
+		return answer(f), nil, true
+	})
+}
+
+// throttled is the answer of a broker whose quota is used up.
+func throttled(f *kmsg.FetchRequest) *kmsg.FetchResponse {
+	resp := f.ResponseKind().(*kmsg.FetchResponse)
+	resp.ThrottleMillis = 10
+	return resp
+}
+
+// emptyUpTo answers that there are no records, and how far those are that all
+// replicas have.
+func emptyUpTo(end int64) func(*kmsg.FetchRequest) *kmsg.FetchResponse {
+	return func(f *kmsg.FetchRequest) *kmsg.FetchResponse {
+		resp := answerWith(f, 0).(*kmsg.FetchResponse)
+		p := &resp.Topics[0].Partitions[0]
+		p.HighWatermark, p.LastStableOffset = end, end
+		return resp
+	}
+}
+
+// An answer that tells nothing, as that of a broker over its quota or of a new
+// leader that does not know yet what is committed, is not the markers' end: the
+// blocks would be written again, or taken for lost.
+func TestMarkersAreReadToTheirEndWhateverIsNotAnswered(t *testing.T) {
+	answers := map[string]func(*kmsg.FetchRequest) *kmsg.FetchResponse{
+		"throttled": throttled,
+		"a partition that is left out": func(f *kmsg.FetchRequest) *kmsg.FetchResponse {
+			return f.ResponseKind().(*kmsg.FetchResponse)
+		},
+		"a high watermark that lags": emptyUpTo(2),
+	}
+	for name, answer := range answers {
+		for _, from := range []int64{0, 4} {
+			t.Run(fmt.Sprintf("%s from offset %d on", name, from), func(t *testing.T) {
+				c := newFake(t, "trips")
+				o := c.options()
+				prepare(t, o)
+				k := newCommitter(t, o)
+				for n := range 5 {
+					mustCommit(t, k, 0, 1, 0, c.block("job", int64(n+1), 0))
+				}
+				u := &unanswered{from: from}
+				u.use(c, answer)
+				for _, read := range []func(*markers, context.Context, int) (*marker, error){(*markers).last, (*markers).lastNow} {
+					u.left.Store(5)
+					if m, err := read(&k.markers, t.Context(), 0); err != nil || m == nil || m.Number != 5 {
+						t.Errorf("the marker is %+v, %v", m, err)
+					}
+				}
+				u.left.Store(5)
+				mustCommit(t, newCommitter(t, o), 0, 1, 5, c.block("job", 1, 0), c.block("job", 2, 0), c.block("job", 3, 0),
+					c.block("job", 4, 0), c.block("job", 5, 0), c.block("job", 6, 0))
+				c.wantBlocks(t, "job", 1, 2, 3, 4, 5, 6)
+			})
+		}
+	}
+}
+
+func TestMarkersThatAreNeverAnsweredAreAPassingFault(t *testing.T) {
+	c := newFake(t, "trips")
+	o := c.options()
+	prepare(t, o)
+	k := newCommitter(t, o)
+	mustCommit(t, k, 0, 1, 0, c.block("job", 1, 0))
+	u := new(unanswered)
+	u.left.Store(math.MaxInt32)
+	u.use(c, throttled)
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	m, err := k.markers.last(ctx, 0)
+	if m != nil || err == nil || classify(t.Context(), err) != transient {
+		t.Errorf("the marker is %+v, %v", m, err)
+	}
+}
+
+// Compaction may leave nothing behind the last marker, up to the end.
+func TestWhatCompactionHasTakenFromTheEndIsNotWaitedFor(t *testing.T) {
+	c := newFake(t, "trips")
+	o := c.options()
+	prepare(t, o)
+	k := newCommitter(t, o)
+	for n := range 2 {
+		mustCommit(t, k, 0, 1, 0, c.block("job", int64(n+1), 0))
+	}
+	u := &unanswered{from: 3}
+	u.left.Store(math.MaxInt32)
+	u.use(c, emptyUpTo(4))
+	mustCommit(t, newCommitter(t, o), 0, 1, 2, c.block("job", 1, 0), c.block("job", 2, 0), c.block("job", 3, 0))
 }
 
 func TestCommitGivesUpAtItsDeadline(t *testing.T) {

@@ -230,7 +230,7 @@ func (c *Committer) enter(ctx context.Context, l *lane, p producer, topic string
 	if c.topics != nil {
 		// A refusal is the brokers' to tell: the block is numbered.
 		var refusal *TopicRefusal
-		if _, err := c.topics.Limit(ctx, topic); err != nil && !errors.As(err, &refusal) {
+		if _, err := c.topics.Rules(ctx, topic); err != nil && !errors.As(err, &refusal) {
 			return err
 		}
 	}

@@ -21,11 +21,12 @@ const (
 	// markerFetchBytes is the size of one fetch.
 	markerFetchBytes = 1 << 20
 	// markerFetchWait is how long the broker waits for something to send;
-	// there always is, except where compaction left nothing.
+	// there always is, except where compaction left nothing, and at a new leader.
 	markerFetchWait = 200 * time.Millisecond
-	// emptyFetches in a row say that there is nothing up to the end.
+	// emptyFetches in a row say that compaction has left nothing up to the end.
 	emptyFetches = 3
-	// Waits between two looks at the last stable offset.
+	// Waits between two looks at the last stable offset, and between two fetches
+	// where the first told nothing.
 	stableWait, stableWaitMax = 2 * time.Millisecond, 200 * time.Millisecond
 )
 
@@ -131,7 +132,9 @@ func (m *markers) offset(ctx context.Context, lane int, timestamp int64, isolati
 }
 
 // scan returns the last committed marker between two offsets, nil if none is
-// there.
+// there. It goes on until all of them are told of: what is missing would be
+// written again, or taken for lost. Ends of transactions count, so the only
+// offsets that are told of without a batch are those that compaction has removed.
 func (m *markers) scan(ctx context.Context, lane int, from, end int64) (*marker, error) {
 	if from >= end {
 		return nil, nil
@@ -141,21 +144,27 @@ func (m *markers) scan(ctx context.Context, lane int, from, end int64) (*marker,
 		return nil, err
 	}
 	var last *kgo.Record
-	for empty := 0; from < end && empty < emptyFetches; {
-		records, next, err := m.fetch(ctx, lane, leader, id, from)
+	for silent, empty := 0, 0; from < end && empty < emptyFetches; {
+		got, err := m.fetch(ctx, lane, leader, id, from)
 		if err != nil {
 			return nil, err
 		}
-		for _, r := range records {
+		for _, r := range got.records {
 			if r.Offset < end && r.Value != nil {
 				last = r
 			}
 		}
-		if next <= from {
-			empty++
+		if got.next > from {
+			from, silent, empty = got.next, 0, 0
 			continue
 		}
-		from, empty = next, 0
+		silent, empty = silent+1, empty+1
+		if got.emptyTo < end {
+			empty = 0
+		}
+		if err := pause.Sleep(ctx, stableWait+pause.Backoff(silent, stableWait, stableWaitMax)); err != nil {
+			return nil, fmt.Errorf("offsets %d to %d are not answered: %w", from, end-1, err)
+		}
 	}
 	if last == nil {
 		return nil, nil
@@ -195,8 +204,18 @@ func (m *markers) leader(ctx context.Context, lane int) (int32, [16]byte, error)
 	return 0, [16]byte{}, kerr.UnknownTopicOrPartition
 }
 
-// fetch returns committed records from an offset on, and where to go on.
-func (m *markers) fetch(ctx context.Context, lane int, leader int32, id [16]byte, from int64) ([]*kgo.Record, int64, error) {
+// fetched is what an answer tells of a partition.
+type fetched struct {
+	records []*kgo.Record
+	// next is where to go on. It is where the fetch began if the answer tells
+	// nothing, which a broker over its quota does.
+	next int64
+	// emptyTo is the offset up to which the answer says that there are no batches.
+	emptyTo int64
+}
+
+// fetch returns what a broker tells of the committed records from an offset on.
+func (m *markers) fetch(ctx context.Context, lane int, leader int32, id [16]byte, from int64) (fetched, error) {
 	req := kmsg.NewPtrFetchRequest()
 	req.ReplicaID = -1
 	req.MaxWaitMillis = int32(markerFetchWait.Milliseconds())
@@ -216,17 +235,25 @@ func (m *markers) fetch(ctx context.Context, lane int, leader int32, id [16]byte
 	req.Topics = append(req.Topics, topic)
 	answer, err := m.client.Broker(int(leader)).RetriableRequest(ctx, req)
 	if err != nil {
-		return nil, 0, err
+		return fetched{}, err
 	}
 	resp := answer.(*kmsg.FetchResponse)
 	if err := kerr.ErrorForCode(resp.ErrorCode); err != nil {
-		return nil, 0, err
+		return fetched{}, err
 	}
+	out := fetched{next: from}
 	if len(resp.Topics) != 1 || len(resp.Topics[0].Partitions) != 1 {
-		return nil, from, nil
+		return out, nil
 	}
+	told := &resp.Topics[0].Partitions[0]
 	got, next := kgo.ProcessFetchPartition(kgo.ProcessFetchPartitionOpts{
 		Offset: from, IsolationLevel: kgo.ReadCommitted(), Topic: m.topic, Partition: int32(lane),
-	}, &resp.Topics[0].Partitions[0], kgo.DefaultDecompressor(), nil)
-	return got.Records, next, got.Err
+	}, told, kgo.DefaultDecompressor(), nil)
+	out.records, out.next = got.Records, next
+	if len(told.RecordBatches) == 0 && resp.ThrottleMillis == 0 {
+		// A leader that is new may know of less than was told before: it sends
+		// nothing of what is behind these.
+		out.emptyTo = min(told.HighWatermark, told.LastStableOffset)
+	}
+	return out, got.Err
 }

@@ -2,6 +2,7 @@ package transact
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -11,6 +12,9 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/streaming-etl/streaming-etl/stack"
 )
@@ -237,5 +241,48 @@ func TestRealBrokerStandsStillInMidTransaction(t *testing.T) {
 	slices.Sort(values)
 	if n := len(slices.Compact(values)); n != 15 {
 		t.Errorf("%d records", n)
+	}
+}
+
+// What brokers refuse for good is told with the remedy, which is one.
+func TestRealBrokersTakeARefusedRecordOnceTheTopicDoes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts Kafka")
+	}
+	brokers := stack.StartKafka(t, stack.KafkaOptions{}).Bootstrap()
+	for _, test := range []struct {
+		name             string
+		setting, at, set string
+		record           Record
+		code             *kerr.Error
+		words            string
+	}{
+		{"ahead", "message.timestamp.after.max.ms", "3600000", "7200001", Record{Key: []byte("k"), Timestamp: time.Now().Add(2 * time.Hour).UnixMilli()}, kerr.InvalidTimestamp, "message.timestamp.after.max.ms"},
+		{"behind", "message.timestamp.before.max.ms", "3600000", "86400000", Record{Key: []byte("k"), Timestamp: time.Now().Add(-2 * time.Hour).UnixMilli()}, kerr.InvalidTimestamp, "message.timestamp.before.max.ms"},
+		{"without a key", "cleanup.policy", "compact", "delete", Record{}, kerr.InvalidRecord, "cleanup.policy=compact"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := &cluster{brokers: brokers, name: strings.ReplaceAll(test.name, " ", "-")}
+			c.makeTopic(t, c.name, 1, map[string]*string{test.setting: &test.at})
+			o := c.options()
+			prepare(t, o)
+			w := newCommitter(t, o)
+			b := blockOf("job", 1, 0, func(yield func(Record, error) bool) {
+				r := test.record
+				r.Topic, r.Value = c.name, []byte("job/1/0")
+				yield(r, nil)
+			})
+			_, err := w.Commit(t.Context(), 0, []Block{b})
+			if !Permanent(err) || !errors.Is(err, test.code) || !strings.Contains(err.Error(), test.words) || !strings.Contains(err.Error(), "goes on by itself") {
+				t.Fatalf("error %v", err)
+			}
+			if _, err := c.admin(t).AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Name: test.setting, Value: &test.set}}, c.name); err != nil {
+				t.Fatal(err)
+			}
+			mustCommit(t, w, 0, 1, 0, b)
+			if n := len(c.committed(t, c.name)); n != 1 {
+				t.Errorf("%d records", n)
+			}
+		})
 	}
 }

@@ -1,9 +1,11 @@
 package transact
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"sync"
@@ -68,10 +70,22 @@ type Topics struct {
 	known map[string]topicFacts
 }
 
+// Rules are what a topic's settings ask of its records. One that is 0 or false
+// asks nothing, or is not told to this user.
+type Rules struct {
+	// MaxBytes is how large a record may be (see Record.Size): max.message.bytes.
+	MaxBytes int
+	// Keyed says that a record needs a key: the topic is compacted.
+	Keyed bool
+	// Ahead and Behind are how far a record's timestamp may be from the present
+	// time: message.timestamp.after.max.ms and message.timestamp.before.max.ms,
+	// unless the brokers set the timestamps (message.timestamp.type).
+	Ahead, Behind time.Duration
+}
+
 // topicFacts is what is known of one topic.
 type topicFacts struct {
-	// limit is the topic's max.message.bytes, 0 where it is not told.
-	limit   int
+	rules   Rules
 	refusal *TopicRefusal
 	until   time.Time
 }
@@ -106,23 +120,22 @@ func (t *Topics) Close() {
 	t.admin.client.Close()
 }
 
-// Limit returns how large a message of the topic may be (see Record.Size) by the
-// topic's own setting, in bytes, 0 where it is not told. A *TopicRefusal says
-// that no record can be written there. Where the topic is not there and
-// CreateTopic is set it is made. Passing faults are waited out for up to
-// RetryDeadline.
-func (t *Topics) Limit(ctx context.Context, topic string) (int, error) {
+// Rules returns what the topic asks of records. A *TopicRefusal says that none can
+// be written there. Where the topic is not there and CreateTopic is set it is made,
+// but for Options.Topic, which was there at start. Passing faults are waited out
+// for up to RetryDeadline.
+func (t *Topics) Rules(ctx context.Context, topic string) (Rules, error) {
 	f, fresh := t.look(topic)
 	if !fresh {
 		var err error
 		if f, err = t.ask(ctx, topic); err != nil {
-			return 0, fmt.Errorf("ask for topic %s: %w", topic, err)
+			return Rules{}, fmt.Errorf("ask for topic %s: %w", topic, err)
 		}
 	}
 	if f.refusal != nil {
-		return 0, f.refusal
+		return Rules{}, f.refusal
 	}
-	return f.limit, nil
+	return f.rules, nil
 }
 
 // look returns what is known, and whether that is still to be believed.
@@ -139,8 +152,8 @@ func (t *Topics) batchLimit(topic string, most int) int {
 	if t == nil {
 		return most
 	}
-	if f, _ := t.look(topic); f.limit > 0 {
-		return max(least, min(most, f.limit))
+	if f, _ := t.look(topic); f.rules.MaxBytes > 0 {
+		return max(least, min(most, f.rules.MaxBytes))
 	}
 	return most
 }
@@ -224,7 +237,7 @@ func (t *Topics) request(ctx context.Context, topic string) (topicFacts, error) 
 	}
 	found, err := t.admin.find(ctx, topic)
 	if errors.Is(err, kerr.UnknownTopicOrPartition) {
-		if !t.admin.opts.CreateTopic {
+		if !t.admin.opts.CreateTopic || topic == t.admin.opts.Topic {
 			return refused(ReasonUnknownTopic, ErrNoTopic.Error())
 		}
 		if err = t.admin.create(ctx, topic, t.admin.partitions(), t.admin.opts.ReplicationFactor, nil); err == nil {
@@ -244,8 +257,8 @@ func (t *Topics) request(ctx context.Context, topic string) (topicFacts, error) 
 	case err != nil:
 		return topicFacts{}, err
 	}
-	limit, err := t.admin.limit(ctx, topic)
-	return topicFacts{limit: limit, until: t.now().Add(takenFor)}, err
+	rules, err := t.admin.rules(ctx, topic)
+	return topicFacts{rules: rules, until: t.now().Add(takenFor)}, err
 }
 
 // find is describe, but for a topic that is not known other brokers are asked too.
@@ -265,18 +278,36 @@ func (a *admin) find(ctx context.Context, topic string) (*kmsg.MetadataResponseT
 	return nil, err
 }
 
-// limit returns a topic's max.message.bytes, 0 where this user is not told.
-func (a *admin) limit(ctx context.Context, topic string) (int, error) {
-	text, err := a.setting(ctx, topic, "max.message.bytes")
-	if errors.Is(err, errUntold) || err != nil && classify(ctx, err) == permanent {
-		return 0, nil // who may write need not be allowed to see settings
+// rules returns what a topic's settings ask, nothing where this user is not told.
+func (a *admin) rules(ctx context.Context, topic string) (Rules, error) {
+	settings, err := a.settings(ctx, topic)
+	if err != nil && classify(ctx, err) == permanent {
+		return Rules{}, nil // who may write need not be allowed to see settings
 	}
 	if err != nil {
-		return 0, err
+		return Rules{}, err
 	}
-	n, err := strconv.Atoi(text)
-	if err != nil {
-		return 0, nil
+	var r Rules
+	if n, err := strconv.Atoi(settings["max.message.bytes"]); err == nil {
+		r.MaxBytes = n
 	}
-	return n, nil
+	r.Keyed = strings.Contains(settings["cleanup.policy"], "compact")
+	if settings["message.timestamp.type"] != "LogAppendTime" {
+		// The third is of brokers before Kafka 4.0, which have it for both sides
+		// where the other is not set.
+		both := span(settings["message.timestamp.difference.max.ms"])
+		r.Ahead = cmp.Or(span(settings["message.timestamp.after.max.ms"]), both)
+		r.Behind = cmp.Or(span(settings["message.timestamp.before.max.ms"]), both)
+	}
+	return r, nil
+}
+
+// span reads a number of milliseconds, 0 where it is none, or so large that it
+// bounds nothing.
+func span(text string) time.Duration {
+	ms, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || ms < 0 || ms > math.MaxInt64/int64(time.Millisecond) {
+		return 0
+	}
+	return max(time.Duration(ms)*time.Millisecond, 1) // that of 0 is a bound
 }

@@ -42,14 +42,14 @@ func setting(n int) map[string]*string {
 
 func wantLimit(t *testing.T, topics *Topics, topic string, want int) {
 	t.Helper()
-	if got, err := topics.Limit(t.Context(), topic); err != nil || got != want {
-		t.Errorf("topic %s: the limit is %d, %v; want %d", topic, got, err, want)
+	if got, err := topics.Rules(t.Context(), topic); err != nil || got.MaxBytes != want {
+		t.Errorf("topic %s: the rules are %+v, %v; want a limit of %d", topic, got, err, want)
 	}
 }
 
 func wantRefusal(t *testing.T, topics *Topics, topic, reason string) {
 	t.Helper()
-	_, err := topics.Limit(t.Context(), topic)
+	_, err := topics.Rules(t.Context(), topic)
 	var refusal *TopicRefusal
 	if !errors.As(err, &refusal) || refusal.Reason != reason || refusal.Topic != topic || refusal.Detail == "" {
 		t.Errorf("topic %s: error %#v, want a refusal for %s", topic, err, reason)
@@ -64,6 +64,50 @@ func TestTopicsTellALimitOrThatThereIsNone(t *testing.T) {
 		wantLimit(t, topics, c.name, 5000)
 		wantRefusal(t, topics, c.name+"-none", ReasonUnknownTopic)
 	}
+}
+
+func TestTopicsTellWhatTheirSettingsAskOfRecords(t *testing.T) {
+	const least, most = "1000", "9223372036854775807"
+	text := func(pairs ...string) map[string]*string {
+		settings := map[string]*string{"max.message.bytes": setting(5000)["max.message.bytes"]}
+		for i := 0; i < len(pairs); i += 2 {
+			settings[pairs[i]] = &pairs[i+1]
+		}
+		return settings
+	}
+	for i, test := range []struct {
+		settings map[string]*string
+		want     Rules
+	}{
+		{text("message.timestamp.after.max.ms", most, "message.timestamp.before.max.ms", most), Rules{}},
+		{text("message.timestamp.after.max.ms", least, "message.timestamp.before.max.ms", "60000"), Rules{Ahead: time.Second, Behind: time.Minute}},
+		{text("message.timestamp.after.max.ms", "0"), Rules{Ahead: 1}},
+		{text("message.timestamp.after.max.ms", least, "message.timestamp.type", "LogAppendTime"), Rules{}},
+		{text("message.timestamp.after.max.ms", most, "cleanup.policy", "compact"), Rules{Keyed: true}},
+		{text("message.timestamp.after.max.ms", most, "cleanup.policy", "compact,delete"), Rules{Keyed: true}},
+	} {
+		c := newCluster(t)
+		c.makeTopic(t, c.name, 1, test.settings)
+		test.want.MaxBytes = 5000
+		if got, err := newTopics(t, c.named()).Rules(t.Context(), c.name); err != nil || got != test.want {
+			t.Errorf("case %d: the rules are %+v, %v; want %+v", i, got, err, test.want)
+		}
+	}
+}
+
+// Before Kafka 4.0.
+func TestOneSpanMayBeThatOfBothSides(t *testing.T) {
+	c := newFake(t, "trips")
+	span := "60000"
+	c.makeTopic(t, c.name, 1, map[string]*string{"message.timestamp.difference.max.ms": &span})
+	if got, err := newTopics(t, c.named()).Rules(t.Context(), c.name); err != nil || got.Ahead != time.Minute || got.Behind != time.Minute {
+		t.Errorf("the rules are %+v, %v", got, err)
+	}
+}
+
+func TestTheTopicThatWasThereAtStartIsNotMadeAnew(t *testing.T) {
+	o := newCluster(t).options()
+	wantRefusal(t, newTopics(t, o), o.Topic, ReasonUnknownTopic)
 }
 
 func TestATopicThatIsMadeLaterIsKnownAfterAWhile(t *testing.T) {
@@ -90,8 +134,8 @@ func TestTopicsMakeATopicWhereTheyMay(t *testing.T) {
 	o := c.named()
 	o.CreateTopic = true
 	topics := newTopics(t, o)
-	if limit, err := topics.Limit(t.Context(), c.name); err != nil || limit < 1_000_000 {
-		t.Errorf("the limit is %d, %v", limit, err)
+	if rules, err := topics.Rules(t.Context(), c.name); err != nil || rules.MaxBytes < 1_000_000 {
+		t.Errorf("the rules are %+v, %v", rules, err)
 	}
 	if all, err := c.admin(t).ListTopics(t.Context(), c.name); err != nil || len(all[c.name].Partitions) != o.Partitions {
 		t.Errorf("the topic has %d partitions, %v", len(all[c.name].Partitions), err)
@@ -130,7 +174,7 @@ func TestATopicIsAskedForOnce(t *testing.T) {
 	for range 8 {
 		all.Go(func() {
 			for range 100 {
-				if _, err := topics.Limit(t.Context(), "trips"); err != nil {
+				if _, err := topics.Rules(t.Context(), "trips"); err != nil {
 					t.Error(err)
 				}
 			}
@@ -146,7 +190,7 @@ func TestTopicsThatAreRememberedAreBounded(t *testing.T) {
 	topics := newTopics(t, newFake(t, "trips").named())
 	refused := &TopicRefusal{Topic: "x", Reason: ReasonUnknownTopic}
 	for i := range 3 * maxTopics {
-		f := topicFacts{limit: 1, until: time.Now().Add(takenFor)}
+		f := topicFacts{until: time.Now().Add(takenFor)}
 		if i%3 > 0 {
 			f.refusal = refused
 		}
@@ -184,7 +228,7 @@ func TestTopicsThatMayNotBeWrittenToOrSeen(t *testing.T) {
 		t.Setenv("KAFKA_TEST_SECRET", "wrong")
 		o.RetryDeadline = time.Millisecond
 		var refusal *TopicRefusal
-		if _, err := newTopics(t, o).Limit(t.Context(), "trips-a"); err == nil || errors.As(err, &refusal) || !strings.Contains(err.Error(), "password or token are wrong") {
+		if _, err := newTopics(t, o).Rules(t.Context(), "trips-a"); err == nil || errors.As(err, &refusal) || !strings.Contains(err.Error(), "password or token are wrong") {
 			t.Errorf("error %v", err)
 		}
 	})
@@ -220,8 +264,8 @@ func TestABrokerThatFailsForAMomentIsAskedAgain(t *testing.T) {
 		}
 		return resp, nil, true
 	})
-	if limit, err := topics.Limit(t.Context(), "trips"); err != nil || limit < 1_000_000 || failed.Load() != 3 {
-		t.Errorf("the limit is %d, %v, after %d answers", limit, err, failed.Load())
+	if rules, err := topics.Rules(t.Context(), "trips"); err != nil || rules.MaxBytes < 1_000_000 || failed.Load() != 3 {
+		t.Errorf("the rules are %+v, %v, after %d answers", rules, err, failed.Load())
 	}
 }
 
@@ -230,13 +274,13 @@ func TestWhatIsKnownOfATopicDoesWhileTheBrokersAreAway(t *testing.T) {
 	o := c.named()
 	o.RetryDeadline = time.Hour
 	topics := newTopics(t, o)
-	limit, err := topics.Limit(t.Context(), "trips")
+	rules, err := topics.Rules(t.Context(), "trips")
 	if err != nil {
 		t.Fatal(err)
 	}
 	c.fake.Close()
 	topics.now = func() time.Time { return time.Now().Add(takenFor + time.Second) }
-	wantLimit(t, topics, "trips", limit)
+	wantLimit(t, topics, "trips", rules.MaxBytes)
 }
 
 func TestTopicsThatAreClosedEndACall(t *testing.T) {
@@ -245,7 +289,7 @@ func TestTopicsThatAreClosedEndACall(t *testing.T) {
 	topics := newTopics(t, o)
 	done := make(chan error)
 	go func() {
-		_, err := topics.Limit(t.Context(), "trips")
+		_, err := topics.Rules(t.Context(), "trips")
 		done <- err
 	}()
 	topics.end()
