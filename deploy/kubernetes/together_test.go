@@ -219,7 +219,10 @@ func TestPortsAreOpenAmongThePods(t *testing.T) {
 			return *p.Protocol == corev1.ProtocolTCP && p.Port.IntValue() <= port && port <= last
 		})
 	}
-	for _, key := range []string{"jobmanager.rpc.port", "blob.server.port", "taskmanager.rpc.port", "taskmanager.data.port"} {
+	for _, key := range []string{
+		"jobmanager.rpc.port", "blob.server.port", "taskmanager.rpc.port", "taskmanager.data.port",
+		"metrics.internal.query-service.port", // at which the JobManager asks for what status and the autoscaler see
+	} {
 		port, err := strconv.Atoi(d.Spec.FlinkConfiguration[key])
 		if err != nil {
 			t.Errorf("%s is not fixed", key)
