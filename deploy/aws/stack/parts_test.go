@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
 )
 
 // properties returns the job's properties in a template.
@@ -179,6 +181,36 @@ func TestDeadLettersAreWatchedWhereverTheyGo(t *testing.T) {
 		}
 		if !found {
 			t.Errorf("%q: there is no alarm", name)
+		}
+	}
+}
+
+// alarm returns an alarm of the template.
+func (t template) alarm(tt *testing.T, name string) resource {
+	tt.Helper()
+	for _, a := range t.ofType("AWS::CloudWatch::Alarm") {
+		if words(a.Properties["AlarmName"]) == "${AWS::StackName}-"+name {
+			return a
+		}
+	}
+	tt.Fatalf("there is no alarm %s", name)
+	return resource{}
+}
+
+func TestLagIsThatOfTheConsumerThatTheJobRegisters(t *testing.T) {
+	if text := fmt.Sprint(synth(t, namedJob).alarm(t, "Lag").Properties["Metrics"]); !strings.Contains(text, "Name:ConsumerName Value:taxi-trips]") {
+		t.Errorf("the alarm's metrics are not of the consumer taxi-trips: %s", text)
+	}
+}
+
+// The job's own names are made by topicOf of pipeline/config_kafka.go.
+func TestNamesAreThoseThatTheJobTakes(t *testing.T) {
+	for given, want := range map[string]string{
+		"trips": "trips", "Trips_2.0-a": "Trips_2.0-a", "taxi trips/ü": "taxi-trips---",
+		strings.Repeat("x", 201): strings.Repeat("x", 200), *awscdk.Aws_STACK_NAME(): *awscdk.Aws_STACK_NAME(),
+	} {
+		if got := topicOf(given); got != want {
+			t.Errorf("%s becomes %s, want %s", given, got, want)
 		}
 	}
 }
