@@ -124,6 +124,32 @@ func TestTheAlarmCountsFlinksOwnLine(t *testing.T) {
 	t.Error("completed checkpoints are not counted")
 }
 
+func TestCheckpointsAreTakenAndMissedByTheirInterval(t *testing.T) {
+	const path = "ApplicationConfiguration.FlinkApplicationConfiguration.CheckpointConfiguration."
+	for name, test := range map[string]struct {
+		context                 map[string]string
+		interval, pause, period float64
+	}{
+		"as it is":         {nil, 60_000, 5_000, 300},
+		"another":          {map[string]string{"CheckpointInterval": "600000", "MinPauseBetweenCheckpoints": "30000"}, 600_000, 30_000, 3000},
+		"no whole minutes": {map[string]string{"CheckpointInterval": "13000"}, 13_000, 5_000, 120},
+		"the cluster's":    {map[string]string{"CheckpointInterval": "0", "MinPauseBetweenCheckpoints": "0"}, 60_000, 5_000, 300},
+		"the longest":      {map[string]string{"CheckpointInterval": "17280000"}, 17_280_000, 5_000, 86_400},
+	} {
+		t.Run(name, func(t *testing.T) {
+			made := synth(t, test.context)
+			for _, fault := range wants(made.only(t, "AWS::KinesisAnalyticsV2::Application"), map[string]any{
+				path + "CheckpointInterval": test.interval, path + "MinPauseBetweenCheckpoints": test.pause,
+			}) {
+				t.Error(fault)
+			}
+			for _, fault := range wants(made.alarm(t, "NoCheckpoint"), map[string]any{"Metrics.MetricStat.Period": test.period}) {
+				t.Error(fault)
+			}
+		})
+	}
+}
+
 // dashboardOf is the body of a context's dashboard.
 func dashboardOf(t *testing.T, context map[string]string) string {
 	t.Helper()

@@ -58,6 +58,8 @@ func checkProperty(name, value string) error {
 	switch {
 	case !isProperty(name):
 		return fmt.Errorf("%s: the job has no such property", name)
+	case name == "Parallelism":
+		return fmt.Errorf("%s: it is a parameter of the stack (--parameters %[1]s=4), by which the service scales; the job would not follow it", name)
 	case len(value) > longestProperty:
 		return fmt.Errorf("%s: %d characters are more than the %d that a runtime property may have", name, len(value), longestProperty)
 	case value == "":

@@ -168,6 +168,9 @@ func (s Settings) Validate() error {
 			faults = append(faults, err)
 		}
 	}
+	if _, err := s.checkpoints(); err != nil {
+		faults = append(faults, err)
+	}
 	oneOf("network", s.Network, None, New, Existing)
 	oneOf("egress", s.Egress, NAT, Endpoints)
 	oneOf("bucket", s.Bucket, "", None, New)
