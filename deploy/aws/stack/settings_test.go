@@ -5,6 +5,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/jsii-runtime-go"
 )
 
 func TestMistakesAreToldTogether(t *testing.T) {
@@ -72,6 +75,18 @@ func TestPropertiesComeFromAFileInTheServicesFormat(t *testing.T) {
 	write(`[{"PropertyGroupId":"FlinkApplicationPropertys","PropertyMap":{}}]`)
 	if _, err := fromMap(map[string]string{"properties": path}); err == nil || !strings.Contains(err.Error(), "no group FlinkApplicationProperties") {
 		t.Errorf("a file without the group: %v", err)
+	}
+}
+
+// A number in cdk.json comes as a float64.
+func TestNumbersOfTheContextAreWrittenOut(t *testing.T) {
+	app := awscdk.NewApp(&awscdk.AppProps{AnalyticsReporting: jsii.Bool(false), Context: &map[string]any{"InputGeneratedRecords": 1_000_000}})
+	s, err := FromContext(app.Node())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := s.Properties["InputGeneratedRecords"]; got != "1000000" {
+		t.Errorf("a million is %s", got)
 	}
 }
 
