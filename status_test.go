@@ -198,6 +198,26 @@ func TestStatusSaysHowAJobIs(t *testing.T) {
 	}
 }
 
+// Where a network policy keeps the JobManager from the TaskManagers' metrics,
+// Flink answers with none, which is no error.
+func TestStatusDoesNotTakeMissingMetricsForZeros(t *testing.T) {
+	for _, test := range []struct {
+		running time.Duration
+		broken  string
+		tells   bool
+	}{{running: time.Hour, tells: true}, {running: time.Minute}, {running: time.Hour, broken: "subtasks"}} {
+		s, url := newFlinkServer(t)
+		s.metrics, s.since, s.broken = nil, time.Now().Add(-test.running), test.broken
+		_, stdout, _ := runCommand(t, "status", "--flink-rest="+url)
+		if got := strings.Contains(stdout, "not known     counters and lag: "); got != test.tells {
+			t.Errorf("%+v: it tells that metrics are missing: %t:\n%s", test, got, stdout)
+		}
+		if got := strings.Contains(stdout, "0 records") || strings.Contains(stdout, "nothing yet") || strings.Contains(stdout, "0 written"); got == test.tells {
+			t.Errorf("%+v: it shows zeros: %t:\n%s", test, got, stdout)
+		}
+	}
+}
+
 func TestStatusInJSONIsOneObject(t *testing.T) {
 	_, url := newFlinkServer(t)
 	code, stdout, stderr := runCommand(t, "status", "--flink-rest="+url, "--json")

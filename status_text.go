@@ -28,6 +28,20 @@ func (v *statusView) text() string {
 	line("job", "%s %s on %s, %s", v.Job.Name, v.Job.ID, v.Cluster, v.Time.Format(time.DateTime))
 	line("health", "%s: %s", v.Health.State, v.Health.Text)
 	v.lagText(line)
+	if !v.silent {
+		v.countersText(line)
+	}
+	v.checkpointText(line)
+	v.restartText(line)
+	for _, u := range v.Unknown {
+		line("not known", "%s", u)
+	}
+	return b.String()
+}
+
+const labelWidth = 14
+
+func (v *statusView) countersText(line func(label, format string, args ...any)) {
 	line("read", "%s records%s", pipeline.Number(v.Read.Records), v.Read.rate())
 	if v.Doubles > 0 {
 		line("", "%s doubles dropped", pipeline.Number(v.Doubles))
@@ -46,15 +60,7 @@ func (v *statusView) text() string {
 	if !v.CountersSince.IsZero() {
 		line("", "(counted since the tasks were started, %s ago)", ago(v.Time.Sub(v.CountersSince)))
 	}
-	v.checkpointText(line)
-	v.restartText(line)
-	for _, u := range v.Unknown {
-		line("not known", "%s", u)
-	}
-	return b.String()
 }
-
-const labelWidth = 14
 
 func (v *statusView) lagText(line func(label, format string, args ...any)) {
 	if v.Lag == nil {

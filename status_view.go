@@ -25,6 +25,10 @@ const (
 // lateIntervals is how many intervals without a checkpoint are too many.
 const lateIntervals = 5
 
+// silentAfter is for how long the tasks of a job run without a metric before
+// that is told: Flink collects them every ten seconds, if it is not configured.
+const silentAfter = 2 * time.Minute
+
 // statusView is what is shown of a job, as JSON or as a screen. Counters begin
 // at nothing when the tasks are started, at CountersSince.
 type statusView struct {
@@ -45,6 +49,9 @@ type statusView struct {
 	Restarts      restartView    `json:"restarts"`
 	// Unknown is what the cluster did not answer.
 	Unknown []string `json:"unknown,omitempty"`
+
+	// silent says that counters are missing rather than 0.
+	silent bool
 }
 
 type jobView struct {
@@ -188,9 +195,17 @@ func newStatusView(cluster string, r submit.Report, now time.Time) statusView {
 	for _, err := range r.Unknown {
 		v.Unknown = append(v.Unknown, err.Error())
 	}
+	// A source tells its gauges each second, so that none at all was lost on its
+	// way. Flink answers the same as of a job that has just been started.
+	running := now.Sub(v.CountersSince)
+	answered := r.Counters != nil && r.Gauges != nil
+	if v.silent = answered && r.Job.AllRunning() && running > silentAfter && len(r.Counters)+len(r.Gauges) == 0; v.silent {
+		v.Unknown = append(v.Unknown, "counters and lag: no metric has come to the JobManager from the TaskManagers, though the tasks have run for "+
+			ago(running)+": does it reach their metrics.internal.query-service.port?")
+	}
 	v.Health = v.judge(r, now)
 	// Until the tasks run, counters are those of the attempt before.
-	if seconds := now.Sub(v.CountersSince).Seconds(); r.Job.AllRunning() && seconds > 0 {
+	if seconds := running.Seconds(); r.Job.AllRunning() && seconds > 0 {
 		v.Read.Mean = float64(v.Read.Records) / seconds
 		for i := range v.Sinks {
 			v.Sinks[i].Mean = float64(v.Sinks[i].Records) / seconds

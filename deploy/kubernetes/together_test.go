@@ -195,7 +195,9 @@ func TestCheckpointsSurviveTheCluster(t *testing.T) {
 			t.Errorf("%s is %q, want %q", key, conf[key], want)
 		}
 	}
-	for _, key := range []string{"execution.checkpointing.dir", "execution.checkpointing.savepoint-dir", "high-availability.storageDir"} {
+	// The operator 1.10 is built with Flink 1.19: it refuses savepoint upgrades
+	// without these names. Flink 1.20, which has newer ones, takes them too.
+	for _, key := range []string{"state.checkpoints.dir", "state.savepoints.dir", "high-availability.storageDir"} {
 		if !strings.HasPrefix(conf[key], "s3://") {
 			t.Errorf("%s is %q, which the pods do not share", key, conf[key])
 		}
@@ -217,7 +219,10 @@ func TestPortsAreOpenAmongThePods(t *testing.T) {
 			return *p.Protocol == corev1.ProtocolTCP && p.Port.IntValue() <= port && port <= last
 		})
 	}
-	for _, key := range []string{"jobmanager.rpc.port", "blob.server.port", "taskmanager.rpc.port", "taskmanager.data.port"} {
+	for _, key := range []string{
+		"jobmanager.rpc.port", "blob.server.port", "taskmanager.rpc.port", "taskmanager.data.port",
+		"metrics.internal.query-service.port", // at which the JobManager asks for what status and the autoscaler see
+	} {
 		port, err := strconv.Atoi(d.Spec.FlinkConfiguration[key])
 		if err != nil {
 			t.Errorf("%s is not fixed", key)

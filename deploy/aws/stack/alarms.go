@@ -55,7 +55,7 @@ func (b *build) makeAlarms() {
 	intervals := strconv.Itoa(silentIntervals)
 	b.alarm("NoCheckpoint", "No checkpoint was completed for "+intervals+" intervals: nothing is delivered to S3 and Kafka. "+
 		"The job is not running, a sink is away, or checkpoints take too long.",
-		w.checkpoints.With(&awscloudwatch.MetricOptions{Period: awscdk.Duration_Millis(jsii.Number(silentIntervals * checkpointMs))}),
+		w.checkpoints.With(&awscloudwatch.MetricOptions{Period: awscdk.Duration_Minutes(jsii.Number(b.checkpoints.silentMinutes()))}),
 		alarmWhen{below: true, threshold: jsii.Number(1), times: 1, of: 1, missing: awscloudwatch.TreatMissingData_BREACHING})
 	b.alarm("Restarts", "The job was restarted at least twice within 15 minutes: the log's errors say why.",
 		expression("DIFF(restarts)", "restarts", map[string]awscloudwatch.IMetric{"restarts": b.ofApp("fullRestarts", maximum, "restarts")}),

@@ -1,6 +1,11 @@
 package stack
 
 import (
+	"cmp"
+	"errors"
+	"fmt"
+	"strconv"
+
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awskinesisanalyticsv2"
@@ -11,9 +16,10 @@ import (
 
 const (
 	// checkpointMs is the time between two checkpoints, and so how long an event
-	// takes to be visible at the least.
+	// takes to be visible at the least, where CheckpointInterval does not say it.
 	checkpointMs = 60_000
-	// checkpointPauseMs is the least time between them.
+	// checkpointPauseMs is the least time between them, where
+	// MinPauseBetweenCheckpoints does not say it.
 	checkpointPauseMs = 5_000
 	// checkpointTimeoutMs is the job's own default, said here since what the
 	// service configures is not known: a sink that is away holds checkpoints up,
@@ -22,6 +28,8 @@ const (
 	// silentIntervals is after how many intervals without a checkpoint there is
 	// an alarm.
 	silentIntervals = 5
+	// longestAlarmMs is how far back CloudWatch has an alarm look: a day.
+	longestAlarmMs = 24 * 60 * 60_000
 	// readerSlots is fixed at a job's first start, whatever its parallelism is
 	// later: with it the service may scale up to as many instances.
 	readerSlots = "16"
@@ -29,6 +37,36 @@ const (
 	// heap of 3 GB in its 4 GB.
 	workerMemoryMb = "400"
 )
+
+// checkpoints are how far apart they are, and how long there is none at the
+// least.
+type checkpoints struct{ intervalMs, pauseMs int }
+
+// checkpoints reads the job's own properties: the job sets what they say over
+// what the service configures, and the alarm goes by it.
+func (s Settings) checkpoints() (checkpoints, error) {
+	var faults []error
+	read := func(name string, otherwise, most int) int {
+		given, ok := s.Properties[name]
+		if !ok {
+			return otherwise
+		}
+		n, err := strconv.Atoi(given)
+		if err != nil || n < 0 || n > most {
+			faults = append(faults, fmt.Errorf("%s: %q is not a number of milliseconds from 0 to %d", name, given, most))
+		}
+		return cmp.Or(n, otherwise) // 0 is what is configured for the cluster
+	}
+	c := checkpoints{
+		intervalMs: read("CheckpointInterval", checkpointMs, longestAlarmMs/silentIntervals),
+		pauseMs:    read("MinPauseBetweenCheckpoints", checkpointPauseMs, 3_600_000),
+	}
+	return c, errors.Join(faults...)
+}
+
+// silentMinutes is how long the alarm waits for a checkpoint: metrics are of
+// whole minutes.
+func (c checkpoints) silentMinutes() int { return (silentIntervals*c.intervalMs + 59_999) / 60_000 }
 
 // jobLog is where the application logs.
 type jobLog struct {
@@ -115,7 +153,7 @@ func (b *build) makeApplication() {
 		FlinkApplicationConfiguration: &awskinesisanalyticsv2.CfnApplication_FlinkApplicationConfigurationProperty{
 			CheckpointConfiguration: &awskinesisanalyticsv2.CfnApplication_CheckpointConfigurationProperty{
 				ConfigurationType: jsii.String("CUSTOM"), CheckpointingEnabled: jsii.Bool(true),
-				CheckpointInterval: jsii.Number(checkpointMs), MinPauseBetweenCheckpoints: jsii.Number(checkpointPauseMs),
+				CheckpointInterval: jsii.Number(b.checkpoints.intervalMs), MinPauseBetweenCheckpoints: jsii.Number(b.checkpoints.pauseMs),
 			},
 			MonitoringConfiguration: &awskinesisanalyticsv2.CfnApplication_MonitoringConfigurationProperty{
 				ConfigurationType: jsii.String("CUSTOM"), LogLevel: jsii.String("INFO"), MetricsLevel: jsii.String("TASK"),

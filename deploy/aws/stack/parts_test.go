@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
 )
 
 // properties returns the job's properties in a template.
@@ -122,6 +124,32 @@ func TestTheAlarmCountsFlinksOwnLine(t *testing.T) {
 	t.Error("completed checkpoints are not counted")
 }
 
+func TestCheckpointsAreTakenAndMissedByTheirInterval(t *testing.T) {
+	const path = "ApplicationConfiguration.FlinkApplicationConfiguration.CheckpointConfiguration."
+	for name, test := range map[string]struct {
+		context                 map[string]string
+		interval, pause, period float64
+	}{
+		"as it is":         {nil, 60_000, 5_000, 300},
+		"another":          {map[string]string{"CheckpointInterval": "600000", "MinPauseBetweenCheckpoints": "30000"}, 600_000, 30_000, 3000},
+		"no whole minutes": {map[string]string{"CheckpointInterval": "13000"}, 13_000, 5_000, 120},
+		"the cluster's":    {map[string]string{"CheckpointInterval": "0", "MinPauseBetweenCheckpoints": "0"}, 60_000, 5_000, 300},
+		"the longest":      {map[string]string{"CheckpointInterval": "17280000"}, 17_280_000, 5_000, 86_400},
+	} {
+		t.Run(name, func(t *testing.T) {
+			made := synth(t, test.context)
+			for _, fault := range wants(made.only(t, "AWS::KinesisAnalyticsV2::Application"), map[string]any{
+				path + "CheckpointInterval": test.interval, path + "MinPauseBetweenCheckpoints": test.pause,
+			}) {
+				t.Error(fault)
+			}
+			for _, fault := range wants(made.alarm(t, "NoCheckpoint"), map[string]any{"Metrics.MetricStat.Period": test.period}) {
+				t.Error(fault)
+			}
+		})
+	}
+}
+
 // dashboardOf is the body of a context's dashboard.
 func dashboardOf(t *testing.T, context map[string]string) string {
 	t.Helper()
@@ -179,6 +207,36 @@ func TestDeadLettersAreWatchedWhereverTheyGo(t *testing.T) {
 		}
 		if !found {
 			t.Errorf("%q: there is no alarm", name)
+		}
+	}
+}
+
+// alarm returns an alarm of the template.
+func (t template) alarm(tt *testing.T, name string) resource {
+	tt.Helper()
+	for _, a := range t.ofType("AWS::CloudWatch::Alarm") {
+		if words(a.Properties["AlarmName"]) == "${AWS::StackName}-"+name {
+			return a
+		}
+	}
+	tt.Fatalf("there is no alarm %s", name)
+	return resource{}
+}
+
+func TestLagIsThatOfTheConsumerThatTheJobRegisters(t *testing.T) {
+	if text := fmt.Sprint(synth(t, namedJob).alarm(t, "Lag").Properties["Metrics"]); !strings.Contains(text, "Name:ConsumerName Value:taxi-trips]") {
+		t.Errorf("the alarm's metrics are not of the consumer taxi-trips: %s", text)
+	}
+}
+
+// The job's own names are made by topicOf of pipeline/config_kafka.go.
+func TestNamesAreThoseThatTheJobTakes(t *testing.T) {
+	for given, want := range map[string]string{
+		"trips": "trips", "Trips_2.0-a": "Trips_2.0-a", "taxi trips/ü": "taxi-trips---",
+		strings.Repeat("x", 201): strings.Repeat("x", 200), *awscdk.Aws_STACK_NAME(): *awscdk.Aws_STACK_NAME(),
+	} {
+		if got := topicOf(given); got != want {
+			t.Errorf("%s becomes %s, want %s", given, got, want)
 		}
 	}
 }

@@ -102,7 +102,7 @@ func (b *build) consumerName() string {
 	if name := b.job.get("InputStreamConsumer"); name != "EFO" {
 		return name
 	}
-	return b.job.get("JobName")
+	return topicOf(b.job.get("JobName"))
 }
 
 func (b *build) writeStream() []awsiam.PolicyStatement {

@@ -92,7 +92,7 @@ func (b *build) writeKafka(k kafkaNames) []awsiam.PolicyStatement {
 	prefix := b.job.either("OutputKafkaTransactionalIdPrefix", "JobName")
 	markers := b.job.get("OutputKafkaMarkerTopic")
 	if markers == "" {
-		markers = prefix + "-markers"
+		markers = topicOf(prefix) + "-markers"
 	}
 	return append(all,
 		allow("KeepMarkers", []*string{k.of("topic", markers)}, "kafka-cluster:CreateTopic", "kafka-cluster:DescribeTopic",

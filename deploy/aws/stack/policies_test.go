@@ -155,6 +155,13 @@ func TestPoliciesAreNotTooLong(t *testing.T) {
 	}
 }
 
+// namedJob has a name that the job changes where a consumer or a topic takes it.
+var namedJob = map[string]string{
+	"JobName": "taxi trips", "InputKinesisStream": "trips", "InputStreamConsumer": "EFO", "replayHost": "false",
+	"OutputKafkaTopic": "clean", "OutputKafkaBootstrapServers": "b-1.events.abc.c6.kafka.eu-west-1.amazonaws.com:9098",
+	"KafkaSecurityProtocol": "SASL_SSL", "KafkaSaslMechanism": "AWS_MSK_IAM", "outputClusterArn": testCluster,
+}
+
 func TestPermissionsFollowTheProperties(t *testing.T) {
 	const here = "${AWS::Region}:${AWS::AccountId}"
 	tests := map[string]struct {
@@ -224,6 +231,16 @@ func TestPermissionsFollowTheProperties(t *testing.T) {
 				"AskForBrokers": {{"kafka:GetBootstrapBrokers"}, {"${Kafka}"}},
 			},
 			not: []string{"ReadTopics"},
+		},
+		"a job whose name is none of a consumer or topic": {
+			context: namedJob,
+			want: map[string][2][]string{
+				"ReadAsConsumer": {{"kinesis:SubscribeToShard"}, {"arn:${AWS::Partition}:kinesis:" + here + ":stream/trips/consumer/taxi-trips:*"}},
+				"KeepMarkers": {{"kafka-cluster:CreateTopic", "kafka-cluster:DescribeTopic", "kafka-cluster:DescribeTopicDynamicConfiguration", "kafka-cluster:ReadData", "kafka-cluster:WriteData"},
+					{strings.Replace(testCluster, ":cluster/", ":topic/", 1) + "/taxi-trips-markers"}},
+				"WriteInTransactions": {{"kafka-cluster:AlterTransactionalId", "kafka-cluster:DescribeTransactionalId"},
+					{strings.Replace(testCluster, ":cluster/", ":transactional-id/", 1) + "/taxi trips*"}},
+			},
 		},
 		"streams with keys, a consumer by its ARN": {
 			context: variants["a consumer by its ARN, streams with keys"],

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/jsii-runtime-go"
 )
 
@@ -57,6 +58,8 @@ func checkProperty(name, value string) error {
 	switch {
 	case !isProperty(name):
 		return fmt.Errorf("%s: the job has no such property", name)
+	case name == "Parallelism":
+		return fmt.Errorf("%s: it is a parameter of the stack (--parameters %[1]s=4), by which the service scales; the job would not follow it", name)
 	case len(value) > longestProperty:
 		return fmt.Errorf("%s: %d characters are more than the %d that a runtime property may have", name, len(value), longestProperty)
 	case value == "":
@@ -103,6 +106,23 @@ func (j job) get(name string) string {
 		return *v
 	}
 	return ""
+}
+
+// topicOf makes of a job's name that of a consumer or topic, as the job does
+// (topicOf in pipeline/config_kafka.go). A token of the CDK is kept: the name of
+// a stack, which it stands for, has nothing that is replaced.
+func topicOf(name string) string {
+	if *awscdk.Token_IsUnresolved(name) {
+		return name
+	}
+	out := []byte(name)
+	for i, b := range out {
+		if (b < 'a' || b > 'z') && (b < 'A' || b > 'Z') && (b < '0' || b > '9') && b != '.' && b != '_' {
+			out[i] = '-'
+		}
+	}
+	const room = 200 // of 249, for what follows
+	return string(out[:min(len(out), room)])
 }
 
 // either returns the first of two properties that has a value.

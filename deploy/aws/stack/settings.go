@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/aws/constructs-go/constructs/v10"
@@ -101,8 +102,10 @@ func FromContext(node constructs.Node) (Settings, error) {
 		switch v := value.(type) {
 		case string:
 			given[name] = v
-		case bool, float64:
-			given[name] = fmt.Sprint(v)
+		case bool:
+			given[name] = strconv.FormatBool(v)
+		case float64: // without an exponent, which the job does not read
+			given[name] = strconv.FormatFloat(v, 'f', -1, 64)
 		default:
 			faults = append(faults, fmt.Errorf("context %s: is neither text nor a number nor true or false", name))
 		}
@@ -167,6 +170,9 @@ func (s Settings) Validate() error {
 		if err := checkProperty(name, s.Properties[name]); err != nil {
 			faults = append(faults, err)
 		}
+	}
+	if _, err := s.checkpoints(); err != nil {
+		faults = append(faults, err)
 	}
 	oneOf("network", s.Network, None, New, Existing)
 	oneOf("egress", s.Egress, NAT, Endpoints)

@@ -5,6 +5,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/jsii-runtime-go"
 )
 
 func TestMistakesAreToldTogether(t *testing.T) {
@@ -32,8 +35,12 @@ func TestMistakesAreToldTogether(t *testing.T) {
 			[]string{"set searchArn"}},
 		"what the service does not give": {map[string]string{"KafkaPasswordFrom": "env:PASSWORD", "EventSchema": "trip.avsc", "KafkaCaFile": "/ca.pem"},
 			[]string{"KafkaPasswordFrom: the service gives", "EventSchema: the service gives the job no files", "KafkaCaFile: the service gives"}},
-		"a value that is too long": {map[string]string{"EventSchema": "{" + strings.Repeat(" ", 2048)}, []string{"2049 characters are more than the 2048"}},
-		"two buckets":              {map[string]string{"bucket": New, "OutputBucket": "lake"}, []string{"bucket=new makes its own"}},
+		"a value that is too long":  {map[string]string{"EventSchema": "{" + strings.Repeat(" ", 2048)}, []string{"2049 characters are more than the 2048"}},
+		"a parameter as a property": {map[string]string{"Parallelism": "4"}, []string{"Parallelism: it is a parameter"}},
+		"intervals of checkpoints that are none": {map[string]string{"CheckpointInterval": "1m", "MinPauseBetweenCheckpoints": "-1"},
+			[]string{`CheckpointInterval: "1m" is not`, `MinPauseBetweenCheckpoints: "-1" is not`}},
+		"an interval of checkpoints that no alarm looks back over": {map[string]string{"CheckpointInterval": "17280001"}, []string{"0 to 17280000"}},
+		"two buckets": {map[string]string{"bucket": New, "OutputBucket": "lake"}, []string{"bucket=new makes its own"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -68,6 +75,18 @@ func TestPropertiesComeFromAFileInTheServicesFormat(t *testing.T) {
 	write(`[{"PropertyGroupId":"FlinkApplicationPropertys","PropertyMap":{}}]`)
 	if _, err := fromMap(map[string]string{"properties": path}); err == nil || !strings.Contains(err.Error(), "no group FlinkApplicationProperties") {
 		t.Errorf("a file without the group: %v", err)
+	}
+}
+
+// A number in cdk.json comes as a float64.
+func TestNumbersOfTheContextAreWrittenOut(t *testing.T) {
+	app := awscdk.NewApp(&awscdk.AppProps{AnalyticsReporting: jsii.Bool(false), Context: &map[string]any{"InputGeneratedRecords": 1_000_000}})
+	s, err := FromContext(app.Node())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := s.Properties["InputGeneratedRecords"]; got != "1000000" {
+		t.Errorf("a million is %s", got)
 	}
 }
 

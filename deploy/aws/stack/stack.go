@@ -12,9 +12,10 @@ const description = "streaming-etl: reads JSON events from Kinesis or Kafka with
 // build holds what the parts of a stack know of each other.
 type build struct {
 	awscdk.Stack
-	settings   Settings
-	parameters parameters
-	job        job // the job's properties; parts add theirs
+	settings    Settings
+	parameters  parameters
+	job         job // the job's properties; parts add theirs
+	checkpoints checkpoints
 
 	stream     *stream
 	bucket     *bucket
@@ -32,6 +33,10 @@ func Build(scope constructs.Construct, id string, s Settings) (awscdk.Stack, err
 	if err := s.Validate(); err != nil {
 		return nil, err
 	}
+	checkpoints, err := s.checkpoints()
+	if err != nil {
+		return nil, err
+	}
 	synthesizer := &awscdk.DefaultStackSynthesizerProps{}
 	if s.Jar == "" {
 		// Nothing is uploaded, so nothing has to be prepared in the account.
@@ -43,8 +48,7 @@ func Build(scope constructs.Construct, id string, s Settings) (awscdk.Stack, err
 			Synthesizer:        awscdk.NewDefaultStackSynthesizer(synthesizer),
 			AnalyticsReporting: jsii.Bool(false),
 		}),
-		settings: s,
-		job:      newJob(s.Properties),
+		settings: s, job: newJob(s.Properties), checkpoints: checkpoints,
 	}
 	b.parameters = newParameters(b.Stack, s)
 	b.makeNetwork()
