@@ -198,6 +198,18 @@ func TestTryAgainLeavesNothingOfTheLastOne(t *testing.T) {
 	}
 }
 
+func TestTryOutlivesAFolderThatNoFileSystemHas(t *testing.T) {
+	out, events := t.TempDir(), filepath.Join(t.TempDir(), "events")
+	if err := os.WriteFile(events, []byte(`{"id":"ok"}`+"\n"+`{"id":"`+strings.Repeat("x", 300)+`"}`+"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr := runCommand(t, "try", "--events="+events, "--out="+out, "--OutputPathTemplate=id={id}",
+		`--EventSchema={"type":"record","name":"E","fields":[{"name":"id","type":"string"}]}`)
+	if code != exitOK || !strings.Contains(stdout, "value_too_long 1") || !strings.Contains(stdout, "1 records") {
+		t.Errorf("exit code %d, %s\n%s", code, stdout, stderr)
+	}
+}
+
 func TestTryDeletesNothingElsewhere(t *testing.T) {
 	dir := t.TempDir()
 	out, other := filepath.Join(dir, "out"), filepath.Join(dir, "other")

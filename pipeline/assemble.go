@@ -250,10 +250,14 @@ func (f *assembleFn) write(ctx context.Context, keyText string, blocks [][]byte)
 	return t, err
 }
 
+// fileName returns a new name of a file in a folder.
+func fileName(path string, format file.Format) string {
+	return path + "/part-" + strings.ToLower(rand.Text()) + format.Extension()
+}
+
 // upload writes a file with so many rows, once.
 func (f *assembleFn) upload(ctx context.Context, to folder, path string, format file.Format, blocks [][]byte, rows int) (_ s3io.Token, err error) {
-	name := to.prefix + path + "/part-" + strings.ToLower(rand.Text()) + format.Extension()
-	up, err := to.store.Create(ctx, name, format.ContentType(), map[string]string{"job": f.Config.JobName, "rows": strconv.Itoa(rows)})
+	up, err := to.store.Create(ctx, to.prefix+fileName(path, format), format.ContentType(), map[string]string{"job": f.Config.JobName, "rows": strconv.Itoa(rows)})
 	if err != nil {
 		return s3io.Token{}, err
 	}

@@ -413,8 +413,10 @@ func (c *Config) compile(p *property.Set, schema *event.Schema) {
 	if c.Files {
 		_, err := template.CompilePath(c.Route.Path, schema, variables...)
 		fault("OutputPathTemplate", err)
-		if _, err := c.format(); err != nil {
+		if format, err := c.format(); err != nil {
 			addFault(p, "ParquetConversion", err)
+		} else {
+			c.boundPath(p, format)
 		}
 	}
 	if c.ToKafka {
@@ -440,6 +442,26 @@ func (c *Config) compile(p *property.Set, schema *event.Schema) {
 		}
 		check("OutputKinesisPartitionKey", k.PartitionKey)
 		check("OutputKinesisExplicitHashKey", k.ExplicitHashKey)
+	}
+}
+
+// Bytes of keys, and of names of folders where the bucket's server keeps them as such, as MinIO and versitygw do.
+const (
+	maxKey    = 1024
+	maxFolder = 255
+	// leastPath is what is to be left for a path.
+	leastPath = 100
+)
+
+// boundPath leaves room in a key for what is around the path.
+func (c *Config) boundPath(p *property.Set, format file.Format) {
+	c.Route.MaxPath = min(template.MaxPath, maxKey-len(c.Prefix)-len(fileName("", format)))
+	if c.S3.Endpoint != "" || c.Embedded {
+		c.Route.MaxFolder = maxFolder
+	}
+	if c.Route.MaxPath < leastPath {
+		p.Add(property.Mistake{Property: "OutputPrefix", Problem: fmt.Sprintf("with the prefix in OutputBucket has %d bytes, which leaves too few of a key's %d for the path and the file's name", len(c.Prefix), maxKey),
+			Allowed: fmt.Sprintf("%d bytes of both", maxKey-leastPath-len(fileName("", format)))})
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/streaming-etl/streaming-etl/io/s3io"
+	"github.com/streaming-etl/streaming-etl/transforms/deadletter"
 )
 
 // Folders beside each other, so that what reads letters does not meet the ledger.
@@ -19,10 +20,6 @@ const (
 	lettersFolder = "dead-letters/"
 	ledgerFolder  = "dead-letters-resent/"
 )
-
-// maxLine is the longest letter that is read: Kinesis takes 10 MiB, which JSON
-// may make six times as long.
-const maxLine = 64 << 20
 
 // claimsAtOnce bounds the requests to S3 at one time.
 const claimsAtOnce = 32
@@ -67,7 +64,7 @@ func (p *s3Place) each(ctx context.Context, f Filter, do func(Entry, error) erro
 
 func (p *s3Place) file(ctx context.Context, key string, do func(Entry, error) error) error {
 	lines := bufio.NewScanner(p.store.Read(ctx, key))
-	lines.Buffer(nil, maxLine)
+	lines.Buffer(nil, deadletter.MaxBytes)
 	for n := 1; lines.Scan(); n++ {
 		e, err := parse(lines.Bytes(), fmt.Sprintf("s3://%s/%s line %d", p.Store.Bucket, key, n))
 		if err := do(e, err); err != nil {
@@ -75,7 +72,7 @@ func (p *s3Place) file(ctx context.Context, key string, do func(Entry, error) er
 		}
 	}
 	if err := lines.Err(); errors.Is(err, bufio.ErrTooLong) {
-		return do(Entry{}, &DamagedError{Where: "s3://" + p.Store.Bucket + "/" + key, Err: fmt.Errorf("it has a line of more than %d bytes", maxLine)})
+		return do(Entry{}, &DamagedError{Where: "s3://" + p.Store.Bucket + "/" + key, Err: fmt.Errorf("it has a line of more than %d bytes", deadletter.MaxBytes)})
 	} else if err != nil {
 		return err
 	}

@@ -239,7 +239,7 @@ func only(s, set string) bool {
 
 // checkPrefix keeps keys readable for everyone: S3 takes nearly anything, but
 // many tools cannot reach empty, . and .. folders. A key has 1,024 bytes, of
-// which half are left to the path template and the file's name.
+// which half are left to the path and the file's name: see route.Config.MaxPath.
 func checkPrefix(prefix string) string {
 	switch {
 	case len(prefix) > 512:

@@ -121,6 +121,9 @@ func clip(text string, n int) string {
 	return text[:n] + mark
 }
 
+// MaxBytes is the longest line of a letter that is read back.
+const MaxBytes = 64 << 20
+
 // AppendShort appends the letter's JSON without a line end. Where it would have
 // more than limit bytes, the payload is cut until it fits, and the detail says
 // so; where there is none left, detail and field are cut too.

@@ -49,6 +49,9 @@ type Config struct {
 	Writers int
 	// BlockBytes and OpenBytes override their defaults where above 0.
 	BlockBytes, OpenBytes int
+	// MaxPath and MaxFolder are the most bytes of a path and of a folder in it,
+	// where above 0; of a path never more than template.MaxPath.
+	MaxPath, MaxFolder int
 }
 
 // LoadSchema returns the schema that the configuration names.
@@ -104,6 +107,10 @@ type Router struct {
 	writers    int
 	blockBytes int
 	openBytes  int
+	maxPath    int
+	maxFolder  int
+	// builderBytes is about what a partition takes before its first row.
+	builderBytes int
 
 	scratch    []byte
 	block      []byte
@@ -163,11 +170,14 @@ func New(c Config, outputs ...Output) (*Router, error) {
 		writers:    max(c.Writers, 1),
 		blockBytes: c.BlockBytes,
 		openBytes:  c.OpenBytes,
+		maxPath:    c.MaxPath,
+		maxFolder:  c.MaxFolder,
 		vars:       newVariables(c.Source, templates),
 		numbers:    inOrder,
 		partitions: map[string]*partition{},
 		dead:       map[string]*letters{},
 	}
+	r.builderBytes = 512 + 128*len(schema.Fields)
 	if r.blockBytes <= 0 {
 		r.blockBytes = DefaultBlockBytes
 	}
@@ -255,6 +265,8 @@ func (r *Router) Add(b *batch.Batch, emit Emit) Counts {
 			if r.tombstones {
 				err = nil
 			}
+		} else if len(b.Payload(i)) > maxEvent {
+			err = errTooLarge
 		} else {
 			err = r.decoder.Decode(b.Payload(i), r.row)
 		}
@@ -294,6 +306,11 @@ func (r *Router) Add(b *batch.Batch, emit Emit) Counts {
 // errTombstone is a null value where none can be passed on.
 var errTombstone = &Refusal{"tombstone", "the value is null"}
 
+// maxEvent is the largest event, half of what a block can hold.
+const maxEvent = block.MaxSize / 2
+
+var errTooLarge = &Refusal{"too_large", fmt.Sprintf("an event of more than %d bytes", maxEvent)}
+
 // filesName is the name of the files' output in dead letters.
 const filesName = "s3"
 
@@ -314,6 +331,9 @@ func (r *Router) addRow(emit Emit) (err error) {
 	if r.scratch, err = r.path.Append(r.scratch[:0], r.row, r.vars.values); err != nil {
 		return err
 	}
+	if err := r.fits(r.scratch); err != nil {
+		return err
+	}
 	if r.named && reserved(r.scratch) {
 		return &Refusal{"reserved_path", fmt.Sprintf("%q: the folder is for dead letters", r.scratch)}
 	}
@@ -322,17 +342,35 @@ func (r *Router) addRow(emit Emit) (err error) {
 		p = r.newPartition(string(r.scratch))
 	}
 	p.rows.Append(r.row)
-	size := p.rows.Size()
+	rows := p.rows.Size()
+	size := rows + r.builderBytes
 	r.open += size - p.size
 	p.size = size
 	if !p.touched {
 		p.touched = true
 		r.touched = append(r.touched, p)
 	}
-	if size >= r.blockBytes {
+	if rows >= r.blockBytes {
 		r.finish(p, emit)
 	} else if r.open >= r.openBytes {
 		r.Flush(emit)
+	}
+	return nil
+}
+
+// fits refuses a path that leaves no room for what is around it in a key, or
+// that has a folder with a name that the bucket's server does not take.
+func (r *Router) fits(path []byte) error {
+	if r.maxPath > 0 && len(path) > r.maxPath {
+		return &Refusal{string(template.ValueTooLong), fmt.Sprintf("the path has %d bytes, of which the prefix leaves %d", len(path), r.maxPath)}
+	}
+	if r.maxFolder <= 0 || len(path) <= r.maxFolder {
+		return nil
+	}
+	for folder := range bytes.SplitSeq(path, []byte("/")) {
+		if len(folder) > r.maxFolder {
+			return &Refusal{string(template.ValueTooLong), fmt.Sprintf("a folder of the path has %d bytes, of which servers on file systems take %d", len(folder), r.maxFolder)}
+		}
 	}
 	return nil
 }
@@ -423,7 +461,7 @@ func (r *Router) AddLetter(l *deadletter.Letter, b *batch.Batch, emit Emit) {
 		r.dead[l.Reason] = d
 	}
 	before := len(d.lines)
-	d.lines = l.AppendJSON(d.lines)
+	d.lines = append(l.AppendShort(d.lines, deadletter.MaxBytes-1), '\n')
 	d.n++
 	r.open += len(d.lines) - before
 	if len(d.lines) >= deadBlockBytes {

@@ -31,7 +31,8 @@ import (
 )
 
 // MaxPath is how long a path may become, in bytes. S3 takes keys of up to
-// 1024; the rest is for the prefix before and the file's name behind.
+// 1024; the rest is for the prefix before and the file's name behind. Whoever
+// has a longer prefix allows less.
 const MaxPath = 700
 
 // Template is compiled text. It does not change: any number of goroutines may use it.
