@@ -299,6 +299,14 @@ func TestBucketsAreReadAsFoldersAre(t *testing.T) {
 	}
 }
 
+func TestEscapesAreTheCharactersThatTheyStandFor(t *testing.T) {
+	a := put(t, map[string][]byte{"a": []byte(`{"a\u0062":"\ud83d\ude00\\ud83d\/\u00e9"}`)})
+	b := put(t, map[string][]byte{"b": []byte(`{"ab":"😀\\ud83d/é"}`)})
+	if r := run(t, compare.Options{A: a, B: b, Show: 1}); !r.Equal || r.Common != 1 {
+		t.Errorf("%+v", r)
+	}
+}
+
 func TestWhatCannotBeComparedIsAnError(t *testing.T) {
 	good := put(t, map[string][]byte{"a": []byte(`{"id":1}`)})
 	type nested struct {
@@ -317,6 +325,11 @@ func TestWhatCannotBeComparedIsAnError(t *testing.T) {
 		"an object and more":       {map[string][]byte{"x.jsonl": []byte(`{"id":1}{"id":2}`)}, "something follows"},
 		"a text":                   {map[string][]byte{"notes.txt": []byte("hello")}, "line 1"},
 		"a Parquet file cut short": {map[string][]byte{"x.parquet": whole[:len(whole)-20]}, "x.parquet"},
+		"bytes that are no text":   {map[string][]byte{"x.jsonl": []byte("{\"id\":1}\n{\"id\":\"\xff\"}")}, "line 2: it is not UTF-8"},
+		"half a surrogate pair":    {map[string][]byte{"x.jsonl": []byte(`{"id":"\\n\ud83d\ude00\uD83D\n"}`)}, "half a surrogate pair"},
+		"the other half":           {map[string][]byte{"x.jsonl": []byte(`{"id":"\ude00"}`)}, "half a surrogate pair"},
+		"a name twice":             {map[string][]byte{"x.jsonl": []byte(`{"id":1,"id":2}`)}, `line 1: it has the name "id" twice`},
+		"a name twice, nested":     {map[string][]byte{"x.jsonl": []byte(`{"a":[{"id":1,"\u0069d":1}]}`)}, `it has the name "id" twice`},
 		"a nested column":          {map[string][]byte{"x.parquet": withList.Bytes()}, "is nested"},
 		"no files":                 {map[string][]byte{"report.html": nil}, "there is no Parquet file"},
 	} {
