@@ -191,6 +191,30 @@ func TestOnlyTheColumnsThatAreNamedAreCompared(t *testing.T) {
 	}
 }
 
+func TestColumnsThatNeitherHasAreAnError(t *testing.T) {
+	a := put(t, map[string][]byte{"a": []byte("{\"id\":1,\"fare\":2,\"note\":null}\n{\"id\":2,\"fare\":2}")})
+	b := put(t, map[string][]byte{"b": []byte("{\"id\":7,\"fare\":9}\n{\"id\":8,\"fare\":9}")})
+	_, err := compare.Run(t.Context(), compare.Options{A: a, B: b, Columns: []string{"fair", "id", "fee"}})
+	if !errors.Is(err, compare.ErrNoColumn) || !strings.HasPrefix(err.Error(), "fair, fee: ") {
+		t.Errorf("error is %v", err)
+	}
+	// It is there, and null like the other's that is not.
+	if r := run(t, compare.Options{A: a, B: b, Columns: []string{"note"}}); !r.Equal || len(r.A.Columns) != 0 {
+		t.Errorf("%+v", r)
+	}
+	of := put(t, map[string][]byte{"p": parquetOf(t, rides(1)[:0])})
+	if r := run(t, compare.Options{A: of, B: of, Columns: []string{"note", "taken"}}); !r.Equal {
+		t.Errorf("%+v", r)
+	}
+	none := put(t, map[string][]byte{"n": nil})
+	if r := run(t, compare.Options{A: none, B: of, Columns: []string{"fair"}}); !r.Equal {
+		t.Errorf("of no records: %+v", r)
+	}
+	if _, err := compare.Run(t.Context(), compare.Options{A: put(t, map[string][]byte{"p": parquetOf(t, rides(2))}), B: none, Columns: []string{"Fare"}}); !errors.Is(err, compare.ErrNoColumn) {
+		t.Errorf("error is %v", err)
+	}
+}
+
 func TestMoreRecordsThanMemoryHoldsAreComparedThroughFiles(t *testing.T) {
 	const n = 20_000
 	var one, other bytes.Buffer

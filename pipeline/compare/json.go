@@ -35,11 +35,14 @@ func (r *reader) jsonLines(in io.Reader, do func(row int64, record []byte) error
 			return fmt.Errorf("line %d: %w", row, err)
 		}
 		for name, value := range fields {
-			if !r.wants(name) || value == nil {
+			if !r.wants(name) {
 				delete(fields, name)
 				continue
 			}
-			columns[name] = true
+			columns[name] = columns[name] || value != nil
+			if value == nil {
+				delete(fields, name)
+			}
 		}
 		record = appendValue(record[:0], fields)
 		if err := do(row, record); err != nil {
