@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math"
 	"math/rand/v2"
@@ -457,6 +458,59 @@ func TestStopDeliversWhatWasSent(t *testing.T) {
 	stats, err := Run(ctx, Options{Files: mapFS(map[string]string{"a": linesOf(0, 1, 2, 3, 4, 5)}), Repeat: -1, Clock: clock}, to)
 	if err != nil || !stats.Stopped || stats.Records != 3 || to.flushed != 3 {
 		t.Errorf("error %v, statistics %+v, %d delivered; want 3 and no error", err, stats, to.flushed)
+	}
+}
+
+// endless is a source whose files have the same text, each again and again if
+// it is not empty. It asks before each read and each file.
+type endless struct {
+	names []string
+	text  string
+	may   func() error
+}
+
+func (s endless) list(context.Context) ([]string, error) { return s.names, nil }
+
+func (s endless) open(context.Context, string) (io.ReadCloser, error) {
+	return io.NopCloser(s), s.may()
+}
+
+func (s endless) Read(p []byte) (n int, err error) {
+	if s.text == "" {
+		return 0, io.EOF
+	}
+	if err := s.may(); err != nil {
+		return 0, err
+	}
+	for n+len(s.text) <= len(p) {
+		n += copy(p[n:], s.text)
+	}
+	return n, nil
+}
+
+func TestStopEndsTheReadingOfWhatIsLeftOut(t *testing.T) {
+	for name, text := range map[string]string{
+		"before the start": line(0, 0) + "\n", "broken": "{\n", "blank": " \n", "empty files": "",
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, stop := context.WithCancel(t.Context())
+			asked := 0
+			src := endless{names: make([]string, 1000), text: text, may: func() error {
+				if asked++; asked == 10 {
+					stop()
+				}
+				if asked > 12 {
+					return errors.New("it is read on")
+				}
+				return nil
+			}}
+			o := Options{Seek: base.Add(time.Hour)}.withDefaults()
+			m := newMerger(src, src.names, o)
+			defer m.close()
+			if _, err := m.next(ctx); !errors.Is(err, context.Canceled) {
+				t.Errorf("error is %v", err)
+			}
+		})
 	}
 }
 
