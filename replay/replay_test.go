@@ -427,6 +427,56 @@ func TestBrokenLinesAreCountedAndToldTenTimes(t *testing.T) {
 	}
 }
 
+// growing has a file more when it is listed again.
+type growing struct {
+	fstest.MapFS
+	listed int
+}
+
+func (g *growing) ReadDir(name string) ([]fs.DirEntry, error) {
+	if g.listed++; g.listed == 2 {
+		g.MapFS["a"] = &fstest.MapFile{Data: []byte("{}\n" + line(0, 0))}
+	}
+	return g.MapFS.ReadDir(name)
+}
+
+func TestEventsTooLargeForTheStreamAreCountedAndToldTenTimes(t *testing.T) {
+	files := &growing{MapFS: mapFS(map[string]string{"b": linesOf(1, 3), "c": "\n" + linesOf(2, 4, 5, 6, 7, 8, 9)})}
+	clock := newFakeClock()
+	to := &recorder{clock: clock}
+	to.onSend = func(n int) error {
+		if n == 11 { // in the second pass
+			for _, ref := range to.refs[:9] {
+				to.refused = append(to.refused, Refusal{Ref: ref, Err: errors.New("too large")})
+			}
+		}
+		return nil
+	}
+	to.onFlush = func() {
+		for _, ref := range to.refs[9:] {
+			to.refused = append(to.refused, Refusal{Ref: ref, Err: errors.New("too large")})
+		}
+	}
+	var told []string
+	stats, err := Run(t.Context(), Options{
+		Files: files, Clock: clock, Repeat: 2, BufferSize: 9, Speedup: 1, StatisticsInterval: time.Second,
+		OnSkip: func(s Skip) {
+			if s.Err.Error() == "too large" {
+				told = append(told, fmt.Sprintf("%s %d", s.File, s.Line))
+			}
+		},
+	}, to)
+	if err != nil || stats.Records != 19 || stats.Refused != 19 || stats.Broken != 1 {
+		t.Errorf("error %v, statistics %+v", err, stats)
+	}
+	if want := []string{"b 1", "c 2", "b 2", "c 3", "c 4", "c 5", "c 6", "c 7", "c 8", "a 2"}; !slices.Equal(told, want) {
+		t.Errorf("told %q, want %q", told, want)
+	}
+	if got := stats.Summary(); !strings.Contains(got, "replayed 19 records") || !strings.Contains(got, ", 19 refused as too large") {
+		t.Errorf("summary %q", got)
+	}
+}
+
 func TestStatisticsComeEveryInterval(t *testing.T) {
 	var told []Statistics
 	run(t, Options{
