@@ -55,8 +55,8 @@ type Options struct {
 	TimestampField string
 	// PartitionKeyField is the top-level field whose text, number or boolean is
 	// the partition key, so that events of one value stay in order. An event
-	// without it, or with one of more than 256 characters, gets a hash of its
-	// line: the same in every replay. Default: DefaultPartitionKeyField.
+	// without it, or with one of more than 256 characters or that is no UTF-8,
+	// gets a hash of its line: the same in every replay. Default: DefaultPartitionKeyField.
 	PartitionKeyField string
 	// RateLimit is the highest number of records a second; what it delays is
 	// sent later, never dropped. 0: none.
