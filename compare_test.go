@@ -75,6 +75,7 @@ func TestCompareRefusesWhatItCannotDo(t *testing.T) {
 		{exitUsage, []string{"compare", "--colums=id", a, a}, "colums"},
 		{exitUsage, []string{"compare", "--show=-1", a, a}, "--show"},
 		{exitFailure, []string{"compare", a, filepath.Join(a, "missing")}, "missing"},
+		{exitFailure, []string{"compare", "--columns=id,ids", a, a}, "ids: neither output has such a column"},
 		{exitFailure, []string{"compare", a, t.TempDir()}, "there is no Parquet file"},
 	} {
 		if code, stdout, stderr := runCommand(t, test.args...); code != test.code || !strings.Contains(stderr, test.want) || stdout != "" {

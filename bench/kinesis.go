@@ -111,7 +111,7 @@ func (s *kinesisServer) fill(ctx context.Context, stream string, records int64, 
 		return err
 	}
 	for i := range records {
-		if err = to.Send(ctx, strconv.FormatInt(i, 10), lines[i%int64(len(lines))]); err != nil {
+		if err = to.Send(ctx, strconv.FormatInt(i, 10), lines[i%int64(len(lines))], 0); err != nil {
 			break
 		}
 	}

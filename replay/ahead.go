@@ -17,6 +17,7 @@ const (
 // what it left out since the batch before.
 type readBatch struct {
 	pass           int
+	files          []string // of the pass, by lane
 	records        []record
 	broken, before int64
 	skips          []Skip
@@ -100,7 +101,7 @@ func atOrAfter(o Options) string {
 func (r *reader) readPass(ctx context.Context, m *merger, pass int) (n int, err error) {
 	defer m.close()
 	for {
-		b := readBatch{pass: pass, records: make([]record, 0, aheadRecords)}
+		b := readBatch{pass: pass, files: m.names, records: make([]record, 0, aheadRecords)}
 		for len(b.records) < aheadRecords && err == nil {
 			var rec record
 			if rec, err = m.next(ctx); err == nil {

@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"context"
 	"errors"
 	"io"
 )
@@ -29,14 +30,19 @@ func (c *counter) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// bounded ends the text of a file that expands too much.
+// bounded ends the text of a file that expands too much, and of any when ctx
+// ends: lines may be left out for hours, with none to send.
 type bounded struct {
+	ctx    context.Context
 	plain  io.Reader
 	stored *counter
 	n      int64
 }
 
 func (b *bounded) Read(p []byte) (int, error) {
+	if err := b.ctx.Err(); err != nil {
+		return 0, err
+	}
 	if b.n > freeExpansion && b.n/maxExpansion > b.stored.n {
 		return 0, errExpands
 	}

@@ -26,6 +26,8 @@ type event struct {
 type recorder struct {
 	clock   Clock
 	events  []event
+	refs    []int
+	refused []Refusal
 	flushed int // events delivered by Flush
 	flushes int
 	pushed  int // events sent on by Push
@@ -36,7 +38,8 @@ type recorder struct {
 	onFlush func()
 }
 
-func (r *recorder) Send(_ context.Context, key string, data []byte) error {
+func (r *recorder) Send(_ context.Context, key string, data []byte, ref int) error {
+	r.refs = append(r.refs, ref)
 	if r.onSend != nil {
 		if err := r.onSend(len(r.events)); err != nil {
 			return err
@@ -62,6 +65,12 @@ func (r *recorder) Flush(ctx context.Context) error {
 	}
 	r.flushed = len(r.events)
 	return nil
+}
+
+func (r *recorder) Refused() []Refusal {
+	out := r.refused
+	r.refused = nil
+	return out
 }
 
 func (r *recorder) Stats() SenderStats { return SenderStats{Requests: int64(r.flushes), Retries: 7} }

@@ -3,6 +3,7 @@ package replay
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/streaming-etl/streaming-etl/io/kinesisio"
@@ -32,6 +33,7 @@ func (o KinesisOptions) Validate() error { return o.producer().Validate() }
 func (o KinesisOptions) producer() kinesisio.ProducerOptions {
 	return kinesisio.ProducerOptions{
 		Stream: o.Stream, Region: o.Region, Endpoint: o.Endpoint, EmulatorCredentials: o.EmulatorCredentials,
+		MaxRecordBytes: kinesisio.MaxRecordBytes, // how much of it the stream takes, it knows itself
 	}
 }
 
@@ -63,10 +65,18 @@ func (o KinesisOptions) Check(ctx context.Context) error {
 type Kinesis struct {
 	producer  *kinesisio.Producer
 	aggregate *kinesisio.Aggregator // nil: an event is a record
+	// large has the events that the stream may refuse for their size.
+	large *kinesisio.Bundle
 	// pending are aggregates that the producer has not taken yet. They hold
 	// events that were sent long ago, so that a wait for the producer that is
 	// broken off must not lose them.
-	pending []kinesisio.Record
+	pending []pendingRecord
+}
+
+// pendingRecord is an event, or an aggregate of which it was the last.
+type pendingRecord struct {
+	kinesisio.Record
+	ref int
 }
 
 // OpenKinesis starts a sender; the caller closes it. It goes on when ctx ends,
@@ -84,21 +94,48 @@ func OpenKinesis(ctx context.Context, o KinesisOptions) (*Kinesis, error) {
 	if err != nil {
 		return nil, err
 	}
-	k.producer = p
+	k.producer, k.large = p, p.NewBundle()
 	return k, nil
 }
 
 // Send implements Sender.
-func (k *Kinesis) Send(ctx context.Context, partitionKey string, data []byte) error {
+func (k *Kinesis) Send(ctx context.Context, partitionKey string, data []byte, ref int) error {
 	if k.aggregate == nil {
-		return k.producer.Put(ctx, kinesisio.Record{PartitionKey: partitionKey, Data: data})
+		return k.put(ctx, pendingRecord{kinesisio.Record{PartitionKey: partitionKey, Data: data}, ref})
 	}
 	if err := k.putPending(ctx); err != nil {
 		return err
 	}
 	full, err := k.aggregate.Add(partitionKey, "", data)
-	k.pending = append(k.pending, full...)
+	k.hold(full, ref)
 	return err
+}
+
+// hold has records wait to be put. Of these only the event itself can be large.
+func (k *Kinesis) hold(records []kinesisio.Record, ref int) {
+	for _, r := range records {
+		k.pending = append(k.pending, pendingRecord{r, ref})
+	}
+}
+
+// put hands a record to the producer. One that every stream takes goes apart
+// from large ones: what refuses it is a fault, and ends the replay.
+func (k *Kinesis) put(ctx context.Context, r pendingRecord) error {
+	if len(r.PartitionKey)+len(r.Data) <= kinesisio.DefaultMaxRecordBytes {
+		return k.producer.Put(ctx, r.Record)
+	}
+	return k.large.Put(ctx, &kinesisio.Item{
+		PartitionKey: []byte(r.PartitionKey), ExplicitHashKey: []byte(r.ExplicitHashKey), Data: r.Data, Ref: r.ref,
+	})
+}
+
+// Refused implements Sender.
+func (k *Kinesis) Refused() []Refusal {
+	var out []Refusal
+	for _, r := range k.large.Rejected() {
+		out = append(out, Refusal{Ref: r.Ref, Err: fmt.Errorf("the stream does not take it: %s", r.Detail)})
+	}
+	return out
 }
 
 // Push implements Sender: it sends aggregates that are not full.
@@ -106,16 +143,16 @@ func (k *Kinesis) Push(ctx context.Context) error {
 	if k.aggregate == nil {
 		return nil
 	}
-	k.pending = append(k.pending, k.aggregate.Flush()...)
+	k.hold(k.aggregate.Flush(), 0)
 	return k.putPending(ctx)
 }
 
 func (k *Kinesis) putPending(ctx context.Context) error {
 	for len(k.pending) > 0 {
-		if err := k.producer.Put(ctx, k.pending[0]); err != nil {
+		if err := k.put(ctx, k.pending[0]); err != nil {
 			return err
 		}
-		k.pending[0] = kinesisio.Record{}
+		k.pending[0] = pendingRecord{}
 		k.pending = k.pending[1:]
 	}
 	k.pending = nil

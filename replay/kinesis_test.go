@@ -4,14 +4,19 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/pierrec/lz4/v4"
 	"github.com/streaming-etl/streaming-etl/io/kinesisio"
 	"github.com/streaming-etl/streaming-etl/io/kinesisio/kinesisfake"
@@ -202,6 +207,52 @@ func TestStoppedReplayDeliversWhatItHasSent(t *testing.T) {
 	}
 }
 
+func TestEventsTooLargeForTheStreamDoNotEndTheReplay(t *testing.T) {
+	// With its key the largest line is more than any stream can be told to take.
+	sizes := map[int]int{4: 1<<20 + 1, 6: 2 << 20, 7: maxLine}
+	var text strings.Builder
+	for i := range 10 {
+		event := line(i, i)
+		if size := sizes[i]; size > 0 {
+			event = strings.TrimSuffix(event, "}") + `,"x":"`
+			event += strings.Repeat("x", size-len(event)-2) + `"}`
+		}
+		text.WriteString(event + "\n")
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "part-0"), []byte(text.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, aggregate := range []string{"--aggregate=false", "--aggregate=true"} {
+		for limitKiB, want := range map[int32][]int{1024: {5, 7, 8}, 10240: {8}} {
+			t.Run(fmt.Sprintf("%s, %d KiB", aggregate, limitKiB), func(t *testing.T) {
+				server := startKinesis(t, 2)
+				client := kinesis.New(kinesis.Options{
+					BaseEndpoint: aws.String(server.URL()), Region: "us-east-1", Credentials: aws.AnonymousCredentials{},
+				})
+				if _, err := client.UpdateMaxRecordSize(t.Context(), &kinesis.UpdateMaxRecordSizeInput{
+					StreamARN: aws.String("arn:aws:kinesis:us-east-1:000000000000:stream/trips"), MaxRecordSizeInKiB: aws.Int32(limitKiB),
+				}); err != nil {
+					t.Fatal(err)
+				}
+				code, stdout, stderr := runMain(t, "--stream=trips", "--endpoint="+server.URL(), "--source="+dir, "--speedup=0", aggregate)
+				if code != 0 || !strings.Contains(stdout, "replayed 10 records") || !strings.Contains(stdout, fmt.Sprintf(", %d refused as too large", len(want))) {
+					t.Errorf("exit code %d: %s%s", code, stdout, stderr)
+				}
+				for _, n := range want {
+					if !strings.Contains(stderr, fmt.Sprintf("replay: part-0 line %d is left out: the stream does not take it: ", n)) {
+						t.Errorf("line %d is not told of: %s", n, stderr)
+					}
+				}
+				if got := strings.Count(stderr, "is left out"); got != len(want) {
+					t.Errorf("%d lines are told of: %s", got, stderr)
+				}
+				readStream(t, server.URL(), 10-len(want))
+			})
+		}
+	}
+}
+
 // A stop can come while the stream takes nothing more; the aggregates that wait
 // for it hold events that count as sent.
 func TestBrokenOffPushLosesNothing(t *testing.T) {
@@ -229,14 +280,14 @@ func TestBrokenOffPushLosesNothing(t *testing.T) {
 	k := &Kinesis{producer: producer, aggregate: aggregate}
 	want := []string{"a", "b", "c", "d"}
 	for _, data := range want {
-		if err := k.Send(ctx, data, []byte(data)); err != nil {
+		if err := k.Send(ctx, data, []byte(data), 0); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if err := k.Push(ctx); !errors.Is(err, context.Canceled) {
 		t.Fatalf("push returned %v", err)
 	}
-	if err := k.Send(ctx, "e", []byte("e")); !errors.Is(err, context.Canceled) {
+	if err := k.Send(ctx, "e", []byte("e"), 0); !errors.Is(err, context.Canceled) {
 		t.Errorf("an event is taken while the stream is stuck: %v", err)
 	}
 	close(release)

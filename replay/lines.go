@@ -34,7 +34,8 @@ type lines struct {
 	close func()
 }
 
-// openLines opens a file of src. The caller calls close.
+// openLines opens a file of src, which is read until ctx ends. The caller calls
+// close.
 func openLines(ctx context.Context, src source, name string) (*lines, error) {
 	file, err := src.open(ctx, name)
 	if err != nil {
@@ -48,7 +49,7 @@ func openLines(ctx context.Context, src source, name string) (*lines, error) {
 	}
 	return &lines{
 		name: name,
-		r:    bufio.NewReaderSize(&bounded{plain: plain, stored: stored}, 64<<10),
+		r:    bufio.NewReaderSize(&bounded{ctx: ctx, plain: plain, stored: stored}, 64<<10),
 		close: func() {
 			stop()
 			_ = file.Close() // only read from: nothing can be lost by it

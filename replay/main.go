@@ -109,7 +109,7 @@ func (c *command) tell(stdout io.Writer, s Statistics, summary string) error {
 		return err
 	}
 	out := resultJSON{
-		Records: s.Records, Bytes: s.Bytes, Before: s.Before, Broken: s.Broken, Late: s.Late, Seconds: s.Elapsed.Seconds(), Rate: s.Rate,
+		Records: s.Records, Bytes: s.Bytes, Before: s.Before, Broken: s.Broken, Refused: s.Refused, Late: s.Late, Seconds: s.Elapsed.Seconds(), Rate: s.Rate,
 		Requests: s.Sender.Requests, Retries: s.Sender.Retries, Stopped: s.Stopped,
 	}
 	if s.Records > 0 {
@@ -124,6 +124,7 @@ type resultJSON struct {
 	Bytes    int64   `json:"bytes"`
 	Before   int64   `json:"before_the_start"`
 	Broken   int64   `json:"lines_skipped"`
+	Refused  int64   `json:"refused_as_too_large"` // of the records
 	Late     int64   `json:"late"`
 	Seconds  float64 `json:"seconds"`
 	Rate     float64 `json:"records_per_second"`

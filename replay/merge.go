@@ -13,7 +13,8 @@ const (
 	maxOpen = 16
 	// maxHeldBytes bounds the records held where lines are long.
 	maxHeldBytes = 256 << 20
-	// warnedSkips is how many skipped lines of a pass are told one by one.
+	// warnedSkips is how many skipped lines of a pass, and how many refused
+	// ones of a replay, are told one by one.
 	warnedSkips = 10
 )
 
@@ -26,6 +27,11 @@ type record struct {
 	lane int32 // index of the file
 	late bool  // older than one that was passed on before
 }
+
+// lineBits are those of a file's lines in record.seq.
+const lineBits = 40
+
+func (r *record) line() int { return int(r.seq & (1<<lineBits - 1)) }
 
 func (r *record) time() time.Time { return time.UnixMicro(r.at).UTC() }
 
@@ -168,7 +174,7 @@ func (m *merger) take(i int, line []byte) {
 	}
 	m.heap.push(record{
 		at:   at,
-		seq:  int64(i)<<40 | int64(l.file.number),
+		seq:  int64(i)<<lineBits | int64(l.file.number),
 		data: m.memory.keep(line),
 		key:  m.memory.keep(key),
 		lane: int32(i),

@@ -33,7 +33,8 @@ type Options struct {
 	// a partition such as "_day=1") is not data and left out. A file is LZ4
 	// frames, gzip, zstd or plain text, told by its first bytes. Its lines are
 	// JSON objects of at most 10 MiB; each is sent as it stands, without the
-	// white space around it.
+	// white space around it. A stream takes 1 MiB if it was not told to take
+	// more; what is larger than it takes is left out.
 	Source string
 	// Files is read instead of Source when it is set.
 	Files fs.FS
@@ -54,8 +55,8 @@ type Options struct {
 	TimestampField string
 	// PartitionKeyField is the top-level field whose text, number or boolean is
 	// the partition key, so that events of one value stay in order. An event
-	// without it, or with one of more than 256 characters, gets a hash of its
-	// line: the same in every replay. Default: DefaultPartitionKeyField.
+	// without it, or with one of more than 256 characters or that is no UTF-8,
+	// gets a hash of its line: the same in every replay. Default: DefaultPartitionKeyField.
 	PartitionKeyField string
 	// RateLimit is the highest number of records a second; what it delays is
 	// sent later, never dropped. 0: none.
@@ -77,8 +78,9 @@ type Options struct {
 	// OnStatistics, if set, is called with the counts so far, from Run's goroutine.
 	OnStatistics func(Statistics)
 	// OnSkip, if set, is called for each line that cannot be sent because it is
-	// not a JSON object or has no time; from Run's goroutine. Lines beyond the
-	// first ten of a pass are only counted.
+	// not a JSON object, has no time, or is too large for the stream; from Run's
+	// goroutine. Lines beyond the first ten of a pass, or ten that are too large,
+	// are only counted.
 	OnSkip func(Skip)
 	// Clock is what the schedule goes by. Default: the system's clock.
 	Clock Clock

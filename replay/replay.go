@@ -7,7 +7,7 @@
 // a line's time and partition key are read from it (scan.go); the files are
 // merged by event time in a bounded buffer (merge.go) by a goroutine that reads
 // ahead (ahead.go); Run sends every event when it is due (pace.go) and tells
-// how far it is (statistics.go). Where the events go is a Sender; kinesis.go
+// how far it is (statistics.go) and what the stream refused (refused.go). Where the events go is a Sender; kinesis.go
 // makes one of a Kinesis stream, main.go is the command.
 package replay
 
@@ -27,8 +27,11 @@ var ErrNoEvents = errors.New("no events to replay")
 type Sender interface {
 	// Send takes one event; it may keep data, which is never changed, and may
 	// return before the event is delivered. It blocks while the stream takes
-	// no more. An error ends the replay.
-	Send(ctx context.Context, partitionKey string, data []byte) error
+	// no more. An error ends the replay. ref is what Refused calls the event.
+	Send(ctx context.Context, partitionKey string, data []byte, ref int) error
+	// Refused returns the events that are too large for the stream, as far as
+	// that is known: after Flush, all. It returns each once.
+	Refused() []Refusal
 	// Push sends on what Send has taken and keeps back for company; it does
 	// not wait for the delivery. It is called when events are rare.
 	Push(ctx context.Context) error
@@ -36,6 +39,14 @@ type Sender interface {
 	Flush(ctx context.Context) error
 	// Stats tells what the delivery has cost so far.
 	Stats() SenderStats
+}
+
+// Refusal is an event that was given to a Sender and that the stream does not take.
+type Refusal struct {
+	// Ref is what Send was told.
+	Ref int
+	// Err says why.
+	Err error
 }
 
 // SenderStats counts a Sender's work.
@@ -87,6 +98,7 @@ func Run(ctx context.Context, o Options, to Sender) (Statistics, error) {
 	if flushErr := r.deliver(ctx); flushErr != nil && err == nil {
 		err = fmt.Errorf("deliver the last events: %w", flushErr)
 	}
+	r.tellRefused()
 	return r.end(o.Clock.Now()), err
 }
 
@@ -109,6 +121,8 @@ type replay struct {
 	to    Sender
 	pace  pace
 	stats Statistics
+	// places are those of the events that were sent.
+	places places
 	// reported is when the last statistics were told, recordsThen how many
 	// records had been sent by then.
 	reported    time.Time
@@ -135,6 +149,7 @@ func (r *replay) sendAll(ctx context.Context, from *reader) error {
 				// A repetition begins where the one before ended.
 				pass = b.pass
 				r.pace.restart()
+				r.places.begin(b.files)
 			}
 			if err := r.send(ctx, rec); err != nil {
 				return err
@@ -149,7 +164,7 @@ func (r *replay) send(ctx context.Context, rec *record) error {
 	if err := r.waitUntil(ctx, due); err != nil {
 		return err
 	}
-	if err := r.to.Send(ctx, string(rec.key), rec.data); err != nil {
+	if err := r.to.Send(ctx, string(rec.key), rec.data, r.places.ref(rec)); err != nil {
 		return fmt.Errorf("send an event of %s: %w", rec.time().Format(time.RFC3339Nano), err)
 	}
 	now := r.pace.clock.Now()

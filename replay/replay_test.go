@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math"
 	"math/rand/v2"
@@ -426,6 +427,56 @@ func TestBrokenLinesAreCountedAndToldTenTimes(t *testing.T) {
 	}
 }
 
+// growing has a file more when it is listed again.
+type growing struct {
+	fstest.MapFS
+	listed int
+}
+
+func (g *growing) ReadDir(name string) ([]fs.DirEntry, error) {
+	if g.listed++; g.listed == 2 {
+		g.MapFS["a"] = &fstest.MapFile{Data: []byte("{}\n" + line(0, 0))}
+	}
+	return g.MapFS.ReadDir(name)
+}
+
+func TestEventsTooLargeForTheStreamAreCountedAndToldTenTimes(t *testing.T) {
+	files := &growing{MapFS: mapFS(map[string]string{"b": linesOf(1, 3), "c": "\n" + linesOf(2, 4, 5, 6, 7, 8, 9)})}
+	clock := newFakeClock()
+	to := &recorder{clock: clock}
+	to.onSend = func(n int) error {
+		if n == 11 { // in the second pass
+			for _, ref := range to.refs[:9] {
+				to.refused = append(to.refused, Refusal{Ref: ref, Err: errors.New("too large")})
+			}
+		}
+		return nil
+	}
+	to.onFlush = func() {
+		for _, ref := range to.refs[9:] {
+			to.refused = append(to.refused, Refusal{Ref: ref, Err: errors.New("too large")})
+		}
+	}
+	var told []string
+	stats, err := Run(t.Context(), Options{
+		Files: files, Clock: clock, Repeat: 2, BufferSize: 9, Speedup: 1, StatisticsInterval: time.Second,
+		OnSkip: func(s Skip) {
+			if s.Err.Error() == "too large" {
+				told = append(told, fmt.Sprintf("%s %d", s.File, s.Line))
+			}
+		},
+	}, to)
+	if err != nil || stats.Records != 19 || stats.Refused != 19 || stats.Broken != 1 {
+		t.Errorf("error %v, statistics %+v", err, stats)
+	}
+	if want := []string{"b 1", "c 2", "b 2", "c 3", "c 4", "c 5", "c 6", "c 7", "c 8", "a 2"}; !slices.Equal(told, want) {
+		t.Errorf("told %q, want %q", told, want)
+	}
+	if got := stats.Summary(); !strings.Contains(got, "replayed 19 records") || !strings.Contains(got, ", 19 refused as too large") {
+		t.Errorf("summary %q", got)
+	}
+}
+
 func TestStatisticsComeEveryInterval(t *testing.T) {
 	var told []Statistics
 	run(t, Options{
@@ -457,6 +508,59 @@ func TestStopDeliversWhatWasSent(t *testing.T) {
 	stats, err := Run(ctx, Options{Files: mapFS(map[string]string{"a": linesOf(0, 1, 2, 3, 4, 5)}), Repeat: -1, Clock: clock}, to)
 	if err != nil || !stats.Stopped || stats.Records != 3 || to.flushed != 3 {
 		t.Errorf("error %v, statistics %+v, %d delivered; want 3 and no error", err, stats, to.flushed)
+	}
+}
+
+// endless is a source whose files have the same text, each again and again if
+// it is not empty. It asks before each read and each file.
+type endless struct {
+	names []string
+	text  string
+	may   func() error
+}
+
+func (s endless) list(context.Context) ([]string, error) { return s.names, nil }
+
+func (s endless) open(context.Context, string) (io.ReadCloser, error) {
+	return io.NopCloser(s), s.may()
+}
+
+func (s endless) Read(p []byte) (n int, err error) {
+	if s.text == "" {
+		return 0, io.EOF
+	}
+	if err := s.may(); err != nil {
+		return 0, err
+	}
+	for n+len(s.text) <= len(p) {
+		n += copy(p[n:], s.text)
+	}
+	return n, nil
+}
+
+func TestStopEndsTheReadingOfWhatIsLeftOut(t *testing.T) {
+	for name, text := range map[string]string{
+		"before the start": line(0, 0) + "\n", "broken": "{\n", "blank": " \n", "empty files": "",
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, stop := context.WithCancel(t.Context())
+			asked := 0
+			src := endless{names: make([]string, 1000), text: text, may: func() error {
+				if asked++; asked == 10 {
+					stop()
+				}
+				if asked > 12 {
+					return errors.New("it is read on")
+				}
+				return nil
+			}}
+			o := Options{Seek: base.Add(time.Hour)}.withDefaults()
+			m := newMerger(src, src.names, o)
+			defer m.close()
+			if _, err := m.next(ctx); !errors.Is(err, context.Canceled) {
+				t.Errorf("error is %v", err)
+			}
+		})
 	}
 }
 

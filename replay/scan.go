@@ -88,7 +88,7 @@ func (s *scanner) key(line []byte) []byte {
 			key = nil
 		}
 	}
-	if len(key) > 0 && (len(key) <= maxKey || utf8.RuneCount(key) <= maxKey) {
+	if len(key) > 0 && utf8.Valid(key) && (len(key) <= maxKey || utf8.RuneCount(key) <= maxKey) {
 		return key
 	}
 	h := fnv.New64a()

@@ -29,6 +29,7 @@ func TestScanFindsTimeAndKey(t *testing.T) {
 		{name: "key with escapes", line: `{"k":"a\"\u00e9","t":"2018-01-02T03:04:05Z"}`, at: at, key: `a"é`},
 		{name: "key of 256 characters", line: `{"k":"` + strings.Repeat("é", 256) + `","t":"2018-01-02T03:04:05Z"}`, at: at, key: strings.Repeat("é", 256)},
 		{name: "key too long", line: `{"k":"` + strings.Repeat("é", 257) + `","t":"2018-01-02T03:04:05Z"}`, at: at},
+		{name: "key that is no UTF-8", line: "{\"k\":\"a\xff\",\"t\":\"2018-01-02T03:04:05Z\"}", at: at},
 		{name: "no key", line: `{"t":"2018-01-02T03:04:05Z"}`, at: at},
 		{name: "empty key", line: `{"k":"","t":"2018-01-02T03:04:05Z"}`, at: at},
 		{name: "null key", line: `{"k":null,"t":"2018-01-02T03:04:05Z"}`, at: at},

@@ -9,8 +9,9 @@ import (
 // Statistics count what a replay has done so far.
 type Statistics struct {
 	// Records were given to the sender, with Bytes of payload; when Run
-	// returns without error they are delivered.
-	Records, Bytes int64
+	// returns without error they are delivered, but for the Refused of them:
+	// these are larger than the stream takes.
+	Records, Bytes, Refused int64
 	// Before counts records left out because they are older than Options.Seek,
 	// Broken lines that are not a JSON object or have no time.
 	Before, Broken int64
@@ -66,6 +67,7 @@ func (s Statistics) appendOddities(b *strings.Builder) {
 	}{
 		{s.Before, "before the start"},
 		{s.Broken, "lines skipped"},
+		{s.Refused, "refused as too large"},
 		{s.Late, "late"},
 	} {
 		if odd.n > 0 {
@@ -127,6 +129,7 @@ func (r *replay) reportIfDue(now time.Time) {
 	if r.untilReport(now) > 0 {
 		return
 	}
+	r.tellRefused()
 	s := &r.stats
 	s.Rate = float64(s.Records-r.recordsThen) / now.Sub(r.reported).Seconds()
 	s.Elapsed = now.Sub(s.started)

@@ -43,6 +43,22 @@ func (b *Bundle) reject(ref int, reason, detail string) {
 	b.rejected = append(b.rejected, Rejection{Ref: ref, Reason: reason, Detail: detail})
 }
 
+// Rejected returns the rejections that Flush would have to tell of by now, each
+// once, and waits for nothing.
+func (b *Bundle) Rejected() []Rejection {
+	b.p.mu.Lock()
+	defer b.p.mu.Unlock()
+	return b.takeRejected()
+}
+
+// takeRejected returns what was rejected, once. p.mu is held.
+func (b *Bundle) takeRejected() []Rejection {
+	rejected := b.rejected
+	b.rejected = nil
+	slices.SortStableFunc(rejected, func(x, y Rejection) int { return x.Ref - y.Ref })
+	return rejected
+}
+
 // Flush sends what the bundle's aggregates hold and waits until the service
 // has every record of the bundle, but for those that it returns: the stream
 // will never take them, and they are to be kept elsewhere. They are in the
@@ -71,8 +87,5 @@ func (b *Bundle) Flush(ctx context.Context) ([]Rejection, error) {
 	if b.pending > 0 {
 		return nil, p.err
 	}
-	rejected := b.rejected
-	b.rejected = nil
-	slices.SortStableFunc(rejected, func(x, y Rejection) int { return x.Ref - y.Ref })
-	return rejected, nil
+	return b.takeRejected(), nil
 }

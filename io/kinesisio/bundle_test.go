@@ -120,6 +120,12 @@ func TestRecordsThatCanNeverBeTakenAreRejectedOneByOne(t *testing.T) {
 		if again := flush(t, b); len(again) != 0 {
 			t.Errorf("told again: %+v", again)
 		}
+		if err := b.Put(t.Context(), &Item{Ref: 110}); err != nil {
+			t.Fatal(err)
+		}
+		if now := b.Rejected(); len(now) != 1 || now[0].Ref != 110 || len(b.Rejected()) != 0 || len(flush(t, b)) != 0 {
+			t.Errorf("rejected by now: %+v", now)
+		}
 		r := s.open(one(), nil)
 		c := collect(t)
 		c.drain(3, r)

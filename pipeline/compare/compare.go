@@ -23,6 +23,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 )
 
 // Defaults of Options.
@@ -42,7 +43,8 @@ type Options struct {
 	// A and B are the two outputs: a folder, a file, or s3://bucket/prefix.
 	A, B string
 	// Columns are those that are compared; none stands for all. A column that
-	// is null and one that is not there are the same.
+	// is null and one that is not there are the same, but one that is in
+	// neither output is an error, unless both have no records.
 	Columns []string
 	// Ignore are the variables of folders that are no part of a partition's
 	// name: with job_start, the files of job_start=1/year=2018 and of
@@ -148,6 +150,10 @@ type Result struct {
 // which is mostly a wrong name.
 var ErrEmpty = errors.New("there is no Parquet file and no file of JSON lines")
 
+// ErrNoColumn is in the error of Run for Options.Columns that are in neither
+// output: without them all records would be the same.
+var ErrNoColumn = errors.New("neither output has such a column")
+
 // Run compares. Errors name the file; a file that is neither Parquet nor JSON
 // lines is one, since what it holds would not be compared.
 func Run(ctx context.Context, o Options) (Result, error) {
@@ -180,6 +186,11 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	}
 
 	a, b := outputs[0], outputs[1]
+	if a.records+b.records > 0 {
+		if err := missing(o.Columns, a.reader, b.reader); err != nil {
+			return Result{}, err
+		}
+	}
 	w := walk{show: o.Show, counts: make([][2]int64, partitions.len())}
 	if err := w.run(ctx, a.sorter, b.sorter); err != nil {
 		return Result{}, err
@@ -199,6 +210,20 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	r.Equal = w.equal()
 	r.Examples, err = examples(ctx, outputs, w.found)
 	return r, err
+}
+
+// missing tells of columns that neither has.
+func missing(columns []string, a, b *reader) error {
+	var none []string
+	for _, name := range columns {
+		if !a.has(name) && !b.has(name) {
+			none = append(none, name)
+		}
+	}
+	if len(none) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", strings.Join(none, ", "), ErrNoColumn)
 }
 
 // without returns what is in list and not in other; both are sorted.

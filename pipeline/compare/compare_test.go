@@ -191,6 +191,30 @@ func TestOnlyTheColumnsThatAreNamedAreCompared(t *testing.T) {
 	}
 }
 
+func TestColumnsThatNeitherHasAreAnError(t *testing.T) {
+	a := put(t, map[string][]byte{"a": []byte("{\"id\":1,\"fare\":2,\"note\":null}\n{\"id\":2,\"fare\":2}")})
+	b := put(t, map[string][]byte{"b": []byte("{\"id\":7,\"fare\":9}\n{\"id\":8,\"fare\":9}")})
+	_, err := compare.Run(t.Context(), compare.Options{A: a, B: b, Columns: []string{"fair", "id", "fee"}})
+	if !errors.Is(err, compare.ErrNoColumn) || !strings.HasPrefix(err.Error(), "fair, fee: ") {
+		t.Errorf("error is %v", err)
+	}
+	// It is there, and null like the other's that is not.
+	if r := run(t, compare.Options{A: a, B: b, Columns: []string{"note"}}); !r.Equal || len(r.A.Columns) != 0 {
+		t.Errorf("%+v", r)
+	}
+	of := put(t, map[string][]byte{"p": parquetOf(t, rides(1)[:0])})
+	if r := run(t, compare.Options{A: of, B: of, Columns: []string{"note", "taken"}}); !r.Equal {
+		t.Errorf("%+v", r)
+	}
+	none := put(t, map[string][]byte{"n": nil})
+	if r := run(t, compare.Options{A: none, B: of, Columns: []string{"fair"}}); !r.Equal {
+		t.Errorf("of no records: %+v", r)
+	}
+	if _, err := compare.Run(t.Context(), compare.Options{A: put(t, map[string][]byte{"p": parquetOf(t, rides(2))}), B: none, Columns: []string{"Fare"}}); !errors.Is(err, compare.ErrNoColumn) {
+		t.Errorf("error is %v", err)
+	}
+}
+
 func TestMoreRecordsThanMemoryHoldsAreComparedThroughFiles(t *testing.T) {
 	const n = 20_000
 	var one, other bytes.Buffer
@@ -299,6 +323,14 @@ func TestBucketsAreReadAsFoldersAre(t *testing.T) {
 	}
 }
 
+func TestEscapesAreTheCharactersThatTheyStandFor(t *testing.T) {
+	a := put(t, map[string][]byte{"a": []byte(`{"a\u0062":"\ud83d\ude00\\ud83d\/\u00e9"}`)})
+	b := put(t, map[string][]byte{"b": []byte(`{"ab":"😀\\ud83d/é"}`)})
+	if r := run(t, compare.Options{A: a, B: b, Show: 1}); !r.Equal || r.Common != 1 {
+		t.Errorf("%+v", r)
+	}
+}
+
 func TestWhatCannotBeComparedIsAnError(t *testing.T) {
 	good := put(t, map[string][]byte{"a": []byte(`{"id":1}`)})
 	type nested struct {
@@ -317,6 +349,11 @@ func TestWhatCannotBeComparedIsAnError(t *testing.T) {
 		"an object and more":       {map[string][]byte{"x.jsonl": []byte(`{"id":1}{"id":2}`)}, "something follows"},
 		"a text":                   {map[string][]byte{"notes.txt": []byte("hello")}, "line 1"},
 		"a Parquet file cut short": {map[string][]byte{"x.parquet": whole[:len(whole)-20]}, "x.parquet"},
+		"bytes that are no text":   {map[string][]byte{"x.jsonl": []byte("{\"id\":1}\n{\"id\":\"\xff\"}")}, "line 2: it is not UTF-8"},
+		"half a surrogate pair":    {map[string][]byte{"x.jsonl": []byte(`{"id":"\\n\ud83d\ude00\uD83D\n"}`)}, "half a surrogate pair"},
+		"the other half":           {map[string][]byte{"x.jsonl": []byte(`{"id":"\ude00"}`)}, "half a surrogate pair"},
+		"a name twice":             {map[string][]byte{"x.jsonl": []byte(`{"id":1,"id":2}`)}, `line 1: it has the name "id" twice`},
+		"a name twice, nested":     {map[string][]byte{"x.jsonl": []byte(`{"a":[{"id":1,"\u0069d":1}]}`)}, `it has the name "id" twice`},
 		"a nested column":          {map[string][]byte{"x.parquet": withList.Bytes()}, "is nested"},
 		"no files":                 {map[string][]byte{"report.html": nil}, "there is no Parquet file"},
 	} {

@@ -2,7 +2,6 @@ package compare
 
 import (
 	"encoding/hex"
-	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -20,7 +19,9 @@ import (
 type reader struct {
 	only map[string]bool // nil for all columns
 
-	mu   sync.Mutex
+	mu sync.Mutex
+	// seen are the columns that are there: whether they may have a value
+	// other than null.
 	seen map[string]bool
 }
 
@@ -41,10 +42,28 @@ func (r *reader) wants(column string) bool { return r.only == nil || r.only[colu
 func (r *reader) note(columns map[string]bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	maps.Copy(r.seen, columns)
+	for name, valued := range columns {
+		r.seen[name] = r.seen[name] || valued
+	}
 }
 
-func (r *reader) columns() []string { return slices.Sorted(maps.Keys(r.seen)) }
+// columns returns those that may have a value, sorted.
+func (r *reader) columns() []string {
+	out := []string{}
+	for name, valued := range r.seen {
+		if valued {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// has says whether a column is there, be it null in all records.
+func (r *reader) has(column string) bool {
+	_, found := r.seen[column]
+	return found
+}
 
 // appendText appends a string as JSON; bytes that are no text are hexadecimal
 // in a form that no JSON has.
