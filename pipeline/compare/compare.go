@@ -81,7 +81,7 @@ type Side struct {
 	Files   int    `json:"files"`
 	Records int64  `json:"records"`
 	// Skipped are files that were not looked at: hidden ones, those under
-	// dead-letters/, and documents such as report.html.
+	// dead-letters/ as the first folder, and documents such as report.html.
 	Skipped int `json:"files_left_out"`
 	// Columns that only this output has, sorted.
 	Columns []string `json:"columns_only_here"`

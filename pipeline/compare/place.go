@@ -108,10 +108,12 @@ func (p *bucketPlace) open(ctx context.Context, file string) (io.ReadCloser, err
 // for themselves begins with "." or "_", dead letters are no events, and
 // reports lie beside the data.
 func leftOut(file string) bool {
-	for folder := range strings.SplitSeq(path.Dir(file), "/") {
-		if folder == "dead-letters" || folder == "dead-letters-resent" {
-			return true
-		}
+	dir := strings.TrimPrefix(path.Dir(file), "/")
+	// Behind the first folder they are an event's own value.
+	if first, _, _ := strings.Cut(dir, "/"); first == "dead-letters" || first == "dead-letters-resent" {
+		return true
+	}
+	for folder := range strings.SplitSeq(dir, "/") {
 		// A partition may begin with "_", as _day=1.
 		if hidden(folder) && !strings.Contains(folder, "=") {
 			return true

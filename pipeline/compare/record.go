@@ -77,7 +77,8 @@ func appendText(b []byte, text []byte) []byte {
 }
 
 // appendNumber appends a JSON number in its one spelling: whole ones as such,
-// others as the shortest text that reads back as the same float64.
+// others as the shortest text that reads back as the same float64. Of whole ones
+// with a point or an exponent it is the shortest too, with zeros behind it.
 func appendNumber(b []byte, text string) []byte {
 	if !strings.ContainsAny(text, ".eE") {
 		if text == "-0" {
@@ -92,15 +93,27 @@ func appendNumber(b []byte, text string) []byte {
 	return appendFloat(b, f, 64)
 }
 
-// exactInts is below which every whole float64 is that number alone.
-const exactInts = 1 << 53
+const (
+	// exactInts is below which every whole float64 is that number alone.
+	exactInts = 1 << 53
+	// plainFloats is below which this job's JSON, as most, has whole numbers without an exponent.
+	plainFloats = 1e21
+)
 
+// appendFloat appends a float as appendNumber does with its text in this job's JSON.
 func appendFloat(b []byte, f float64, bits int) []byte {
+	if bits == 32 {
+		// Its shortest text is that of another float64.
+		f, _ = strconv.ParseFloat(strconv.FormatFloat(f, 'g', -1, 32), 64)
+	}
+	whole, size := f == math.Trunc(f), math.Abs(f)
 	switch {
 	case math.IsNaN(f) || math.IsInf(f, 0):
 		return append(append(append(b, '"'), strconv.FormatFloat(f, 'g', -1, 64)...), '"')
-	case f == math.Trunc(f) && math.Abs(f) < exactInts:
+	case whole && size < exactInts:
 		return strconv.AppendInt(b, int64(f), 10)
+	case whole && size < plainFloats:
+		return strconv.AppendFloat(b, f, 'f', -1, 64)
 	}
-	return strconv.AppendFloat(b, f, 'g', -1, bits)
+	return strconv.AppendFloat(b, f, 'g', -1, 64)
 }

@@ -32,6 +32,19 @@ func BenchmarkDecodeTrips(b *testing.B) {
 	b.ReportMetric(float64(b.N)/(processorTime(b)-start).Seconds(), "records/cpu-s")
 }
 
+// BenchmarkFindTrips finds the id of one real trip after another.
+func BenchmarkFindTrips(b *testing.B) {
+	all := sample(b)
+	b.ReportAllocs()
+	start := processorTime(b)
+	for i := 0; b.Loop(); i++ {
+		if Find(all[i%len(all)], "trip_id") == nil {
+			b.Fatal("not found")
+		}
+	}
+	b.ReportMetric(float64(b.N)/(processorTime(b)-start).Seconds(), "records/cpu-s")
+}
+
 // processorTime is what the process has used so far.
 func processorTime(b *testing.B) time.Duration {
 	var u syscall.Rusage

@@ -1,6 +1,9 @@
 package decode
 
-import "testing"
+import (
+	"encoding/json"
+	"testing"
+)
 
 func TestFind(t *testing.T) {
 	for _, test := range []struct{ payload, want string }{
@@ -18,6 +21,14 @@ func TestFind(t *testing.T) {
 		{`{"at":`, ``},
 		{`{"at":1,"x":}`, ``},
 		{`{"x":"\`, ``},
+		{`{"at":1`, ``},
+		{`{"at":1,`, ``},
+		{`{"at":1,}`, ``},
+		{`{"at":1, garbage`, ``},
+		{`{"at":1]`, ``},
+		{`{"at":1}{"at":2}`, ``},
+		{`{"at":1} x`, ``},
+		{"{\"at\":1}\n", `1`},
 	} {
 		if got := Find([]byte(test.payload), "at"); string(got) != test.want {
 			t.Errorf("Find(%s) = %q, want %q", test.payload, got, test.want)
@@ -28,6 +39,7 @@ func TestFind(t *testing.T) {
 func FuzzFind(f *testing.F) {
 	f.Add([]byte(`{"x":{"at":1},"at":"a\"b","y":[1,2]}`))
 	f.Add([]byte(`{"at"`))
+	f.Add([]byte(`{"at":1}{"at":2}`))
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		value := Find(payload, "at")
 		if value == nil {
@@ -35,6 +47,9 @@ func FuzzFind(f *testing.F) {
 		}
 		if end, err := skipValue(value, 0, 1); err != nil || end != len(value) {
 			t.Errorf("%q is not one value: %v", value, err)
+		}
+		if !json.Valid(payload) {
+			t.Errorf("%q is found in %q, which is not JSON", value, payload)
 		}
 	})
 }

@@ -9,9 +9,14 @@ import "unicode/utf8"
 //   - what S3 advises against in keys: }`<>|~ and again control characters, those of Latin-1 too
 //   - bytes that are not UTF-8, U+FFFE and U+FFFF, which a listing in XML cannot hold
 //   - a dot at a value's beginning or end, so that no values make up the folders "." and ".."
+//   - "_" at the beginning of a folder, which has Spark, Athena and PyArrow skip it. Behind day= it has not
+//   - the first "_" of a value that is Hive's name for null
 //
 // Everything else, letters of all alphabets among it, stays as it is.
 const special = "\"#%'*/:=?\\{[]^}`<>|~"
+
+// hiveNull is the name of a partition whose value is null.
+const hiveNull = "__HIVE_DEFAULT_PARTITION__"
 
 // plain has the ASCII characters that stay as they are.
 var plain = func() (t [128]bool) {
@@ -29,12 +34,13 @@ func unprintable(r rune) bool {
 	return r < ' ' || 0x7f <= r && r < 0xa0 || r == 0xfffe || r == 0xffff
 }
 
-// escape escapes dst from offset from on, in place.
-func escape(dst []byte, from int) []byte {
+// escape escapes dst from offset from on, in place. first says that a folder's name begins there.
+func escape(dst []byte, from int, first bool) []byte {
 	end, last := len(dst), len(dst)-1
+	hides := first || string(dst[from:]) == hiveNull
 	more := 0
 	for i := end; i > from; {
-		size, esc := before(dst, from, i, last)
+		size, esc := before(dst, from, i, last, hides)
 		if esc {
 			more += 2 * size
 		}
@@ -46,7 +52,7 @@ func escape(dst []byte, from int) []byte {
 	// From behind, so that nothing is written over before it was read.
 	const hex = "0123456789ABCDEF"
 	for to := len(dst); to > end; {
-		size, esc := before(dst, from, end, last)
+		size, esc := before(dst, from, end, last, hides)
 		for range size {
 			end--
 			c := dst[end]
@@ -63,11 +69,14 @@ func escape(dst []byte, from int) []byte {
 }
 
 // before returns the size of the character that ends at end, and whether it
-// is escaped. The value has the bytes from from to last.
-func before(b []byte, from, end, last int) (int, bool) {
+// is escaped. The value has the bytes from from to last; hides says that it may not begin with "_".
+func before(b []byte, from, end, last int, hides bool) (int, bool) {
 	c := b[end-1]
-	if c == '.' {
+	switch c {
+	case '.':
 		return 1, end-1 == from || end-1 == last
+	case '_':
+		return 1, hides && end-1 == from
 	}
 	if c < utf8.RuneSelf {
 		return 1, !plain[c]

@@ -73,7 +73,7 @@ func newDate(layout string, path bool) (segment, error) {
 		if !bytes.Equal(appendDate(nil, s.layout, p.UnixMilli(), &c), want) {
 			s.kind, s.layout = timestamp, nil
 		}
-		s.escape = s.escape || path && !bytes.Equal(escape(bytes.Clone(want), 0), want)
+		s.escape = s.escape || path && !bytes.Equal(escape(bytes.Clone(want), 0, true), want)
 	}
 	s.escape = s.escape || path && s.kind == timestamp
 	return s, nil

@@ -157,7 +157,7 @@ func (t *Template) Append(dst []byte, row event.Row, vars []string) ([]byte, err
 		}
 		// Escaping makes three bytes of one at most: what is too long already is left alone.
 		if s.escape && len(dst)-start <= MaxPath {
-			dst = escape(dst, from)
+			dst = escape(dst, from, from == start || dst[from-1] == '/')
 		}
 		if len(dst)-start > MaxPath {
 			return dst[:start], t.tooLong(row, vars)

@@ -341,6 +341,48 @@ func TestValuesInPathsAreEscaped(t *testing.T) {
 	}
 }
 
+// Readers of tables skip folders that begin with "_" and have no "=", and take a name of Hive's for null.
+func TestNoValueHidesItsFolder(t *testing.T) {
+	const null = "__HIVE_DEFAULT_PARTITION__"
+	for _, tt := range []struct{ text, value, want string }{
+		{"ev/{s}", "_x", "ev/%5Fx"},
+		{"{s}", "_x", "%5Fx"},
+		{"{v}/{k.header.h}", "_x", "%5Fx/%5Fx"},
+		{"{s}{s}", "_x", "%5Fx_x"},
+		{"{s}-{v}", "__x_", "%5F_x_-__x_"},
+		{"{s}", "_", "%5F"},
+		{"{s}", "x_", "x_"},
+		{"day={s}", "_x", "day=_x"},
+		{"day-{s}/e", "_x", "day-_x/e"},
+		{"p={s}", null, "p=%5F_HIVE_DEFAULT_PARTITION__"},
+		{"p={v}/q={k.header.h}", null, "p=%5F_HIVE_DEFAULT_PARTITION__/q=%5F_HIVE_DEFAULT_PARTITION__"},
+		{"{s}", null, "%5F_HIVE_DEFAULT_PARTITION__"},
+		{"p={s}", null + "_", "p=" + null + "_"},
+		{"_{i}/p=" + null, "", "_43/p=" + null}, // the template's own text
+	} {
+		tmpl, err := CompilePath(tt.text, schema(t), "v", Named("k.header"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		header := string(AppendNamed(nil, []byte("h"), []byte(tt.value)))
+		for _, before := range []string{"", "prefix/"} {
+			got, err := tmpl.Append([]byte(before), rowOf(tt.value), []string{tt.value, header})
+			if err != nil || string(got) != before+tt.want {
+				t.Errorf("%s with %q: %q, %v, want %q", tt.text, tt.value, got, err, before+tt.want)
+			}
+		}
+	}
+	tmpl, err := Compile("{s}", schema(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, value := range []string{"_x", null} {
+		if got, err := tmpl.Append(nil, rowOf(value), nil); err != nil || string(got) != value {
+			t.Errorf("%q is %q where it is no path, %v", value, got, err)
+		}
+	}
+}
+
 // Whatever a value is, its path has the template's folders and no other, none of them leads elsewhere, and the value can be
 // read back from it: so two values have two paths.
 func TestNoValueLeavesItsFolder(t *testing.T) {
@@ -351,7 +393,7 @@ func TestNoValueLeavesItsFolder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pieces := []string{".", "..", "/", "//", `\`, "%", "%2F", "%2e", "=", "{s}", "\x00", "\n", "\xff", "é", "\u2024", "\u2215", "\uff0f", "~", "*", " ", "a"}
+	pieces := []string{".", "..", "_", "__HIVE_DEFAULT_PARTITION__", "/", "//", `\`, "%", "%2F", "%2e", "=", "{s}", "\x00", "\n", "\xff", "é", "\u2024", "\u2215", "\uff0f", "~", "*", " ", "a"}
 	for range 100_000 {
 		var b strings.Builder
 		for range 1 + random.IntN(6) {
@@ -371,9 +413,9 @@ func TestNoValueLeavesItsFolder(t *testing.T) {
 			t.Fatalf("%q: %q has other folders", value, got)
 		}
 		segments[1], segments[2] = strings.TrimPrefix(segments[1], "a="), strings.TrimSuffix(segments[2], ".x")
-		for _, s := range segments {
+		for i, s := range segments {
 			back, err := url.PathUnescape(s)
-			if s == "." || s == ".." || strings.ContainsAny(s, "\\\x00\r\n") || err != nil || back != value {
+			if s[0] == '.' || s[0] == '_' && i != 1 || s == "__HIVE_DEFAULT_PARTITION__" || strings.ContainsAny(s, "\\\x00\r\n") || err != nil || back != value {
 				t.Fatalf("%q: %q is not its name in %q (%v)", value, s, got, err)
 			}
 		}
