@@ -250,7 +250,7 @@ func TestDoublesAreBoundedByWhatWasUnderWay(t *testing.T) {
 		history.Event{Time: at(50), Kind: history.Restart, Job: Kafka, Restored: &history.Restored{Since: at(40), Times: 1}},
 		history.Event{Time: at(50), Kind: history.Restart, Job: Kinesis, Restored: &history.Restored{Times: 9}},
 		history.Event{Time: at(70), Kind: history.Damaged, Damage: &history.Damage{ID: 3}},
-		history.Event{Time: at(75), Kind: history.Repaired, Damage: &history.Damage{ID: 3, Doubles: true, Cuts: 4}},
+		history.Event{Time: at(75), Kind: history.Repaired, Damage: &history.Damage{ID: 3, Doubles: true, Cuts: map[string]int64{Kafka: 4, Kinesis: 9}}},
 		history.Event{Time: at(80), Kind: history.Repaired, Damage: &history.Damage{ID: 4}},
 	)
 	may := mayRepeat(events, Kafka)
@@ -286,7 +286,7 @@ func TestBrokenConnectionsDoubleWhatARestartOfTheSameStepDoesAgain(t *testing.T)
 			add(s, history.Event{Kind: history.Restart, Job: Kafka, Restored: &history.Restored{Since: at(20), Times: 1}})
 			add(s, history.Event{Kind: history.Restart, Job: Kinesis, Restored: &history.Restored{Since: at(1), Times: 1}})
 		case 40:
-			add(s, history.Event{Kind: history.Repaired, Step: 2, Damage: &history.Damage{ID: 2, Doubles: true, Cuts: 3}})
+			add(s, history.Event{Kind: history.Repaired, Step: 2, Damage: &history.Damage{ID: 2, Doubles: true, Cuts: map[string]int64{Kafka: 3, Kinesis: 9}}})
 			add(s, history.Event{Kind: history.Repaired, Step: 2, Damage: &history.Damage{ID: 3}})
 		case 45:
 			add(s, history.Event{Kind: history.Recovered, Step: 2})

@@ -78,7 +78,7 @@ type Observation struct {
 type tally struct {
 	expectation
 	v       Verdict
-	times   []uint8 // by number
+	times   []uint32 // by number
 	courses map[scope]*course
 	where   map[string]string // the partition of a key
 	// astray are the courses in which a record came after a later one.
@@ -129,7 +129,7 @@ func (c *course) disordered() int64 {
 }
 
 func newTally(e expectation) *tally {
-	t := &tally{expectation: e, times: make([]uint8, e.Sent), courses: make(map[scope]*course), where: make(map[string]string)}
+	t := &tally{expectation: e, times: make([]uint32, e.Sent), courses: make(map[scope]*course), where: make(map[string]string)}
 	t.v.Outlet, t.v.Expected = e.Outlet, record.Good(e.Sent)
 	if e.Raw {
 		t.v.Expected = e.Sent
@@ -144,9 +144,7 @@ func (t *tally) add(number int64, at string) (belongs, first bool) {
 		t.v.example("%s: record %d was not sent, or is none to be here", at, number)
 		return false, false
 	}
-	if t.times[number] < 255 {
-		t.times[number]++
-	}
+	t.times[number]++
 	if first = t.times[number] == 1; first {
 		t.v.Seen++
 	}

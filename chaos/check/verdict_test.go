@@ -125,6 +125,18 @@ func TestVerdictFindsWhatIsWrong(t *testing.T) {
 	}
 }
 
+func TestDoublesAreCountedHoweverManyThereAre(t *testing.T) {
+	s := sample(t)
+	const more, may = 1000, 300
+	tally := newTally(expectation{Origin: "kafka", Sent: 1, Sample: s, MayRepeat: func(int64) int { return may }})
+	for range 1 + more {
+		tally.take(&Observation{Key: record.Key(0), Value: string(s.Line("kafka", 0))})
+	}
+	if got, want := countsOf(tally.verdict()), (counts{repeated: may, doubled: more - may}); got != want {
+		t.Errorf("counts %+v, want %+v", got, want)
+	}
+}
+
 // What a source has more than once is to be in a sink as often.
 func TestVerdictFollowsTheSource(t *testing.T) {
 	s := sample(t)
