@@ -70,6 +70,7 @@ type lab struct {
 	history *history.Writer
 	sample  *record.Sample
 	faults  faults
+	objects objects
 
 	jar           string
 	kinesis       *kinesisfake.Server

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -99,7 +100,7 @@ func objects(t *testing.T, s *record.Sample, dir, job, name string) {
 		}
 	}
 	for folder, lines := range letters {
-		if err := os.WriteFile(file(LettersFolder, "job_start=1", folder, "part-b.json"), lines, 0o644); err != nil {
+		if err := os.WriteFile(file(LettersFolder, "job_start=1", folder, "part-b.jsonl"), lines, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -136,6 +137,56 @@ func TestARunInWhichAFileIsDoubled(t *testing.T) {
 		if want := v.Outlet == "kafka/s3"; want != (v.Doubled == record.Good(sent)) {
 			t.Errorf("%+v", v)
 		}
+	}
+}
+
+func TestObjectsOfOtherNamesAreWrong(t *testing.T) {
+	for _, name := range []string{
+		"job_start=1/payment=1/part-z.json",
+		"job_start=1/payment=1/part-z.parquet.inprogress",
+		"job_start=1/payment=1/_temporary/part-z.parquet",
+		"job_start=1/payment=/part-z.parquet",
+		"job_start=1/part-z.parquet",
+		"wrong=place/payment=1/part-z.parquet",
+		"job_start=2/payment=1/part-z.parquet",
+		"dead-letters/job_start=2/reason=wrong_type/part-z.jsonl",
+		"dead-letters/reason=wrong_type/part-z.jsonl",
+		"dead-letters/job_start=1/reason=wrong_type/part-z.parquet",
+		"part-z.parquet",
+	} {
+		dir := t.TempDir()
+		for _, name := range []string{"job_start=1/payment=2/part-a.parquet", "dead-letters/job_start=1/reason=wrong_type/part-b.jsonl", name} {
+			empty(t, filepath.Join(dir, filepath.FromSlash(name)))
+		}
+		v := new(Verdict)
+		if err := checkNames(dir, v); err != nil {
+			t.Fatal(err)
+		}
+		if v.Wrong != 1 || !strings.Contains(v.Examples[0], name) {
+			t.Errorf("%s: %+v", name, v)
+		}
+	}
+
+	dir := world(t, sample(t))
+	empty(t, filepath.Join(FileOf(dir, "kafka/s3"), "job_start=1", "payment=1", "part-z.tmp"))
+	got, _, err := Run(t.Context(), dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range got.Verdicts {
+		if want := v.Outlet == "kafka/s3"; want != (v.Wrong == 1) {
+			t.Errorf("%+v", v)
+		}
+	}
+}
+
+func empty(t *testing.T, name string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name, nil, 0o644); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -24,7 +24,7 @@ type Verdict struct {
 	Doubled    int64 `json:"doubled"`
 	Repeated   int64 `json:"repeated"`
 	Disordered int64 `json:"disordered"`
-	// Wrong have another value, key or place than they should.
+	// Wrong have another value, key or place than they should; or are objects of a name that none should have.
 	Wrong int64 `json:"wrong"`
 	// Unsent were never sent, or should not be in this outlet.
 	Unsent int64 `json:"unsent"`
