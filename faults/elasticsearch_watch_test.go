@@ -219,15 +219,7 @@ func (w *documentWatch) report(t *testing.T) {
 			f.fault("%s/%s: trip %d belongs to %s", d.Index, d.ID, id, want)
 		}
 	}
-	lost, first := int64(0), int64(-1)
-	for id := range sent {
-		if w.kind(id) == wholesome && (id >= int64(len(s.times)) || s.times[id] == 0) {
-			if lost == 0 {
-				first = id
-			}
-			lost++
-		}
-	}
+	lost, first := s.lost(sent, w.poison)
 	if lost > 0 {
 		f.always("%d of %d trips are in no index, the first of them is %d", lost, sent, first)
 	}
