@@ -2,8 +2,10 @@ package check
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strconv"
 	"strings"
 	"testing"
@@ -79,13 +81,7 @@ func objects(t *testing.T, s *record.Sample, dir, job, name string) {
 			continue
 		}
 		r := s.Row(job, n)
-		rows[r.Folder()] = append(rows[r.Folder()], goRow{
-			VendorID: r.VendorID, Pickup: int64(r.Pickup), Dropoff: int64(r.Dropoff), PassengerCount: r.PassengerCount,
-			TripDistance: r.TripDistance, RatecodeID: r.RatecodeID, StoreAndFwdFlag: r.StoreAndFwdFlag, PickupLocationID: r.PickupLocationID,
-			DropoffLocationID: r.DropoffLocationID, PaymentType: r.PaymentType, FareAmount: r.FareAmount, Extra: r.Extra, MtaTax: r.MtaTax,
-			TipAmount: r.TipAmount, TollsAmount: r.TollsAmount, ImprovementSurcharge: r.ImprovementSurcharge, TotalAmount: r.TotalAmount,
-			TripID: r.TripID, Type: r.Type, Origin: r.Origin, Key: r.Key, Sequence: r.Sequence, Checksum: r.Checksum,
-		})
+		rows[r.Folder()] = append(rows[r.Folder()], goRowOf(&r))
 	}
 	file := func(parts ...string) string {
 		path := filepath.Join(append([]string{FileOf(dir, job+"/"+S3)}, parts...)...)
@@ -104,6 +100,20 @@ func objects(t *testing.T, s *record.Sample, dir, job, name string) {
 			t.Fatal(err)
 		}
 	}
+}
+
+func goRowOf(r *record.Row) goRow {
+	row := goRow{
+		VendorID: r.VendorID, Pickup: int64(r.Pickup), Dropoff: int64(r.Dropoff), PassengerCount: r.PassengerCount,
+		TripDistance: r.TripDistance, RatecodeID: r.RatecodeID, StoreAndFwdFlag: r.StoreAndFwdFlag, PickupLocationID: r.PickupLocationID,
+		DropoffLocationID: r.DropoffLocationID, PaymentType: r.PaymentType, FareAmount: r.FareAmount, Extra: r.Extra, MtaTax: r.MtaTax,
+		TipAmount: r.TipAmount, TollsAmount: r.TollsAmount, ImprovementSurcharge: r.ImprovementSurcharge, TotalAmount: r.TotalAmount,
+		TripID: r.TripID, Type: r.Type, Origin: r.Origin, Key: r.Key, Sequence: r.Sequence, Checksum: r.Checksum,
+	}
+	if r.Coupon.Valid {
+		row.Coupon = &r.Coupon.Number
+	}
+	return row
 }
 
 func TestARunInWhichAllIsRight(t *testing.T) {
@@ -288,6 +298,82 @@ func TestParquetIsReadAlikeByBoth(t *testing.T) {
 	if n != len(byGo) {
 		t.Errorf("%d rows by DuckDB, %d by parquet-go", n, len(byGo))
 	}
+}
+
+func TestNullsAreNoZeros(t *testing.T) {
+	s := sample(t)
+	module, err := duckdbDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, missing := os.Stat(module)
+	const without, with = 3, 5 // a record without a coupon, and one whose coupon is 0
+	changed := func(number int64, coupon *int64) goRow {
+		row := s.Row(Kafka, number)
+		out := goRowOf(&row)
+		out.Coupon = coupon
+		return out
+	}
+	for _, test := range []struct {
+		name   string
+		number int64
+		row    any
+		same   bool
+	}{
+		{"no coupon", without, changed(without, nil), true},
+		{"0 for no coupon", without, changed(without, new(int64)), false},
+		{"coupon 0", with, changed(with, new(int64)), true},
+		{"null for coupon 0", with, changed(with, nil), false},
+		{"null for another field that is 0", with, withNull(changed(with, new(int64)), "Sequence"), false},
+	} {
+		dir := t.TempDir()
+		name := filepath.Join(dir, "part-a.parquet")
+		f, err := os.Create(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := parquet.NewWriter(f, parquet.SchemaOf(test.row))
+		if err := errors.Join(w.Write(test.row), w.Close(), f.Close()); err != nil {
+			t.Fatal(err)
+		}
+		sent := s.Row(Kafka, test.number)
+		rows := 0
+		take := func(got *record.Row, _ string) {
+			rows++
+			if (*got == sent) != test.same {
+				t.Errorf("%s: read %+v, was sent as %+v", test.name, *got, sent)
+			}
+		}
+		if err := readByParquetGo(name, take); err != nil || rows != 1 {
+			t.Errorf("%s: %d rows by parquet-go, error %v", test.name, rows, err)
+		}
+		if missing != nil {
+			continue
+		}
+		if err := readByDuckDB(t.Context(), module, dir, take); err != nil || rows != 2 {
+			t.Errorf("%s: %d rows by both, error %v", test.name, rows, err)
+		}
+	}
+}
+
+// withNull returns a row in which a field may be null, and is.
+func withNull(row goRow, field string) any {
+	from := reflect.ValueOf(row)
+	var fields []reflect.StructField
+	for i := range from.NumField() {
+		f := from.Type().Field(i)
+		if f.Name == field {
+			f.Type, f.Tag = reflect.PointerTo(f.Type), f.Tag[:len(f.Tag)-1]+`,optional"`
+		}
+		fields = append(fields, f)
+	}
+	to := reflect.New(reflect.StructOf(fields)).Elem()
+	for i, f := range fields {
+		if f.Name != field {
+			to.Field(i).Set(from.Field(i))
+		}
+	}
+	return to.Interface()
 }
 
 func TestDoublesAreBoundedByWhatWasUnderWay(t *testing.T) {
