@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 	"golang.org/x/sync/errgroup"
@@ -52,10 +51,10 @@ func (l *lab) collect(ctx context.Context) error {
 				return fmt.Errorf("note what is in %s: %w", r.outlet, err)
 			}
 		}
-		l.say("reading %s/%s", origin, check.S3)
-		if err := l.collectObjects(ctx, origin); err != nil {
-			return fmt.Errorf("read the objects of the job from %s: %w", origin, err)
-		}
+	}
+	l.say("reading S3")
+	if err := l.collectObjects(ctx); err != nil {
+		return fmt.Errorf("read the objects: %w", err)
 	}
 	return nil
 }
@@ -133,21 +132,30 @@ func (l *lab) collectDocuments(ctx context.Context, index string, w *check.Write
 	}
 }
 
-// collectObjects copies the objects of a job into files.
-func (l *lab) collectObjects(ctx context.Context, origin string) error {
-	to := check.FileOf(l.dir, origin+"/"+check.S3)
-	if err := os.MkdirAll(to, 0o755); err != nil {
-		return err
+// collectObjects copies all objects of the bucket into files, by job. It tells those that are nobody's, and those that are
+// not as they were seen before.
+func (l *lab) collectObjects(ctx context.Context) error {
+	for _, origin := range origins() {
+		if err := os.MkdirAll(check.FileOf(l.dir, origin+"/"+check.S3), 0o755); err != nil {
+			return err
+		}
 	}
 	copying, ctx := errgroup.WithContext(ctx)
 	copying.SetLimit(4)
-	err := l.eachObject(ctx, origin, func(key string) error {
+	there := make(map[string]bool)
+	err := l.eachObject(ctx, "", func(key string) error {
+		there[key] = true
+		origin, within := ownerOf(key)
+		if origin == "" {
+			l.fault("object %s is of no job", key)
+			return nil
+		}
 		copying.Go(func() error {
 			body, err := l.object(ctx, key)
 			if err != nil {
 				return err
 			}
-			name := filepath.Join(to, filepath.FromSlash(strings.TrimPrefix(key, copies(origin)+"/")))
+			name := filepath.Join(check.FileOf(l.dir, origin+"/"+check.S3), filepath.FromSlash(within))
 			if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 				return err
 			}
@@ -158,5 +166,11 @@ func (l *lab) collectObjects(ctx context.Context, origin string) error {
 	if waited := copying.Wait(); waited != nil {
 		return waited
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	for _, key := range l.objects.gone(there) {
+		l.fault("object %s was there, and is no more", key)
+	}
+	return nil
 }

@@ -61,7 +61,7 @@ func (j *job) args(parallelism int) []string {
 
 		"--OutputKafkaBootstrapServers=" + strings.Join(l.bootstrap(), ","), "--OutputKafkaTopic=" + output, "--OutputKafkaKey={key}",
 
-		"--OutputKinesisStream=" + output, "--OutputStreamEndpoint=" + l.url(plan.Kinesis), "--OutputKinesisPartitionKey={key}",
+		"--OutputKinesisStream=" + output, "--OutputStreamEndpoint=" + l.outputStreamURL(j.origin), "--OutputKinesisPartitionKey={key}",
 	}
 	if j.origin == fromKinesis {
 		return append(args, "--InputKinesisStream="+sourceName, "--InputStreamEndpoint="+l.url(plan.Kinesis),

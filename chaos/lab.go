@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -69,6 +70,7 @@ type lab struct {
 	history *history.Writer
 	sample  *record.Sample
 	faults  faults
+	objects objects
 
 	jar           string
 	kinesis       *kinesisfake.Server
@@ -131,9 +133,10 @@ func openLab(ctx context.Context, o options, stderr io.Writer) (l *lab, err erro
 	return l, nil
 }
 
-// makeProxies makes one for each server, and for each broker.
+// makeProxies makes one for each server, and for each broker. Kinesis has one for all that is read, and one for what each
+// job writes: only a broken connection of a writer is a reason for its records to be there again.
 func (l *lab) makeProxies(seed uint64) error {
-	for server, n := range map[plan.Server]int{plan.S3: 1, plan.Elasticsearch: 1, plan.Kinesis: 1, plan.Kafka: brokers} {
+	for server, n := range map[plan.Server]int{plan.S3: 1, plan.Elasticsearch: 1, plan.Kinesis: 1 + len(origins()), plan.Kafka: brokers} {
 		for i := range n {
 			p, err := proxy.Listen(seed+uint64(i), delay)
 			if err != nil {
@@ -145,18 +148,30 @@ func (l *lab) makeProxies(seed uint64) error {
 	return nil
 }
 
-// front has the first proxy of a server pass on to it, and returns the URL for the jobs.
+// front has the proxies of a server pass on to it.
 func (l *lab) front(server plan.Server, endpoint string) error {
 	u, err := url.Parse(endpoint)
 	if err != nil {
 		return err
 	}
-	l.proxies[server][0].To(u.Host)
+	for _, p := range l.proxies[server] {
+		p.To(u.Host)
+	}
 	return nil
 }
 
 // url is where the jobs find a server.
 func (l *lab) url(server plan.Server) string { return "http://" + l.proxies[server][0].Address() }
+
+// outputStream is the proxy by which a job writes to Kinesis.
+func (l *lab) outputStream(origin string) *proxy.Proxy {
+	return l.proxies[plan.Kinesis][1+slices.Index(origins(), origin)]
+}
+
+// outputStreamURL is where a job finds Kinesis to write to it.
+func (l *lab) outputStreamURL(origin string) string {
+	return "http://" + l.outputStream(origin).Address()
+}
 
 func (l *lab) server(name string) string { return filepath.Join(l.dir, serversDir, name) }
 

@@ -15,7 +15,7 @@
 //
 // As a run walks it: lab.go starts the servers and the proxies before them; feed.go
 // sends records, which are those of package record; job.go runs the jobs;
-// watch.go follows what arrives; nemesis.go does the damage that package plan has
+// watch.go follows what arrives, objects.go what becomes of files; nemesis.go does the damage that package plan has
 // drawn; collect.go reads the sinks; package check compares; package report tells.
 package main
 

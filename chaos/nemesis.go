@@ -43,16 +43,20 @@ func (n *nemesis) do(ctx context.Context, step int, d plan.Damage) error {
 	note := &history.Damage{ID: d.ID, Kind: string(d.Kind), What: n.words(d)}
 	n.lab.say("%3d %s", d.ID, note.What)
 	n.lab.history.Add(history.Event{Kind: history.Damaged, Step: step, Damage: note})
-	cuts := n.cuts(d)
+	before := n.cuts()
 	err := n.damage(ctx, d)
 	if errors.Is(err, errSkipped) {
 		note.Skipped, err = err.Error(), nil
 		n.lab.say("%3d %s", d.ID, note.Skipped)
 	}
 	after := *note
-	after.Cuts = n.cuts(d) - cuts
 	// What a slow network holds up may have been given up.
-	after.Doubles = d.Kind == plan.Network && d.Server == plan.Kinesis
+	if after.Doubles = d.Kind == plan.Network && d.Server == plan.Kinesis; after.Doubles {
+		after.Cuts = n.cuts()
+		for origin, cuts := range before {
+			after.Cuts[origin] -= cuts
+		}
+	}
 	n.lab.history.Add(history.Event{Kind: history.Repaired, Step: step, Damage: &after})
 	if err != nil {
 		return fmt.Errorf("%s: %w", note.What, err)
@@ -60,9 +64,11 @@ func (n *nemesis) do(ctx context.Context, step int, d plan.Damage) error {
 	return nil
 }
 
-func (n *nemesis) cuts(d plan.Damage) (cuts int64) {
-	for _, p := range n.lab.proxies[d.Server] {
-		cuts += p.Cuts()
+// cuts is how many connections by which each job writes to Kinesis were broken so far.
+func (n *nemesis) cuts() map[string]int64 {
+	cuts := make(map[string]int64)
+	for _, origin := range origins() {
+		cuts[origin] = n.lab.outputStream(origin).Cuts()
 	}
 	return cuts
 }

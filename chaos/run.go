@@ -67,6 +67,7 @@ func perform(ctx context.Context, o options, stderr io.Writer) (err error) {
 		return err
 	}
 	stop()
+	wait.Wait() // what is seen later than it is looked for would be taken for gone
 	return l.collect(ctx)
 }
 

@@ -4,10 +4,17 @@ package main
 
 import (
 	"context"
+	"errors"
+	"io"
+	"maps"
+	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/streaming-etl/streaming-etl/chaos/check"
 	"github.com/streaming-etl/streaming-etl/chaos/history"
@@ -93,6 +100,54 @@ func TestSourceIsReadInOrderOverReshardings(t *testing.T) {
 		if v.Outlet == fromKinesis+"/"+check.Source && (!v.OK() || v.Seen != sent) {
 			t.Errorf("%+v", v)
 		}
+	}
+}
+
+// TestNetworkDamageIsOfAllConnectionsToKinesis has a connection of a reader and one of each job's writer broken, the
+// latter of which are counted, by job.
+func TestNetworkDamageIsOfAllConnectionsToKinesis(t *testing.T) {
+	l := streamLab(t)
+	var connections []net.Conn
+	connect := func(endpoint string, n int) {
+		u, err := url.Parse(endpoint)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range n {
+			c, err := net.Dial("tcp", u.Host)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = c.Close() })
+			// An answer tells that the proxy knows of the connection.
+			if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: kinesis\r\n\r\n"); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := c.Read(make([]byte, 1)); err != nil {
+				t.Fatal(err)
+			}
+			connections = append(connections, c)
+		}
+	}
+	connect(l.url(plan.Kinesis), 3)
+	connect(l.outputStreamURL(fromKinesis), 1)
+	connect(l.outputStreamURL(fromKafka), 2)
+	n := &nemesis{lab: l}
+	if err := n.do(t.Context(), 1, plan.Damage{ID: 1, Kind: plan.Network, Server: plan.Kinesis, Mode: proxy.Reset, For: time.Millisecond}); err != nil {
+		t.Fatal(err)
+	}
+	for i, c := range connections {
+		if _, err := io.Copy(io.Discard, c); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("connection %d ends with %v", i, err)
+		}
+	}
+	events, err := history.Read(filepath.Join(l.dir, check.HistoryFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := events[len(events)-1]
+	if want := map[string]int64{fromKinesis: 1, fromKafka: 2}; !last.Damage.Doubles || !maps.Equal(last.Damage.Cuts, want) {
+		t.Errorf("%s: %+v, want cuts %v", last.Kind, last.Damage, want)
 	}
 }
 

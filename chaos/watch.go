@@ -123,7 +123,7 @@ func follow(ctx context.Context, wait *sync.WaitGroup, interval time.Duration, l
 
 // lookAtObjects reads the numbers in the objects that are new.
 func (l *lab) lookAtObjects(ctx context.Context, origin string, read map[string]bool, o *outlet) error {
-	return l.eachObject(ctx, origin, func(key string) error {
+	return l.eachObject(ctx, copies(origin)+"/", func(key string) error {
 		if read[key] || !strings.HasSuffix(key, ".parquet") {
 			return nil
 		}
@@ -145,15 +145,18 @@ func (l *lab) lookAtObjects(ctx context.Context, origin string, read map[string]
 	})
 }
 
-// eachObject calls a function with the key of each object that a job has written.
-func (l *lab) eachObject(ctx context.Context, origin string, do func(key string) error) error {
-	pages := s3.NewListObjectsV2Paginator(l.bucket, &s3.ListObjectsV2Input{Bucket: aws.String(bucketName), Prefix: aws.String(copies(origin) + "/")})
+// eachObject calls a function with the key of each object that begins so. It tells those that are not as they were before.
+func (l *lab) eachObject(ctx context.Context, prefix string, do func(key string) error) error {
+	pages := s3.NewListObjectsV2Paginator(l.bucket, &s3.ListObjectsV2Input{Bucket: aws.String(bucketName), Prefix: &prefix})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
 			return err
 		}
 		for _, object := range page.Contents {
+			if l.objects.see(*object.Key, aws.ToString(object.ETag)) {
+				l.fault("object %s was replaced", *object.Key)
+			}
 			if err := do(*object.Key); err != nil {
 				return err
 			}

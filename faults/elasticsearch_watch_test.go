@@ -219,15 +219,7 @@ func (w *documentWatch) report(t *testing.T) {
 			f.fault("%s/%s: trip %d belongs to %s", d.Index, d.ID, id, want)
 		}
 	}
-	lost, first := int64(0), int64(-1)
-	for id := range sent {
-		if w.kind(id) == wholesome && (id >= int64(len(s.times)) || s.times[id] == 0) {
-			if lost == 0 {
-				first = id
-			}
-			lost++
-		}
-	}
+	lost, first := s.lost(sent, w.poison)
 	if lost > 0 {
 		f.always("%d of %d trips are in no index, the first of them is %d", lost, sent, first)
 	}
@@ -260,11 +252,12 @@ type updateWatch struct {
 
 	mu      sync.Mutex
 	numbers map[string]int64 // of the trips that are there
+	faults
 }
 
 func startUpdateWatch(t *testing.T, r *run, name string) *updateWatch {
 	t.Helper()
-	w := &updateWatch{index: index{r.lab.theElasticsearch(t).Endpoint(), name}, trips: r.lab.trips, feed: r.feed}
+	w := &updateWatch{index: index{r.lab.theElasticsearch(t).Endpoint(), name}, trips: r.lab.trips, feed: r.feed, numbers: make(map[string]int64)}
 	follow(t, func(ctx context.Context) {
 		if docs, err := w.index.found(ctx, "trip_id", []string{"trip_id"}); err == nil { // else it is away
 			w.take(docs)
@@ -273,16 +266,21 @@ func startUpdateWatch(t *testing.T, r *run, name string) *updateWatch {
 	return w
 }
 
+// take notes what a look has found. What has become older since the one before is a fault, whatever it will be in the end:
+// once all is there, the newest trips have come again.
 func (w *updateWatch) take(docs []document) {
-	numbers := make(map[string]int64)
-	for _, d := range docs {
-		if id, err := tripNumber(d.Source); err == nil {
-			numbers[d.ID] = id
-		}
-	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.numbers = numbers
+	for _, d := range docs {
+		id, err := tripNumber(d.Source)
+		if err != nil {
+			continue
+		}
+		if was, known := w.numbers[d.ID]; known && id < was {
+			w.fault("document %s was of trip %d, and then of trip %d", d.ID, was, id)
+		}
+		w.numbers[d.ID] = id
+	}
 }
 
 // newest returns the number of the last trip of each key below a number.
@@ -318,18 +316,20 @@ func (w *updateWatch) report(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var f faults
+	w.take(docs)
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	want := w.trips.newest(w.feed.sent.Load())
 	for _, d := range docs {
 		id, known := want[d.ID]
 		if !known || !bytes.Equal(d.Source, w.trips.line(id)) {
-			f.fault("document %s is %s, the last of its trips is %d", d.ID, d.Source, id)
+			w.fault("document %s is %s, the last of its trips is %d", d.ID, d.Source, id)
 		}
 	}
 	if len(docs) != len(want) {
-		f.always("there are %d documents, want %d", len(docs), len(want))
+		w.always("there are %d documents, want %d", len(docs), len(want))
 	}
-	for _, told := range f.told() {
+	for _, told := range w.told() {
 		t.Error(told)
 	}
 	t.Logf("%d documents, each the last of its trips", len(docs))

@@ -90,6 +90,9 @@ func (r *run) toTopics(t *testing.T) {
 	r.toTopicsOf(t, "{type}", tripTypes)
 }
 
+// lettersName is the topic of dead letters, which a job without a bucket writes, as exactly once as the others.
+const lettersName = "letters"
+
 // allTypes is the topic of trips of all types.
 const allTypes = "all"
 
@@ -107,17 +110,18 @@ func (r *run) toTopicsOf(t *testing.T, template string, types []string) {
 	prefix := topicName(t, "")
 	r.sinks = append(r.sinks, "--OutputKafkaBootstrapServers="+r.bootstrap(t), "--OutputKafkaTopic="+prefix+template,
 		"--OutputKafkaKey="+keyTemplate, "--OutputKafkaTransactionalIdPrefix="+prefix+"lanes",
-		"--OutputKafkaDeadLetterTopic="+r.makeTopic(t, "letters", 1))
+		"--OutputKafkaDeadLetterTopic="+r.makeTopic(t, lettersName, 1))
 	r.topics = startTopicWatch(t, r, prefix, types)
 	r.outlets = append(r.outlets, r.topics)
 }
 
 // newTopicRun is a run from a topic to topics.
-func newTopicRun(t *testing.T) *run {
+func newTopicRun(t *testing.T, p poison) *run {
 	t.Helper()
 	r := &run{lab: theLab(t)}
-	r.fromTopic(t, poison{})
+	r.fromTopic(t, p)
 	r.toTopics(t)
+	r.topics.poison = p
 	r.cancelAtEnd(t)
 	return r
 }

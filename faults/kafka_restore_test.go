@@ -17,7 +17,7 @@ import (
 // JobManager has left.
 func TestTopicsStopAndResume(t *testing.T) {
 	random := randomness(t)
-	r := newTopicRun(t)
+	r := newTopicRun(t, poison{})
 	r.toBucket(t)
 	r.submit(t, r.lab.jar, 1, "")
 	r.steady(t)
@@ -35,7 +35,7 @@ func TestTopicsStopAndResume(t *testing.T) {
 // TestTopicsFromAnOldSavepoint starts a job from a savepoint older than what it wrote afterwards, and again when the
 // markers have been deleted as retention deletes, should somebody give their topic one.
 func TestTopicsFromAnOldSavepoint(t *testing.T) {
-	r := newTopicRun(t)
+	r := newTopicRun(t, poison{})
 	r.submit(t, r.lab.jar, taskManagers, "")
 	r.steady(t)
 	first := r.topics.complete()

@@ -67,4 +67,22 @@ func TestTopicVerdict(t *testing.T) {
 			}
 		})
 	}
+	for name, test := range map[string]struct {
+		records []*stack.KafkaRecord
+		want    string
+	}{
+		"poison in no topic": {nil, ""},
+		"poison in a topic":  {[]*stack.KafkaRecord{record(first, 1)}, "is poison"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := &topicVerdict{trips: sample, sent: first + 1, poison: badRecords, last: make(map[string]position)}
+			for _, r := range test.records {
+				v.check(typ, r)
+			}
+			got := strings.Join(v.verdict(), "\n")
+			if test.want == "" && got != "" || !strings.Contains(got, test.want) {
+				t.Errorf("verdict %q, want %q", got, test.want)
+			}
+		})
+	}
 }

@@ -30,6 +30,7 @@ type topicWatch struct {
 	// again are the trips that may be there again.
 	again span
 	origin
+	poison
 }
 
 // An origin is what trips are read from. Those of a stream have no headers, timestamps of their arrival, and no order
@@ -82,10 +83,10 @@ func (s *seen) add(id int64) int {
 	return int(s.times[id])
 }
 
-// lost returns how many trips below a number have not come, and the first of them.
-func (s *seen) lost(sent int64) (n, first int64) {
+// lost returns how many trips below a number have not come, of those that are not poison, and the first of them.
+func (s *seen) lost(sent int64, p poison) (n, first int64) {
 	for id := range sent {
-		if id >= int64(len(s.times)) || s.times[id] == 0 {
+		if p.kind(id) == wholesome && (id >= int64(len(s.times)) || s.times[id] == 0) {
 			if n == 0 {
 				first = id
 			}
@@ -130,16 +131,21 @@ func (w *topicWatch) topics() []string {
 	return topics
 }
 
+// tally counts what is in no topic, as dead letters are to have it, as delivered.
 func (w *topicWatch) tally() tally {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return tally{w.seen.delivered, w.seen.newest}
+	got := tally{w.seen.delivered, w.seen.newest}
+	if got.newest >= 0 {
+		got.delivered += w.poisoned(w.feed.sent.Load())
+	}
+	return got
 }
 
 // report reads all anew by the console consumer and compares.
 func (w *topicWatch) report(t *testing.T) {
 	t.Helper()
-	v := &topicVerdict{trips: w.trips, sent: w.feed.sent.Load(), again: w.again, origin: w.origin, last: make(map[string]position)}
+	v := &topicVerdict{trips: w.trips, sent: w.feed.sent.Load(), again: w.again, origin: w.origin, poison: w.poison, last: make(map[string]position)}
 	for _, typ := range w.types {
 		records, err := w.kafka.Consume(t.Context(), w.prefix+typ)
 		if err != nil {
@@ -156,6 +162,15 @@ func (w *topicWatch) report(t *testing.T) {
 	if v.repeated > 0 {
 		t.Logf("%d of the %d trips that may be there again are", v.repeated, v.again.to-v.again.from)
 	}
+	letters, err := w.kafka.Consume(t.Context(), w.prefix+lettersName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &letterVerdict{trips: w.trips, sent: v.sent, poison: w.poison}
+	for i := range letters {
+		l.check(letters[i].Value)
+	}
+	l.report(t)
 }
 
 // A topicVerdict compares records with what was sent.
@@ -167,6 +182,7 @@ type topicVerdict struct {
 	faults
 	again span
 	origin
+	poison
 	lost                int64
 	doubled, disordered int
 	repeated            int // and may be
@@ -182,8 +198,8 @@ type position struct {
 func (v *topicVerdict) check(typ string, r *stack.KafkaRecord) {
 	at := fmt.Sprintf("%s, partition %d, offset %d", typ, r.Partition, r.Offset)
 	id, err := tripNumber(r.Value)
-	if err != nil || id < 0 || id >= v.sent {
-		v.fault("%s: %q was not sent (%v)", at, r.Value, err)
+	if err != nil || id < 0 || id >= v.sent || v.kind(id) != wholesome {
+		v.fault("%s: %q was not sent, or is poison (%v)", at, r.Value, err)
 		return
 	}
 	repeated := v.seen.add(id) > 1
@@ -236,7 +252,7 @@ func (v *topicVerdict) checkOrigin(at string, id int64, r *stack.KafkaRecord) {
 // verdict returns all that is wrong when nothing is to come any more.
 func (v *topicVerdict) verdict() []string {
 	var first int64
-	if v.lost, first = v.seen.lost(v.sent); v.lost > 0 {
+	if v.lost, first = v.seen.lost(v.sent, v.poison); v.lost > 0 {
 		v.always("%d of %d trips are in no topic, the first of them is %d", v.lost, v.sent, first)
 	}
 	return v.told()

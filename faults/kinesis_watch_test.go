@@ -175,7 +175,7 @@ func (w *streamWatch) report(t *testing.T) {
 		}
 	}
 	sent := w.feed.sent.Load()
-	lost, first := w.seen.lost(sent)
+	lost, first := w.seen.lost(sent, poison{})
 	if lost > 0 {
 		w.always("%d of %d trips are not in the stream, the first of them is %d", lost, sent, first)
 	}

@@ -8,9 +8,8 @@ import (
 	"strings"
 )
 
-// poison says which trips are sent such that Elasticsearch takes no documents of them: one in a hundred of each kind.
-// The zero value is none.
-type poison struct{ on bool }
+// poison are kinds of trips that are to be dead letters, of each of which one in a hundred is sent. The zero value is none.
+type poison []string
 
 // Kinds of trips, by the reason in their dead letters.
 const (
@@ -18,24 +17,26 @@ const (
 	badMapping   = "mapping"
 	badIndex     = "invalid_index"
 	badID        = "too_long_id"
+	badJSON      = "malformed_json"
 	poisonPeriod = 100
 )
 
-var poisonKinds = []string{badMapping, badIndex, badID}
+var (
+	// badDocuments are those that Elasticsearch takes no documents of, badRecords those that the job cannot decode.
+	badDocuments = poison{badMapping, badIndex, badID}
+	badRecords   = poison{badJSON}
+)
 
 func (p poison) kind(id int64) string {
-	if at := id % poisonPeriod; p.on && at < int64(len(poisonKinds)) {
-		return poisonKinds[at]
+	if at := id % poisonPeriod; at < int64(len(p)) {
+		return p[at]
 	}
 	return wholesome
 }
 
 // poisoned returns how many trips below a number are poison.
 func (p poison) poisoned(sent int64) int64 {
-	if !p.on {
-		return 0
-	}
-	kinds := int64(len(poisonKinds))
+	kinds := int64(len(p))
 	return sent/poisonPeriod*kinds + min(sent%poisonPeriod, kinds)
 }
 
@@ -51,6 +52,8 @@ func (p poison) line(s *trips, id int64) []byte {
 	case badID: // it may have 512 bytes
 		flag := fmt.Sprintf(`"store_and_fwd_flag":%q`, row.StoreAndFwdFlag)
 		return replaceField(line, flag, `"store_and_fwd_flag":"`+strings.Repeat("N", 600)+`"`)
+	case badJSON: // the number is in what is left
+		return line[:len(line)-1]
 	}
 	return line
 }

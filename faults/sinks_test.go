@@ -3,7 +3,6 @@
 package faults
 
 import (
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -31,7 +30,7 @@ func (r *run) toIndices(t *testing.T, p poison) {
 func TestTopicToIndicesWithKills(t *testing.T) {
 	random := randomness(t)
 	r := &run{lab: theLab(t)}
-	p := poison{on: true}
+	p := badDocuments
 	r.fromTopic(t, p)
 	r.toIndices(t, p)
 	r.cancelAtEnd(t)
@@ -127,25 +126,9 @@ func (r *run) checkLetters(t *testing.T, p poison) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var f faults
-	var s seen
-	reasons := make(map[string]int)
+	v := &letterVerdict{trips: r.lab.trips, sent: r.feed.sent.Load(), poison: p}
 	for _, d := range docs {
-		var l struct{ Reason, Payload string }
-		if err := json.Unmarshal(d.Source, &l); err != nil {
-			t.Fatal(err)
-		}
-		id, err := tripNumber([]byte(l.Payload))
-		if err != nil || s.add(id) > 1 || l.Payload != string(p.line(r.lab.trips, id)) || l.Reason != p.kind(id) {
-			f.fault("dead letter %s (%v), want reason %s", d.Source, err, p.kind(id))
-		}
-		reasons[l.Reason]++
+		v.check(d.Source)
 	}
-	if sent := r.feed.sent.Load(); s.delivered != p.poisoned(sent) {
-		f.always("%d trips are dead letters, want %d", s.delivered, p.poisoned(sent))
-	}
-	for _, told := range f.told() {
-		t.Error(told)
-	}
-	t.Logf("dead letters by reason: %v", reasons)
+	v.report(t)
 }

@@ -134,7 +134,8 @@ func (c *checker) outlet(e expectation, sink string) (*Verdict, error) {
 		if note != "" && !slices.Contains(c.result.Notes, note) {
 			c.result.Notes = append(c.result.Notes, note)
 		}
-		return t.verdict(), err
+		v := t.verdict()
+		return v, errors.Join(err, checkNames(c.file(e.Outlet), v))
 	case Letters:
 		l := newLetters(e)
 		err := eachLine(c.file(e.Origin+"/"+S3), l.take)

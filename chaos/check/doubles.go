@@ -53,7 +53,7 @@ func repeats(events []history.Event, job string) []span {
 			if since, restarted := again[e.Step]; restarted {
 				from = min(from, w.frontAt(since))
 			}
-			spans = append(spans, span{from, w.sentAt(e.Time), max(1, int(e.Damage.Cuts))})
+			spans = append(spans, span{from, w.sentAt(e.Time), max(1, int(e.Damage.Cuts[job]))})
 		}
 	}
 	return spans

@@ -3,6 +3,7 @@ package check
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/pierrec/lz4/v4"
@@ -51,6 +53,36 @@ func (w *Writer) Add(o Observation) error { return w.json.Encode(o) }
 
 // Close completes the file.
 func (w *Writer) Close() error { return errors.Join(w.out.Close(), w.file.Close()) }
+
+// Names of a job's objects, below its own prefix. The job's start is told apart.
+var objectNames = regexp.MustCompile(`^(?:job_start=(\d+)/payment=\d+/part-[^/]+\.parquet|dead-letters/job_start=(\d+)/reason=[^/]+/part-[^/]+\.jsonl)$`)
+
+// checkNames counts as wrong what is in a directory of objects and is named as none of a job, or as one of another start
+// of it than the others: a job that goes on from a savepoint or checkpoint keeps its start.
+func checkNames(dir string, v *Verdict) error {
+	start := ""
+	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		name, err := filepath.Rel(dir, path)
+		if err != nil {
+			return err
+		}
+		parts := objectNames.FindStringSubmatch(filepath.ToSlash(name))
+		if parts == nil {
+			v.Wrong++
+			v.example("object %s is neither a file of records nor one of dead letters", name)
+			return nil
+		}
+		at := parts[1] + parts[2]
+		if start = cmp.Or(start, at); at != start {
+			v.Wrong++
+			v.example("object %s is of another job_start than %s", name, start)
+		}
+		return nil
+	})
+}
 
 // eachObservation reads a file of observations.
 func eachObservation(name string, take func(*Observation)) error {

@@ -2,6 +2,7 @@ package check
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	_ "embed"
 	"encoding/json"
@@ -92,6 +93,19 @@ type fileRow struct {
 	record.Row
 }
 
+// read reads a row from JSON, in which a null would leave a field what it is: 0. No text that was sent has a colon.
+func (r *fileRow) read(line []byte) error {
+	in := json.NewDecoder(bytes.NewReader(line))
+	in.DisallowUnknownFields()
+	if err := in.Decode(r); err != nil {
+		return err
+	}
+	if r.Nulls = bytes.Count(line, []byte(":null")); !r.Coupon.Valid {
+		r.Nulls--
+	}
+	return nil
+}
+
 func readByDuckDB(ctx context.Context, module, dir string, take func(row *record.Row, at string)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -107,12 +121,15 @@ func readByDuckDB(ctx context.Context, module, dir string, take func(row *record
 		return err
 	}
 	in := json.NewDecoder(bufio.NewReaderSize(out, 1<<20))
-	in.DisallowUnknownFields()
 	for {
+		var line json.RawMessage
 		var r fileRow
-		err := in.Decode(&r)
+		err := in.Decode(&line)
 		if errors.Is(err, io.EOF) {
 			break
+		}
+		if err == nil {
+			err = r.read(line)
 		}
 		if err != nil {
 			cancel()
@@ -151,17 +168,22 @@ type goRow struct {
 	Origin               string  `parquet:"origin"`
 	Key                  string  `parquet:"key"`
 	Sequence             int64   `parquet:"sequence"`
+	Coupon               *int64  `parquet:"coupon,optional"`
 	Checksum             string  `parquet:"checksum"`
 }
 
 func (r *goRow) row() record.Row {
-	return record.Row{
+	row := record.Row{
 		VendorID: r.VendorID, Pickup: record.Millis(r.Pickup), Dropoff: record.Millis(r.Dropoff), PassengerCount: r.PassengerCount,
 		TripDistance: r.TripDistance, RatecodeID: r.RatecodeID, StoreAndFwdFlag: r.StoreAndFwdFlag, PickupLocationID: r.PickupLocationID,
 		DropoffLocationID: r.DropoffLocationID, PaymentType: r.PaymentType, FareAmount: r.FareAmount, Extra: r.Extra, MtaTax: r.MtaTax,
 		TipAmount: r.TipAmount, TollsAmount: r.TollsAmount, ImprovementSurcharge: r.ImprovementSurcharge, TotalAmount: r.TotalAmount,
 		TripID: r.TripID, Type: r.Type, Origin: r.Origin, Key: r.Key, Sequence: r.Sequence, Checksum: r.Checksum,
 	}
+	if r.Coupon != nil {
+		row.Coupon = record.Coupon{Number: *r.Coupon, Valid: true}
+	}
+	return row
 }
 
 func readByParquetGo(name string, take func(row *record.Row, at string)) error {
@@ -169,9 +191,50 @@ func readByParquetGo(name string, take func(row *record.Row, at string)) error {
 	if err != nil {
 		return err
 	}
+	// In fields of Go a null is 0.
+	nulls, err := nullsOf(name)
+	if err != nil {
+		return err
+	}
 	for i := range rows {
 		row := rows[i].row()
+		if row.Nulls = nulls[i]; !row.Coupon.Valid {
+			row.Nulls--
+		}
 		take(&row, name)
 	}
 	return nil
+}
+
+// nullsOf returns how many values of each row of a file are null.
+func nullsOf(name string) (nulls []int, err error) {
+	content, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	f, err := parquet.OpenFile(bytes.NewReader(content), int64(len(content)))
+	if err != nil {
+		return nil, err
+	}
+	rows := parquet.NewReader(f)
+	defer rows.Close()
+	buffer := make([]parquet.Row, 256)
+	for {
+		n, err := rows.ReadRows(buffer)
+		for _, row := range buffer[:n] {
+			null := 0
+			for _, v := range row {
+				if v.IsNull() {
+					null++
+				}
+			}
+			nulls = append(nulls, null)
+		}
+		if errors.Is(err, io.EOF) {
+			return nulls, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
 }

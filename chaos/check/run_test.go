@@ -2,9 +2,12 @@ package check
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -78,13 +81,7 @@ func objects(t *testing.T, s *record.Sample, dir, job, name string) {
 			continue
 		}
 		r := s.Row(job, n)
-		rows[r.Folder()] = append(rows[r.Folder()], goRow{
-			VendorID: r.VendorID, Pickup: int64(r.Pickup), Dropoff: int64(r.Dropoff), PassengerCount: r.PassengerCount,
-			TripDistance: r.TripDistance, RatecodeID: r.RatecodeID, StoreAndFwdFlag: r.StoreAndFwdFlag, PickupLocationID: r.PickupLocationID,
-			DropoffLocationID: r.DropoffLocationID, PaymentType: r.PaymentType, FareAmount: r.FareAmount, Extra: r.Extra, MtaTax: r.MtaTax,
-			TipAmount: r.TipAmount, TollsAmount: r.TollsAmount, ImprovementSurcharge: r.ImprovementSurcharge, TotalAmount: r.TotalAmount,
-			TripID: r.TripID, Type: r.Type, Origin: r.Origin, Key: r.Key, Sequence: r.Sequence, Checksum: r.Checksum,
-		})
+		rows[r.Folder()] = append(rows[r.Folder()], goRowOf(&r))
 	}
 	file := func(parts ...string) string {
 		path := filepath.Join(append([]string{FileOf(dir, job+"/"+S3)}, parts...)...)
@@ -99,10 +96,24 @@ func objects(t *testing.T, s *record.Sample, dir, job, name string) {
 		}
 	}
 	for folder, lines := range letters {
-		if err := os.WriteFile(file(LettersFolder, "job_start=1", folder, "part-b.json"), lines, 0o644); err != nil {
+		if err := os.WriteFile(file(LettersFolder, "job_start=1", folder, "part-b.jsonl"), lines, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
+}
+
+func goRowOf(r *record.Row) goRow {
+	row := goRow{
+		VendorID: r.VendorID, Pickup: int64(r.Pickup), Dropoff: int64(r.Dropoff), PassengerCount: r.PassengerCount,
+		TripDistance: r.TripDistance, RatecodeID: r.RatecodeID, StoreAndFwdFlag: r.StoreAndFwdFlag, PickupLocationID: r.PickupLocationID,
+		DropoffLocationID: r.DropoffLocationID, PaymentType: r.PaymentType, FareAmount: r.FareAmount, Extra: r.Extra, MtaTax: r.MtaTax,
+		TipAmount: r.TipAmount, TollsAmount: r.TollsAmount, ImprovementSurcharge: r.ImprovementSurcharge, TotalAmount: r.TotalAmount,
+		TripID: r.TripID, Type: r.Type, Origin: r.Origin, Key: r.Key, Sequence: r.Sequence, Checksum: r.Checksum,
+	}
+	if r.Coupon.Valid {
+		row.Coupon = &r.Coupon.Number
+	}
+	return row
 }
 
 func TestARunInWhichAllIsRight(t *testing.T) {
@@ -136,6 +147,56 @@ func TestARunInWhichAFileIsDoubled(t *testing.T) {
 		if want := v.Outlet == "kafka/s3"; want != (v.Doubled == record.Good(sent)) {
 			t.Errorf("%+v", v)
 		}
+	}
+}
+
+func TestObjectsOfOtherNamesAreWrong(t *testing.T) {
+	for _, name := range []string{
+		"job_start=1/payment=1/part-z.json",
+		"job_start=1/payment=1/part-z.parquet.inprogress",
+		"job_start=1/payment=1/_temporary/part-z.parquet",
+		"job_start=1/payment=/part-z.parquet",
+		"job_start=1/part-z.parquet",
+		"wrong=place/payment=1/part-z.parquet",
+		"job_start=2/payment=1/part-z.parquet",
+		"dead-letters/job_start=2/reason=wrong_type/part-z.jsonl",
+		"dead-letters/reason=wrong_type/part-z.jsonl",
+		"dead-letters/job_start=1/reason=wrong_type/part-z.parquet",
+		"part-z.parquet",
+	} {
+		dir := t.TempDir()
+		for _, name := range []string{"job_start=1/payment=2/part-a.parquet", "dead-letters/job_start=1/reason=wrong_type/part-b.jsonl", name} {
+			empty(t, filepath.Join(dir, filepath.FromSlash(name)))
+		}
+		v := new(Verdict)
+		if err := checkNames(dir, v); err != nil {
+			t.Fatal(err)
+		}
+		if v.Wrong != 1 || !strings.Contains(v.Examples[0], name) {
+			t.Errorf("%s: %+v", name, v)
+		}
+	}
+
+	dir := world(t, sample(t))
+	empty(t, filepath.Join(FileOf(dir, "kafka/s3"), "job_start=1", "payment=1", "part-z.tmp"))
+	got, _, err := Run(t.Context(), dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range got.Verdicts {
+		if want := v.Outlet == "kafka/s3"; want != (v.Wrong == 1) {
+			t.Errorf("%+v", v)
+		}
+	}
+}
+
+func empty(t *testing.T, name string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name, nil, 0o644); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -239,6 +300,82 @@ func TestParquetIsReadAlikeByBoth(t *testing.T) {
 	}
 }
 
+func TestNullsAreNoZeros(t *testing.T) {
+	s := sample(t)
+	module, err := duckdbDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, missing := os.Stat(module)
+	const without, with = 3, 5 // a record without a coupon, and one whose coupon is 0
+	changed := func(number int64, coupon *int64) goRow {
+		row := s.Row(Kafka, number)
+		out := goRowOf(&row)
+		out.Coupon = coupon
+		return out
+	}
+	for _, test := range []struct {
+		name   string
+		number int64
+		row    any
+		same   bool
+	}{
+		{"no coupon", without, changed(without, nil), true},
+		{"0 for no coupon", without, changed(without, new(int64)), false},
+		{"coupon 0", with, changed(with, new(int64)), true},
+		{"null for coupon 0", with, changed(with, nil), false},
+		{"null for another field that is 0", with, withNull(changed(with, new(int64)), "Sequence"), false},
+	} {
+		dir := t.TempDir()
+		name := filepath.Join(dir, "part-a.parquet")
+		f, err := os.Create(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := parquet.NewWriter(f, parquet.SchemaOf(test.row))
+		if err := errors.Join(w.Write(test.row), w.Close(), f.Close()); err != nil {
+			t.Fatal(err)
+		}
+		sent := s.Row(Kafka, test.number)
+		rows := 0
+		take := func(got *record.Row, _ string) {
+			rows++
+			if (*got == sent) != test.same {
+				t.Errorf("%s: read %+v, was sent as %+v", test.name, *got, sent)
+			}
+		}
+		if err := readByParquetGo(name, take); err != nil || rows != 1 {
+			t.Errorf("%s: %d rows by parquet-go, error %v", test.name, rows, err)
+		}
+		if missing != nil {
+			continue
+		}
+		if err := readByDuckDB(t.Context(), module, dir, take); err != nil || rows != 2 {
+			t.Errorf("%s: %d rows by both, error %v", test.name, rows, err)
+		}
+	}
+}
+
+// withNull returns a row in which a field may be null, and is.
+func withNull(row goRow, field string) any {
+	from := reflect.ValueOf(row)
+	var fields []reflect.StructField
+	for i := range from.NumField() {
+		f := from.Type().Field(i)
+		if f.Name == field {
+			f.Type, f.Tag = reflect.PointerTo(f.Type), f.Tag[:len(f.Tag)-1]+`,optional"`
+		}
+		fields = append(fields, f)
+	}
+	to := reflect.New(reflect.StructOf(fields)).Elem()
+	for i, f := range fields {
+		if f.Name != field {
+			to.Field(i).Set(from.Field(i))
+		}
+	}
+	return to.Interface()
+}
+
 func TestDoublesAreBoundedByWhatWasUnderWay(t *testing.T) {
 	at := func(s int) time.Time { return time.Date(2026, 1, 1, 0, 0, s, 0, time.UTC) }
 	var events []history.Event
@@ -250,7 +387,7 @@ func TestDoublesAreBoundedByWhatWasUnderWay(t *testing.T) {
 		history.Event{Time: at(50), Kind: history.Restart, Job: Kafka, Restored: &history.Restored{Since: at(40), Times: 1}},
 		history.Event{Time: at(50), Kind: history.Restart, Job: Kinesis, Restored: &history.Restored{Times: 9}},
 		history.Event{Time: at(70), Kind: history.Damaged, Damage: &history.Damage{ID: 3}},
-		history.Event{Time: at(75), Kind: history.Repaired, Damage: &history.Damage{ID: 3, Doubles: true, Cuts: 4}},
+		history.Event{Time: at(75), Kind: history.Repaired, Damage: &history.Damage{ID: 3, Doubles: true, Cuts: map[string]int64{Kafka: 4, Kinesis: 9}}},
 		history.Event{Time: at(80), Kind: history.Repaired, Damage: &history.Damage{ID: 4}},
 	)
 	may := mayRepeat(events, Kafka)
@@ -286,7 +423,7 @@ func TestBrokenConnectionsDoubleWhatARestartOfTheSameStepDoesAgain(t *testing.T)
 			add(s, history.Event{Kind: history.Restart, Job: Kafka, Restored: &history.Restored{Since: at(20), Times: 1}})
 			add(s, history.Event{Kind: history.Restart, Job: Kinesis, Restored: &history.Restored{Since: at(1), Times: 1}})
 		case 40:
-			add(s, history.Event{Kind: history.Repaired, Step: 2, Damage: &history.Damage{ID: 2, Doubles: true, Cuts: 3}})
+			add(s, history.Event{Kind: history.Repaired, Step: 2, Damage: &history.Damage{ID: 2, Doubles: true, Cuts: map[string]int64{Kafka: 3, Kinesis: 9}}})
 			add(s, history.Event{Kind: history.Repaired, Step: 2, Damage: &history.Damage{ID: 3}})
 		case 45:
 			add(s, history.Event{Kind: history.Recovered, Step: 2})

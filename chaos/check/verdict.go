@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path"
 	"path/filepath"
+	"slices"
 
 	"github.com/streaming-etl/streaming-etl/chaos/record"
 )
@@ -23,7 +24,7 @@ type Verdict struct {
 	Doubled    int64 `json:"doubled"`
 	Repeated   int64 `json:"repeated"`
 	Disordered int64 `json:"disordered"`
-	// Wrong have another value, key or place than they should.
+	// Wrong have another value, key or place than they should; or are objects of a name that none should have.
 	Wrong int64 `json:"wrong"`
 	// Unsent were never sent, or should not be in this outlet.
 	Unsent int64 `json:"unsent"`
@@ -76,12 +77,12 @@ type Observation struct {
 // A tally takes what is in an outlet, in the order of each partition.
 type tally struct {
 	expectation
-	v     Verdict
-	times []uint8 // by number
-	last  map[scope]int64
-	where map[string]string // the partition of a key
-	// inversions are pairs of a key's records that came the wrong way round, the later number first.
-	inversions [][2]int64
+	v       Verdict
+	times   []uint32 // by number
+	courses map[scope]*course
+	where   map[string]string // the partition of a key
+	// astray are the courses in which a record came after a later one.
+	astray []*course
 }
 
 type scope struct {
@@ -89,8 +90,46 @@ type scope struct {
 	of  int
 }
 
+// A course are the records of a key in a scope, as they came: each for the first time, and again where it may.
+type course struct {
+	came    []int64
+	records int   // different ones
+	latest  int64 // the highest of them
+	// after and late are the first two that came the wrong way round, if astray.
+	astray      bool
+	after, late int64
+}
+
+// add takes the next record, and tells whether the course goes astray by it.
+func (c *course) add(number int64, first bool) (goesAstray bool) {
+	c.came = append(c.came, number)
+	if !first {
+		return false
+	}
+	c.records++
+	if goesAstray = number < c.latest && !c.astray; goesAstray {
+		c.astray, c.after, c.late = true, c.latest, number
+	}
+	c.latest = max(c.latest, number)
+	return goesAstray
+}
+
+// disordered is how many of the records are in no order with the others, whichever occurrence is taken of each: all but
+// those of a longest ascending sequence.
+func (c *course) disordered() int64 {
+	var lowest []int64 // that a sequence of so many can end with
+	for _, number := range c.came {
+		at, _ := slices.BinarySearch(lowest, number)
+		if at == len(lowest) {
+			lowest = append(lowest, number)
+		}
+		lowest[at] = number
+	}
+	return int64(c.records - len(lowest))
+}
+
 func newTally(e expectation) *tally {
-	t := &tally{expectation: e, times: make([]uint8, e.Sent), last: make(map[scope]int64), where: make(map[string]string)}
+	t := &tally{expectation: e, times: make([]uint32, e.Sent), courses: make(map[scope]*course), where: make(map[string]string)}
 	t.v.Outlet, t.v.Expected = e.Outlet, record.Good(e.Sent)
 	if e.Raw {
 		t.v.Expected = e.Sent
@@ -105,9 +144,7 @@ func (t *tally) add(number int64, at string) (belongs, first bool) {
 		t.v.example("%s: record %d was not sent, or is none to be here", at, number)
 		return false, false
 	}
-	if t.times[number] < 255 {
-		t.times[number]++
-	}
+	t.times[number]++
 	if first = t.times[number] == 1; first {
 		t.v.Seen++
 	}
@@ -150,26 +187,33 @@ func (t *tally) take(o *Observation) {
 	}
 }
 
-// order compares a record's place with that of the one before it of its key.
+// order notes a record's place among those of its key.
 func (t *tally) order(number int64, key, partition string, first bool) {
 	if was, known := t.where[key]; !t.Raw && known && was != partition {
 		t.v.Wrong++
 		t.v.example("record %d of key %s is in partition %s, others of it are in %s", number, key, partition, was)
 	}
 	t.where[key] = partition
-	if !first {
-		return // doubles are counted
+	// A writer that was halted may write late, or early, what another one writes in its place: then either is the one in
+	// order. All others that are there again are counted as doubles.
+	if !first && !t.mayRepeat(number) {
+		return
 	}
 	s := scope{key: key}
 	if t.Scope != nil {
 		s.of = t.Scope(number)
 	}
-	if last, known := t.last[s]; known && last > number {
-		t.inversions = append(t.inversions, [2]int64{last, number})
-		return
+	c := t.courses[s]
+	if c == nil {
+		c = new(course)
+		t.courses[s] = c
 	}
-	t.last[s] = number
+	if c.add(number, first) {
+		t.astray = append(t.astray, c)
+	}
 }
+
+func (t *tally) mayRepeat(number int64) bool { return t.MayRepeat != nil && t.MayRepeat(number) > 0 }
 
 // takeRow takes a record by its fields.
 func (t *tally) takeRow(row *record.Row, at string) {
@@ -215,17 +259,14 @@ func (t *tally) verdict() *Verdict {
 			t.v.example("record %d is there %d times, and may be %d times", number, n, copies+may)
 		}
 	}
-	for _, pair := range t.inversions {
-		// A writer that was halted may write late, or early, what another one writes in its place.
-		if t.mayHaveComeTwice(pair[0]) || t.mayHaveComeTwice(pair[1]) {
+	for _, c := range t.astray {
+		n := c.disordered()
+		if n == 0 {
 			continue
 		}
-		t.v.Disordered++
-		t.v.example("record %d of key %s comes after record %d", pair[1], record.Key(pair[1]), pair[0])
+		t.v.Disordered += n
+		t.v.example("record %d of key %s comes after record %d; %d of the key's records are out of order, whichever is taken of those that came again",
+			c.late, record.Key(c.late), c.after, n)
 	}
 	return &t.v
-}
-
-func (t *tally) mayHaveComeTwice(number int64) bool {
-	return t.times[number] > 1 && t.MayRepeat != nil && t.MayRepeat(number) > 0
 }

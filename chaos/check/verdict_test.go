@@ -125,6 +125,18 @@ func TestVerdictFindsWhatIsWrong(t *testing.T) {
 	}
 }
 
+func TestDoublesAreCountedHoweverManyThereAre(t *testing.T) {
+	s := sample(t)
+	const more, may = 1000, 300
+	tally := newTally(expectation{Origin: "kafka", Sent: 1, Sample: s, MayRepeat: func(int64) int { return may }})
+	for range 1 + more {
+		tally.take(&Observation{Key: record.Key(0), Value: string(s.Line("kafka", 0))})
+	}
+	if got, want := countsOf(tally.verdict()), (counts{repeated: may, doubled: more - may}); got != want {
+		t.Errorf("counts %+v, want %+v", got, want)
+	}
+}
+
 // What a source has more than once is to be in a sink as often.
 func TestVerdictFollowsTheSource(t *testing.T) {
 	s := sample(t)
@@ -184,6 +196,36 @@ func TestOrderHoldsWithinAScope(t *testing.T) {
 		}
 		if got := tally.verdict().Disordered; got != test.want {
 			t.Errorf("%s: %d disordered, want %d", test.name, got, test.want)
+		}
+	}
+}
+
+// Of what may come twice any occurrence may be the one in order, of all else only the first.
+func TestOrderHoldsOfOneOccurrenceOfEach(t *testing.T) {
+	s := sample(t)
+	again := func(int64) int { return 1 }
+	for _, test := range []struct {
+		came []int64 // places among the records of a key
+		may  func(int64) int
+		want int64
+	}{
+		{[]int64{0, 1, 2, 2, 1, 0}, again, 0},
+		{[]int64{1, 0, 1, 2}, again, 0},
+		{[]int64{0, 1, 1, 2, 0, 1, 2}, again, 0},
+		{[]int64{2, 1, 0, 2, 1, 0}, again, 1},
+		{[]int64{0, 2, 1, 1}, again, 1},
+		{[]int64{1, 1, 2, 2, 0, 0}, again, 1},
+		{[]int64{2, 1, 0}, again, 2},
+		{[]int64{1, 0, 1, 2}, nil, 1},
+		{[]int64{1, 0, 1, 2}, func(n int64) int { return int(16 - n) }, 1}, // 0 may come again, 1 may not
+	} {
+		tally := newTally(expectation{Origin: "kafka", Sent: 33, Sample: s, Ordered: true, MayRepeat: test.may})
+		for _, at := range test.came {
+			n := 16 * at
+			tally.take(&Observation{Partition: "0", Key: record.Key(n), Value: string(s.Line("kafka", n))})
+		}
+		if got := tally.verdict().Disordered; got != test.want {
+			t.Errorf("%v: %d disordered, want %d", test.came, got, test.want)
 		}
 	}
 }

@@ -107,9 +107,10 @@ type Damage struct {
 	ID   int    `json:"id"` // from 1
 	Kind string `json:"kind"`
 	What string `json:"what"` // in words, with the victim
-	// Doubles says that Kinesis may hold each record of the time twice, or Cuts times more: its connections were broken.
-	Doubles bool  `json:"doubles,omitempty"`
-	Cuts    int64 `json:"cuts,omitempty"`
+	// Doubles says that Kinesis may hold each record of the time twice, or Cuts times more: so many connections were broken
+	// of those that a job, by its name, writes by.
+	Doubles bool             `json:"doubles,omitempty"`
+	Cuts    map[string]int64 `json:"cuts,omitempty"`
 	// Skipped is why it could not be done.
 	Skipped string `json:"skipped,omitempty"`
 }

@@ -51,6 +51,17 @@ func Sequence(number int64) int64 {
 	return number / 2 / coldKeys
 }
 
+// nullEvery is of how many records one has no coupon.
+const nullEvery = 3
+
+// CouponOf returns a record's coupon. Some are 0, which is not null.
+func CouponOf(number int64) Coupon {
+	if number%nullEvery == 0 {
+		return Coupon{}
+	}
+	return Coupon{Number: number % 5, Valid: true}
+}
+
 // Reason returns why a record is to become a dead letter, as the job names it, or nothing if it is good.
 func Reason(number int64) string {
 	if number%badEvery != badEvery/2 {
@@ -97,7 +108,8 @@ const Schema = `{"type":"record","name":"ChaosTrip","fields":[` +
 	`{"name":"payment_type","type":"int"},{"name":"fare_amount","type":"double"},{"name":"extra","type":"double"},{"name":"mta_tax","type":"double"},` +
 	`{"name":"tip_amount","type":"double"},{"name":"tolls_amount","type":"double"},{"name":"improvement_surcharge","type":"double"},` +
 	`{"name":"total_amount","type":"double"},{"name":"trip_id","type":"long"},{"name":"type","type":"string"},` +
-	`{"name":"origin","type":"string"},{"name":"key","type":"string"},{"name":"sequence","type":"long"},{"name":"checksum","type":"string"}]}`
+	`{"name":"origin","type":"string"},{"name":"key","type":"string"},{"name":"sequence","type":"long"},` +
+	`{"name":"coupon","type":["null","long"]},{"name":"checksum","type":"string"}]}`
 
 // A Row is a record's fields. Times are in milliseconds since 1970.
 type Row struct {
@@ -123,7 +135,10 @@ type Row struct {
 	Origin               string  `json:"origin"`
 	Key                  string  `json:"key"`
 	Sequence             int64   `json:"sequence"`
+	Coupon               Coupon  `json:"coupon"`
 	Checksum             string  `json:"checksum"`
+	// Nulls is how many fields are null besides the coupon; none may be.
+	Nulls int `json:"-"`
 }
 
 // FolderTemplate names, in the jobs' OutputPathTemplate, the folder of a record. Folder is its name.
@@ -131,6 +146,25 @@ const FolderTemplate = "payment={payment_type}"
 
 // Folder returns the name of the folder that the record's file is in.
 func (r *Row) Folder() string { return fmt.Sprintf("payment=%d", r.PaymentType) }
+
+// A Coupon is a number, or null if it is not valid: of all fields it alone may be null.
+type Coupon struct {
+	Number int64
+	Valid  bool
+}
+
+// UnmarshalJSON reads a number or null.
+func (c *Coupon) UnmarshalJSON(text []byte) error {
+	*c = Coupon{Valid: string(text) != "null"}
+	return json.Unmarshal(text, &c.Number)
+}
+
+func (c Coupon) String() string {
+	if !c.Valid {
+		return "null"
+	}
+	return strconv.FormatInt(c.Number, 10)
+}
 
 // Millis is a time in milliseconds since 1970, in JSON a number or a text in ISO 8601.
 type Millis int64
@@ -224,7 +258,7 @@ func (s *Sample) good(origin string, number int64) []byte {
 	line = append(line, s.before[i]...)
 	line = strconv.AppendInt(line, number, 10)
 	line = append(line, s.after[i]...)
-	line = fmt.Appendf(line, `,"origin":%q,"key":%q,"sequence":%d`, origin, Key(number), Sequence(number))
+	line = fmt.Appendf(line, `,"origin":%q,"key":%q,"sequence":%d,"coupon":%v`, origin, Key(number), Sequence(number), CouponOf(number))
 	sum := checksum(line)
 	line = append(line, checksumField...)
 	line = append(line, sum...)
@@ -240,7 +274,7 @@ func checksum(line []byte) string {
 func (s *Sample) Row(origin string, number int64) Row {
 	i := number % int64(len(s.rows))
 	row := s.rows[i]
-	row.TripID, row.Origin, row.Key, row.Sequence = number, origin, Key(number), Sequence(number)
+	row.TripID, row.Origin, row.Key, row.Sequence, row.Coupon = number, origin, Key(number), Sequence(number), CouponOf(number)
 	line := s.good(origin, number)
 	row.Checksum = string(line[len(line)-18 : len(line)-2])
 	return row

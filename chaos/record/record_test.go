@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"maps"
+	"reflect"
 	"testing"
 
 	"github.com/streaming-etl/streaming-etl/transforms/decode"
@@ -68,6 +70,20 @@ func TestLineHoldsTheRow(t *testing.T) {
 	}
 }
 
+func TestCouponsAreNullAndZeroAndOther(t *testing.T) {
+	seen := make(map[Coupon]int)
+	for n := range int64(15) {
+		seen[CouponOf(n)]++
+	}
+	want := map[Coupon]int{{}: 5}
+	for number := range int64(5) {
+		want[Coupon{number, true}] = 2
+	}
+	if !maps.Equal(seen, want) {
+		t.Errorf("coupons %v, want %v", seen, want)
+	}
+}
+
 func TestNumberIsReadFromEveryLine(t *testing.T) {
 	s := sample(t)
 	for n := range int64(8 * badEvery) {
@@ -116,7 +132,7 @@ func decoder(t *testing.T) *decode.Decoder {
 
 func reason(d *decode.Decoder, line []byte) string {
 	var refused *decode.Error
-	err := d.Decode(line, make(event.Row, 23))
+	err := d.Decode(line, make(event.Row, reflect.TypeFor[Row]().NumField()-1))
 	if errors.As(err, &refused) {
 		return string(refused.Reason)
 	}
