@@ -61,7 +61,8 @@ func (c Config) probeKafkaSource() permissions.Probe {
 }
 
 func (c Config) probeKafkaSink() permissions.Probe {
-	operations := []string{"DESCRIBE", "WRITE"}
+	// What the topic does not take is a dead letter where its settings are known, and else stops the job.
+	operations := []string{"DESCRIBE", "WRITE", "DESCRIBE_CONFIGS"}
 	if !c.AtLeastOnce {
 		operations = append(operations, "READ") // to see transactions that brokers have left hanging
 	}

@@ -26,7 +26,7 @@ func TestOutputTopicsAreReadWhereTransactionsAreWritten(t *testing.T) {
 			}
 		}
 		for _, topic := range []string{"clean", "letters"} {
-			if !tried["WRITE topic "+topic] || tried["READ topic "+topic] != want {
+			if !tried["WRITE topic "+topic] || !tried["DESCRIBE_CONFIGS topic "+topic] || tried["READ topic "+topic] != want {
 				t.Errorf("%s: of topic %s is tried %v", delivery, topic, tried)
 			}
 		}
