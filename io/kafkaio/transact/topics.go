@@ -123,7 +123,8 @@ func (t *Topics) Close() {
 // Rules returns what the topic asks of records. A *TopicRefusal says that none can
 // be written there. Where the topic is not there and CreateTopic is set it is made,
 // but for Options.Topic, which was there at start. Passing faults are waited out
-// for up to RetryDeadline.
+// for up to RetryDeadline; of Options.Topic nothing is asked meanwhile, as long as
+// nothing was heard.
 func (t *Topics) Rules(ctx context.Context, topic string) (Rules, error) {
 	f, fresh := t.look(topic)
 	if !fresh {
@@ -193,6 +194,11 @@ func (t *Topics) ask(ctx context.Context, topic string) (topicFacts, error) {
 			old.until = t.now().Add(refusedFor)
 			t.keep(topic, old)
 			return old, nil
+		case topic == t.admin.opts.Topic:
+			// Other sinks need not wait for what this topic's settings forbid.
+			f = topicFacts{until: t.now().Add(refusedFor)}
+			t.keep(topic, f)
+			return f, nil
 		case time.Since(begun)+wait > t.admin.opts.RetryDeadline:
 			return f, fmt.Errorf("tried %d times in %s: %w", attempt, time.Since(begun).Round(time.Millisecond), err)
 		}

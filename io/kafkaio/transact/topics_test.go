@@ -283,6 +283,27 @@ func TestWhatIsKnownOfATopicDoesWhileTheBrokersAreAway(t *testing.T) {
 	wantLimit(t, topics, "trips", rules.MaxBytes)
 }
 
+func TestAFixedTopicIsNotWaitedForWhileTheBrokersAreAway(t *testing.T) {
+	c := newFake(t, "trips", kfake.SeedTopics(1, "trips"))
+	o := c.named()
+	o.Topic, o.RetryDeadline = "trips", time.Hour
+	brokers := o.Brokers
+	o.Brokers = []string{"127.0.0.1:1"}
+	topics := newTopics(t, o)
+	if rules, err := topics.Rules(t.Context(), "trips"); err != nil || rules != (Rules{}) {
+		t.Errorf("while they are away the rules are %+v, %v", rules, err)
+	}
+	topics.admin.client.Close()
+	o.Brokers = brokers
+	topics.admin = newTopics(t, o).admin
+	ahead := time.Duration(0)
+	topics.now = func() time.Time { return time.Now().Add(ahead) }
+	ahead = refusedFor + time.Second
+	if rules, err := topics.Rules(t.Context(), "trips"); err != nil || rules.MaxBytes == 0 {
+		t.Errorf("when they are back the rules are %+v, %v", rules, err)
+	}
+}
+
 func TestTopicsThatAreClosedEndACall(t *testing.T) {
 	o := newFake(t, "trips").named()
 	o.Brokers, o.RetryDeadline = []string{"127.0.0.1:1"}, time.Hour
