@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -206,5 +207,18 @@ func TestAJobThatIsRecoveredIsRefusedForWhatRefusesAlone(t *testing.T) {
 				t.Errorf("away is %v, want %v: %v", !test.away, test.away, err)
 			}
 		})
+	}
+}
+
+func TestMissingCredentialsAreNoOutage(t *testing.T) {
+	for name, value := range map[string]string{
+		"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_PROFILE": "", "AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull,
+		"AWS_EC2_METADATA_DISABLED": "false", "AWS_EC2_METADATA_SERVICE_ENDPOINT": nobody(t),
+	} {
+		t.Setenv(name, value)
+	}
+	c := configure(t, "--InputGeneratedRecords=1", "--OutputBucket=lake", "--OutputBucketEndpoint="+nobody(t), "--Region=us-east-1")
+	if err := c.start(t.Context(), 0); err == nil || allAway(err) || !strings.Contains(err.Error(), "no AWS credentials") {
+		t.Errorf("error %v", err)
 	}
 }

@@ -4,9 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/streaming-etl/streaming-etl/logging"
 )
 
 // Times that ListOffsets takes for the ends of a partition.
@@ -36,7 +40,7 @@ func (o *Options) isolation() int8 {
 
 // listOffsets asks the leaders for the offsets of a time. What could not be
 // told is left out, with the first error.
-func (c *client) listOffsets(ctx context.Context, o *Options, places []place, time int64) (map[partitionKey]int64, error) {
+func (c *client) listOffsets(ctx context.Context, o *Options, places []place, at int64) (map[partitionKey]int64, error) {
 	const op = "look up an offset"
 	var first error
 	note := func(p place, err error) {
@@ -59,7 +63,7 @@ func (c *client) listOffsets(ctx context.Context, o *Options, places []place, ti
 		byTopic := map[string][]kmsg.ListOffsetsRequestTopicPartition{}
 		for _, p := range asked {
 			rp := kmsg.NewListOffsetsRequestTopicPartition()
-			rp.Partition, rp.CurrentLeaderEpoch, rp.Timestamp = p.key.number, p.epoch, time
+			rp.Partition, rp.CurrentLeaderEpoch, rp.Timestamp = p.key.number, p.epoch, at
 			byTopic[p.key.topic] = append(byTopic[p.key.topic], rp)
 		}
 		for name, parts := range byTopic {
@@ -144,13 +148,15 @@ func (c *client) committed(ctx context.Context, group string, places []place) (m
 
 // sinceStart moves ends back to the first records of the job's start, which a
 // restart finds where there was no checkpoint yet, or a slot that opens late:
-// they are the job's to read. What could not be told is left out, with the
-// first error.
+// they are the job's to read. A record whose time is still to come says nothing
+// of what was written since, and would bring all that follows it. What could not
+// be told is left out, with the first error.
 func (c *client) sinceStart(ctx context.Context, o *Options, places []place, ends map[partitionKey]int64, jobStart int64) (map[partitionKey]int64, error) {
 	if jobStart <= 0 {
 		return ends, nil
 	}
 	found, err := c.listOffsets(ctx, o, places, jobStart)
+	earlier := false
 	for k, n := range found {
 		end, ok := ends[k]
 		switch {
@@ -158,10 +164,30 @@ func (c *client) sinceStart(ctx context.Context, o *Options, places []place, end
 			delete(found, k)
 		case n == noOffset || end < n:
 			found[k] = end
+		case n < end:
+			earlier = true
+		}
+	}
+	if !earlier || err != nil {
+		return found, err
+	}
+	future, err := c.listOffsets(ctx, o, places, time.Now().Add(clockSkew).UnixMilli())
+	for k, n := range found {
+		ahead, ok := future[k]
+		switch {
+		case !ok:
+			delete(found, k)
+		case ahead == n && n < ends[k]:
+			slog.WarnContext(ctx, "kafka: a record has a time that is still to come: LATEST begins at the partition's end",
+				logging.Topic, k.topic, logging.Partition, k.number, "offset", n)
+			found[k] = ends[k]
 		}
 	}
 	return found, err
 }
+
+// clockSkew is how far clocks of producers may be ahead.
+const clockSkew = 5 * time.Minute
 
 // begin finds out where the partitions begin, and end where the reading is
 // bounded. Those for which it could not are left out, with the first error.

@@ -177,6 +177,22 @@ func TestLatestWithoutACheckpointBeginsAtTheJobsStart(t *testing.T) {
 	}
 }
 
+func TestARecordOfATimeToComeDoesNotMakeLatestEarliest(t *testing.T) {
+	c := newCluster(t, 1)
+	put := func(text string, at time.Time) {
+		c.produce(c.kgo, &kgo.Record{Topic: c.topic, Partition: 0, Value: []byte(text), Timestamp: at})
+	}
+	put("to come", time.Now().Add(10*time.Minute))
+	put("old", time.Now().Add(-time.Hour))
+	c.opts.InitialPosition = Latest
+	r := c.open(one(), nil)
+	put("new", time.Now())
+	got := collect(t)
+	got.drain(1, r)
+	got.quiet(r)
+	got.exactly([]string{"new"})
+}
+
 func TestTimestampBeginsWithTheFirstRecordAsYoung(t *testing.T) {
 	c := newCluster(t, 2)
 	begin := time.Now().Truncate(time.Second).Add(-time.Hour)

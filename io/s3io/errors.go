@@ -146,6 +146,8 @@ func (s *Store) hint(op, bucket, key string, err error) string {
 		return fmt.Sprintf("access denied: the credentials' policy must allow %s on %s (and the key's use, if the bucket is encrypted by KMS)", actions[op], resource)
 	case response == nil && errors.Is(err, context.Canceled):
 		return ""
+	case strings.Contains(err.Error(), missingCredentials):
+		return "" // it says what to do
 	case response == nil && errors.As(err, &timeout) && timeout.Timeout(), response == nil && errors.Is(err, context.DeadlineExceeded):
 		return "no answer in time"
 	case response == nil && isNetwork(err):
@@ -167,7 +169,8 @@ func Passing(err error) bool {
 		return true
 	}
 	response := errorResponse(e.Err)
-	if response == nil || response.StatusCode == http.StatusOK {
+	// That nobody gives credentials is no fault of S3's: of the services that are asked for them all but one are not there.
+	if !withoutCredentials(e) && (response == nil || response.StatusCode == http.StatusOK) {
 		var timeout net.Error
 		if isNetwork(e.Err) || brokenOff(e.Err) || errors.As(e.Err, &timeout) && timeout.Timeout() || errors.Is(e.Err, context.DeadlineExceeded) {
 			return true
@@ -201,6 +204,14 @@ var passingCodes = map[string]struct{}{
 // no type for this.
 const noCredentials = "get identity: get credentials"
 
+// missingCredentials begins Check's error where there are none.
+const missingCredentials = "no AWS credentials"
+
+func withoutCredentials(e *Error) bool {
+	text := e.Err.Error()
+	return strings.Contains(text, noCredentials) || strings.Contains(text, missingCredentials)
+}
+
 // Unauthorized reports whether S3 has refused who asks: credentials that it
 // does not take, or that may not do this; or whether none were given. (A HEAD of an object that is not there
 // is answered so too, where the bucket may not be listed: that is none.)
@@ -209,7 +220,7 @@ func Unauthorized(err error) bool {
 	if !errors.As(err, &e) {
 		return false
 	}
-	if strings.Contains(e.Err.Error(), noCredentials) {
+	if withoutCredentials(e) {
 		return true
 	}
 	if e.Op == "HeadObject" {

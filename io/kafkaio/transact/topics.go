@@ -61,7 +61,11 @@ type Topics struct {
 	errors *lastError
 	// turn holds one token: who has it asks.
 	turn chan struct{}
-	now  func() time.Time
+	// proven says, to who has the turn, that brokers have answered.
+	proven bool
+	now    func() time.Time
+	// patience is how long Options.Topic is asked for while nothing is known of it.
+	patience time.Duration
 	// ending is closed by Close.
 	ending context.Context
 	end    context.CancelFunc
@@ -107,7 +111,7 @@ func NewTopics(ctx context.Context, o Options) (*Topics, error) {
 	}
 	t := &Topics{
 		admin: &admin{o, client, kadm.NewClient(client)}, errors: last,
-		turn: make(chan struct{}, 1), now: time.Now, known: map[string]topicFacts{},
+		turn: make(chan struct{}, 1), now: time.Now, patience: topicRequests, known: map[string]topicFacts{},
 	}
 	t.ending, t.end = context.WithCancel(context.Background())
 	return t, nil
@@ -123,8 +127,8 @@ func (t *Topics) Close() {
 // Rules returns what the topic asks of records. A *TopicRefusal says that none can
 // be written there. Where the topic is not there and CreateTopic is set it is made,
 // but for Options.Topic, which was there at start. Passing faults are waited out
-// for up to RetryDeadline; of Options.Topic nothing is asked meanwhile, as long as
-// nothing was heard.
+// for up to RetryDeadline; of Options.Topic, after some seconds, what was heard last
+// counts, with a refusal too.
 func (t *Topics) Rules(ctx context.Context, topic string) (Rules, error) {
 	f, fresh := t.look(topic)
 	if !fresh {
@@ -134,7 +138,7 @@ func (t *Topics) Rules(ctx context.Context, topic string) (Rules, error) {
 		}
 	}
 	if f.refusal != nil {
-		return Rules{}, f.refusal
+		return f.rules, f.refusal
 	}
 	return f.rules, nil
 }
@@ -177,11 +181,19 @@ func (t *Topics) ask(ctx context.Context, topic string) (topicFacts, error) {
 			return old, nil // by who had the turn before
 		}
 		f, err := t.request(ctx, topic)
+		fixed := topic == t.admin.opts.Topic
 		if err == nil {
+			if fixed && f.refusal != nil {
+				f.rules = old.rules // it is for the commit to find out what became of the topic
+			}
+			t.proven = true
 			t.keep(topic, f)
 			return f, nil
 		}
 		kind := classify(ctx, err)
+		if kind == permanent && t.proven && security.Refused(err) {
+			kind = transient // credentials that were taken are being replaced
+		}
 		err = t.admin.opts.explain(t.errors.because(err), "")
 		wait := pause.Backoff(attempt, t.admin.opts.RetryBackoff, t.admin.opts.RetryBackoffMax)
 		switch {
@@ -189,12 +201,12 @@ func (t *Topics) ask(ctx context.Context, topic string) (topicFacts, error) {
 			return f, fmt.Errorf("%w (%v)", context.Cause(ctx), err)
 		case kind == permanent:
 			return f, fault{err}
-		case !old.until.IsZero() && old.refusal == nil:
+		case !old.until.IsZero() && (fixed || old.refusal == nil):
 			// What was so will do until the brokers answer.
 			old.until = t.now().Add(refusedFor)
 			t.keep(topic, old)
 			return old, nil
-		case topic == t.admin.opts.Topic:
+		case fixed && time.Since(begun)+wait > t.patience:
 			// Other sinks need not wait for what this topic's settings forbid.
 			f = topicFacts{until: t.now().Add(refusedFor)}
 			t.keep(topic, f)
@@ -287,7 +299,7 @@ func (a *admin) find(ctx context.Context, topic string) (*kmsg.MetadataResponseT
 // rules returns what a topic's settings ask, nothing where this user is not told.
 func (a *admin) rules(ctx context.Context, topic string) (Rules, error) {
 	settings, err := a.settings(ctx, topic)
-	if err != nil && classify(ctx, err) == permanent {
+	if err != nil && classify(ctx, err) == permanent && !security.Refused(err) {
 		return Rules{}, nil // who may write need not be allowed to see settings
 	}
 	if err != nil {

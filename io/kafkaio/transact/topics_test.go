@@ -290,6 +290,7 @@ func TestAFixedTopicIsNotWaitedForWhileTheBrokersAreAway(t *testing.T) {
 	brokers := o.Brokers
 	o.Brokers = []string{"127.0.0.1:1"}
 	topics := newTopics(t, o)
+	topics.patience = 0
 	if rules, err := topics.Rules(t.Context(), "trips"); err != nil || rules != (Rules{}) {
 		t.Errorf("while they are away the rules are %+v, %v", rules, err)
 	}
@@ -301,6 +302,57 @@ func TestAFixedTopicIsNotWaitedForWhileTheBrokersAreAway(t *testing.T) {
 	ahead = refusedFor + time.Second
 	if rules, err := topics.Rules(t.Context(), "trips"); err != nil || rules.MaxBytes == 0 {
 		t.Errorf("when they are back the rules are %+v, %v", rules, err)
+	}
+}
+
+// refuseLogins has the cluster answer as a broker does that refuses the login.
+func (c *cluster) refuseLogins() {
+	c.fake.ControlKey(int16(kmsg.Metadata), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		c.fake.KeepControl()
+		resp := req.ResponseKind().(*kmsg.MetadataResponse)
+		for _, asked := range req.(*kmsg.MetadataRequest).Topics {
+			topic := kmsg.NewMetadataResponseTopic()
+			topic.Topic, topic.ErrorCode = asked.Topic, kerr.SaslAuthenticationFailed.Code
+			resp.Topics = append(resp.Topics, topic)
+		}
+		return resp, nil, true
+	})
+}
+
+func TestALoginThatIsRefusedAfterASuccessPasses(t *testing.T) {
+	c := newFake(t, "trips", kfake.SeedTopics(1, "trips"))
+	o := c.named()
+	o.RetryDeadline = time.Millisecond
+	topics := newTopics(t, o)
+	rules, err := topics.Rules(t.Context(), "trips")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.refuseLogins()
+	topics.now = func() time.Time { return time.Now().Add(takenFor + time.Second) }
+	wantLimit(t, topics, "trips", rules.MaxBytes)
+	if _, err := topics.Rules(t.Context(), "rides"); err == nil || !strings.Contains(err.Error(), "tried 1 times") {
+		t.Errorf("a topic that was never asked for is not asked for again: %v", err)
+	}
+	if _, err := newTopics(t, o).Rules(t.Context(), "trips"); !Permanent(err) {
+		t.Errorf("without a success before: %v", err)
+	}
+}
+
+func TestAFixedTopicKeepsItsRulesWhileItIsNotThere(t *testing.T) {
+	c := newCluster(t)
+	o := c.named()
+	o.Topic = c.name
+	c.makeTopic(t, c.name, 1, setting(5000))
+	topics := newTopics(t, o)
+	wantLimit(t, topics, c.name, 5000)
+	if answers, err := c.admin(t).DeleteTopics(t.Context(), c.name); err != nil || answers.Error() != nil {
+		t.Fatal(err, answers.Error())
+	}
+	topics.now = func() time.Time { return time.Now().Add(takenFor + time.Second) }
+	var refusal *TopicRefusal
+	if rules, err := topics.Rules(t.Context(), c.name); rules.MaxBytes != 5000 || !errors.As(err, &refusal) {
+		t.Errorf("the rules are %+v, %v", rules, err)
 	}
 }
 
