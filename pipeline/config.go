@@ -455,7 +455,7 @@ const (
 
 // boundPath leaves room in a key for what is around the path.
 func (c *Config) boundPath(p *property.Set, format file.Format) {
-	c.Route.MaxPath = min(template.MaxPath, maxKey-len(c.Prefix)-len(fileName("", format)))
+	c.Route.MaxPath = maxKey - len(c.Prefix) - len(fileName("", format))
 	if c.S3.Endpoint != "" || c.Embedded {
 		c.Route.MaxFolder = maxFolder
 	}

@@ -173,7 +173,7 @@ func (c *Config) setLanes(n int) { c.Lanes.Lanes, c.KafkaSink.Lanes = n, n }
 func checkLogin(p *property.Set, side string, s security.Config) bool {
 	if strings.HasPrefix(s.Protocol, "SASL_") && s.Mechanism == "" {
 		p.Add(property.Mistake{Property: side + "KafkaSaslMechanism", Problem: "is missing: " + side + "KafkaSecurityProtocol is " + s.Protocol,
-			Allowed: strings.Join([]string{security.Plain, security.ScramSHA256, security.ScramSHA512, security.AWSMSKIAM, security.OAuthBearer}, ", ")})
+			Allowed: security.Mechanisms()})
 		return false
 	}
 	err := s.Validate()

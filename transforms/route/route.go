@@ -107,7 +107,6 @@ type Router struct {
 	writers    int
 	blockBytes int
 	openBytes  int
-	maxPath    int
 	maxFolder  int
 	// builderBytes is about what a partition takes before its first row.
 	builderBytes int
@@ -154,6 +153,9 @@ func New(c Config, outputs ...Output) (*Router, error) {
 		if path, err = template.CompilePath(c.Path, schema, c.Source.Variables()...); err != nil {
 			return nil, fmt.Errorf("path template: %w", err)
 		}
+		if c.MaxPath > 0 {
+			path = path.Within(c.MaxPath)
+		}
 		templates = append(templates, path)
 	}
 	for _, o := range outputs {
@@ -170,7 +172,6 @@ func New(c Config, outputs ...Output) (*Router, error) {
 		writers:    max(c.Writers, 1),
 		blockBytes: c.BlockBytes,
 		openBytes:  c.OpenBytes,
-		maxPath:    c.MaxPath,
 		maxFolder:  c.MaxFolder,
 		vars:       newVariables(c.Source, templates),
 		numbers:    inOrder,
@@ -358,12 +359,8 @@ func (r *Router) addRow(emit Emit) (err error) {
 	return nil
 }
 
-// fits refuses a path that leaves no room for what is around it in a key, or
-// that has a folder with a name that the bucket's server does not take.
+// fits refuses a path with a folder whose name the bucket's server does not take.
 func (r *Router) fits(path []byte) error {
-	if r.maxPath > 0 && len(path) > r.maxPath {
-		return &Refusal{string(template.ValueTooLong), fmt.Sprintf("the path has %d bytes, of which the prefix leaves %d", len(path), r.maxPath)}
-	}
 	if r.maxFolder <= 0 || len(path) <= r.maxFolder {
 		return nil
 	}

@@ -39,7 +39,7 @@ type compiler struct {
 }
 
 func compile(text string, s *event.Schema, vars []string, path bool) (*Template, error) {
-	c := compiler{t: &Template{text: text, path: path}, schema: s, vars: vars}
+	c := compiler{t: &Template{text: text, path: path, limit: MaxPath}, schema: s, vars: vars}
 	c.parse(text)
 	c.flush()
 	if path {

@@ -17,7 +17,7 @@ const (
 	// and has no "+" (it would sort among the positive ones), or a timestamp
 	// outside of the years 0 to 9999, which four digits cannot tell.
 	ValueOutOfRange Reason = "value_out_of_range"
-	// ValueTooLong is a value that makes a path longer than MaxPath.
+	// ValueTooLong is a value that makes a path longer than MaxPath, or than Within allows.
 	ValueTooLong Reason = "value_too_long"
 )
 

@@ -32,13 +32,14 @@ import (
 
 // MaxPath is how long a path may become, in bytes. S3 takes keys of up to
 // 1024; the rest is for the prefix before and the file's name behind. Whoever
-// has a longer prefix allows less.
+// has a longer prefix allows less: see Within.
 const MaxPath = 700
 
 // Template is compiled text. It does not change: any number of goroutines may use it.
 type Template struct {
 	text     string
 	path     bool
+	limit    int // of a path, in bytes
 	segments []segment
 	fields   []string
 }
@@ -112,7 +113,7 @@ func (t *Template) Append(dst []byte, row event.Row, vars []string) ([]byte, err
 				if value, there, null = lookup(value, s.text); !there || null {
 					return dst[:start], s.without(there)
 				}
-				if t.path && len(value) > MaxPath {
+				if t.path && len(value) > t.limit {
 					return dst[:start], t.tooLong(row, vars)
 				}
 			}
@@ -141,7 +142,7 @@ func (t *Template) Append(dst []byte, row event.Row, vars []string) ([]byte, err
 					return dst[:start], s.without(true)
 				}
 			}
-			if s.kind == text && t.path && len(v.Str) > MaxPath { // not even copied
+			if s.kind == text && t.path && len(v.Str) > t.limit { // not even copied
 				return dst[:start], t.tooLong(row, vars)
 			}
 			var err *Error
@@ -156,14 +157,22 @@ func (t *Template) Append(dst []byte, row event.Row, vars []string) ([]byte, err
 			return dst[:start], &Error{Field: s.name, Reason: EmptyValue, Detail: "a path needs a value"}
 		}
 		// Escaping makes three bytes of one at most: what is too long already is left alone.
-		if s.escape && len(dst)-start <= MaxPath {
+		if s.escape && len(dst)-start <= t.limit {
 			dst = escape(dst, from, from == start || dst[from-1] == '/')
 		}
-		if len(dst)-start > MaxPath {
+		if len(dst)-start > t.limit {
 			return dst[:start], t.tooLong(row, vars)
 		}
 	}
 	return dst, nil
+}
+
+// Within returns the template of paths that have at most n bytes, and never more
+// than MaxPath.
+func (t *Template) Within(n int) *Template {
+	shorter := *t
+	shorter.limit = min(n, MaxPath)
+	return &shorter
 }
 
 // valueless is the error for values that Append was not given.
@@ -209,9 +218,9 @@ func (s *segment) append(dst []byte, v *event.Value, day *civil) ([]byte, *Error
 	return appendDate(dst, s.layout, ms, day), nil
 }
 
-// tooLong is the error for a path beyond MaxPath; it names the longest value.
+// tooLong is the error for a path beyond the limit; it names the longest value.
 func (t *Template) tooLong(row event.Row, vars []string) *Error {
-	e := &Error{Reason: ValueTooLong, Detail: "the path has more than " + strconv.Itoa(MaxPath) + " bytes"}
+	e := &Error{Reason: ValueTooLong, Detail: "the path has more than " + strconv.Itoa(t.limit) + " bytes"}
 	most := -1
 	var day civil
 	for i := range t.segments {

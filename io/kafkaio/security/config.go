@@ -134,8 +134,7 @@ func (c Config) Validate() error {
 		fault("security protocol %s needs a mechanism", c.Protocol)
 		return errors.Join(faults...)
 	default:
-		fault("mechanism %q is none of %s", c.Mechanism,
-			strings.Join([]string{Plain, ScramSHA256, ScramSHA512, AWSMSKIAM, OAuthBearer}, ", "))
+		fault("mechanism %q is none of %s", c.Mechanism, Mechanisms())
 		return errors.Join(faults...)
 	}
 	switch {
@@ -159,6 +158,11 @@ func (c Config) Validate() error {
 		fault("%q is not the ARN of an IAM role", c.RoleARN)
 	}
 	return errors.Join(faults...)
+}
+
+// Mechanisms lists the mechanisms for messages.
+func Mechanisms() string {
+	return strings.Join([]string{Plain, ScramSHA256, ScramSHA512, AWSMSKIAM, OAuthBearer}, ", ")
 }
 
 func (c Config) usesTLS() bool  { return c.Protocol == SSL || c.Protocol == SASLSSL }
