@@ -11,6 +11,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"github.com/streaming-etl/streaming-etl/io/internal/awsfault"
 )
 
 // Error is a call to Kinesis that failed for good. It wraps the service's or
@@ -81,7 +83,7 @@ func (e *Error) Unwrap() error { return e.Err }
 // text around them repeats what Error says already. Those of who gives
 // credentials are told with it.
 func cause(err error) string {
-	if api := smithy.APIError(nil); errors.As(err, &api) && !withoutCredentials(err) {
+	if api := smithy.APIError(nil); errors.As(err, &api) && !awsfault.WithoutCredentials(err) {
 		if api.ErrorMessage() == "" {
 			return api.ErrorCode()
 		}
@@ -90,14 +92,6 @@ func cause(err error) string {
 	return err.Error()
 }
 
-// noCredentials is in errors of calls for which there are none: the SDK has no
-// type for this.
-const noCredentials = "get identity: get credentials"
-
-// withoutCredentials tells of calls for which there were no credentials: none
-// are configured, or who gives them (STS, an agent, the instance) did not.
-func withoutCredentials(err error) bool { return strings.Contains(err.Error(), noCredentials) }
-
 func (e *Error) hint() string {
 	var (
 		api      smithy.APIError
@@ -105,7 +99,7 @@ func (e *Error) hint() string {
 		noAnswer net.Error
 	)
 	switch {
-	case withoutCredentials(e.Err):
+	case awsfault.WithoutCredentials(e.Err):
 		return "are there AWS credentials in the environment, profile or instance?"
 	case errors.As(e.Err, &missing):
 		return "does the stream exist in this account and region?"
@@ -139,7 +133,7 @@ func invalidCredentials(code string) bool {
 // denied tells of errors that are about who asks: credentials that are missing
 // or not known, and what they may not.
 func denied(err error) bool {
-	if withoutCredentials(err) {
+	if awsfault.WithoutCredentials(err) {
 		return true
 	}
 	api := smithy.APIError(nil)
@@ -195,18 +189,13 @@ func classify(ctx context.Context, err error) class {
 	return permanent
 }
 
-// classifyStatus sorts errors by the status of an answer: the service's, or of
-// the agent that gives a container its credentials, whose errors have no other
-// type that is known, and often no code.
+// classifyStatus sorts errors by the status of an answer.
 func classifyStatus(err error) class {
-	var answer interface{ HTTPStatusCode() int }
-	if errors.As(err, &answer) {
-		switch status := answer.HTTPStatusCode(); {
-		case status == 429:
-			return throttled
-		case status >= 500, status == 408:
-			return transient
-		}
+	switch status := awsfault.Status(err); {
+	case status == 429:
+		return throttled
+	case status >= 500, status == 408:
+		return transient
 	}
 	return permanent
 }

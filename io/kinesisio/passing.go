@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/aws/smithy-go"
+
+	"github.com/streaming-etl/streaming-etl/io/internal/awsfault"
 )
 
 // Passing reports whether an error of Check may be gone when it is asked again:
@@ -19,7 +21,7 @@ func Passing(err error) bool {
 	if api := smithy.APIError(nil); errors.As(e.Err, &api) && strings.HasPrefix(api.ErrorCode(), "ExpiredToken") {
 		return false
 	}
-	if withoutCredentials(e.Err) {
+	if awsfault.WithoutCredentials(e.Err) {
 		// Where nobody gives any there is no answer either.
 		return classifyStatus(e.Err) != permanent
 	}

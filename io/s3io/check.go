@@ -40,7 +40,7 @@ func (s *Store) Check(ctx context.Context) error {
 func (s *Store) check(ctx context.Context) error {
 	if !s.opts.Anonymous {
 		if _, err := s.client.Options().Credentials.Retrieve(ctx); err != nil {
-			return s.fail("GetCredentials", s.opts.Bucket, "", fmt.Errorf("%s: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, or a role of the instance: %w", missingCredentials, err))
+			return s.fail(credentialsOp, s.opts.Bucket, "", fmt.Errorf("no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, or a role of the instance: %w", err))
 		}
 	}
 	if _, err := s.client.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: aws.String(s.opts.Bucket)}); err != nil {

@@ -12,6 +12,8 @@ import (
 
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"github.com/streaming-etl/streaming-etl/io/internal/awsfault"
 )
 
 // Errors of uploads.
@@ -146,7 +148,7 @@ func (s *Store) hint(op, bucket, key string, err error) string {
 		return fmt.Sprintf("access denied: the credentials' policy must allow %s on %s (and the key's use, if the bucket is encrypted by KMS)", actions[op], resource)
 	case response == nil && errors.Is(err, context.Canceled):
 		return ""
-	case strings.Contains(err.Error(), missingCredentials):
+	case op == credentialsOp:
 		return "" // it says what to do
 	case response == nil && errors.As(err, &timeout) && timeout.Timeout(), response == nil && errors.Is(err, context.DeadlineExceeded):
 		return "no answer in time"
@@ -176,17 +178,8 @@ func Passing(err error) bool {
 			return true
 		}
 	}
-	// Not of the response: errors of the agent that gives a container its
-	// credentials have none.
-	var answer interface{ HTTPStatusCode() int }
-	if !errors.As(e.Err, &answer) {
-		return false
-	}
-	switch answer.HTTPStatusCode() {
-	case http.StatusRequestTimeout, http.StatusTooManyRequests:
-		return true
-	}
-	return answer.HTTPStatusCode() >= http.StatusInternalServerError
+	status := awsfault.Status(e.Err)
+	return status == http.StatusRequestTimeout || status == http.StatusTooManyRequests || status >= http.StatusInternalServerError
 }
 
 // passingCodes are those of S3's errors that mean "again" whatever their status.
@@ -200,16 +193,11 @@ var passingCodes = map[string]struct{}{
 	"IncompleteBody":     {},
 }
 
-// noCredentials is in errors of requests for which there are none: the SDK has
-// no type for this.
-const noCredentials = "get identity: get credentials"
-
-// missingCredentials begins Check's error where there are none.
-const missingCredentials = "no AWS credentials"
+// credentialsOp is the operation of Check that asks for credentials.
+const credentialsOp = "GetCredentials"
 
 func withoutCredentials(e *Error) bool {
-	text := e.Err.Error()
-	return strings.Contains(text, noCredentials) || strings.Contains(text, missingCredentials)
+	return e.Op == credentialsOp || awsfault.WithoutCredentials(e.Err)
 }
 
 // Unauthorized reports whether S3 has refused who asks: credentials that it

@@ -1,0 +1,25 @@
+// Package awsfault tells what errors of the AWS SDK mean for which it has no type.
+package awsfault
+
+import (
+	"errors"
+	"strings"
+)
+
+// withoutCredentials is in the SDK's errors of calls for which there are none.
+const withoutCredentials = "get identity: get credentials"
+
+// WithoutCredentials tells of calls for which there were no credentials: none are
+// configured, or who gives them (STS, an agent, the instance) did not.
+func WithoutCredentials(err error) bool { return strings.Contains(err.Error(), withoutCredentials) }
+
+// Status is that of an answer in HTTP, 0 without one: the service's, or of the
+// agent that gives a container its credentials, whose errors have no other type
+// that is known, and often no code.
+func Status(err error) int {
+	var answer interface{ HTTPStatusCode() int }
+	if errors.As(err, &answer) {
+		return answer.HTTPStatusCode()
+	}
+	return 0
+}
