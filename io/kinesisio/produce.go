@@ -108,8 +108,10 @@ var ErrProducerClosed = errors.New("kinesis: producer is closed")
 // one that is slow holds up no other until MaxBytes is reached.
 //
 // Delivery is at least once: a call whose answer got lost is made again. With
-// Aggregate, records that went to a wrong shard because the stream was being
-// resharded are put again where their readers look for them.
+// Aggregate, an aggregate that went to a shard which not all of its records
+// belong to, because the stream was being resharded, is put again as aggregates
+// for the shards that there are: the Kinesis Client Library passes over the
+// first, other readers see its records twice.
 type Producer struct {
 	opts   ProducerOptions
 	where  Options

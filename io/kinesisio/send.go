@@ -254,7 +254,8 @@ func (p *Producer) stored(e *entry, shard []byte, now time.Time) {
 	if string(shard) != p.outlets.find(e.place).id {
 		p.stale = true
 		if e.packed != nil && len(e.shares) > 1 {
-			// Readers by the Client Library drop what is not of the shard's range.
+			// Readers by the Client Library pass over the aggregate if one of its
+			// records is not of the shard's range: see refill.
 			p.counts.misplaced.Add(1)
 			e.landed = string(shard)
 			if e.first.IsZero() {
