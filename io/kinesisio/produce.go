@@ -87,8 +87,8 @@ type ProducerStats struct {
 	Calls, Retries, Throttles int64
 	// Rejected are the records that bundles were told of as such.
 	Rejected int64
-	// Listings are those of the stream's shards, Misplaced the aggregates that
-	// went to another shard than the one they were made for.
+	// Listings are those of the stream's shards, Misplaced the aggregates, of
+	// one record too, that went to another shard than the one they were made for.
 	Listings, Misplaced int64
 }
 
@@ -136,7 +136,8 @@ type Producer struct {
 	outlets outlets
 	// unrouted are entries that were put before.
 	unrouted []*entry
-	// misplaced are aggregates that were accepted by another shard than meant.
+	// misplaced are aggregates, of one record too, that were accepted by another
+	// shard than meant.
 	misplaced []*entry
 	// turn is the outlet that the next call begins with.
 	turn int

@@ -89,7 +89,9 @@ func (p *Producer) reroute(m shardMap) {
 // records of each key come out in the order in which they went in. An aggregate
 // that went to another shard than meant is done if all of its records belong
 // there. Else all are sent again, those that belong there too: readers by the
-// Client Library pass over the whole aggregate. p.mu is held.
+// Client Library pass over the whole aggregate. A record alone they do not pass
+// over, but what follows it under its key would be beside it, not behind it.
+// p.mu is held.
 func (p *Producer) refill(old outlets, m shardMap) {
 	for _, o := range p.outlets {
 		o.fillers = newFillers(o, p.opts.AggregateLanes)
