@@ -94,6 +94,8 @@ type shard struct {
 	stopped, ended bool
 	// missed counts listings in a row without the shard.
 	missed int
+	// reopened counts those that have it as open though it was finished.
+	reopened reopened
 }
 
 // chunk is a part of one answer: a batch and the position after it.
