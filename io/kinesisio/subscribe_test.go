@@ -207,11 +207,11 @@ func TestConsumerThatCannotBeHadFailsTheReader(t *testing.T) {
 			s.opts.Consumer = "arn:aws:kinesis:us-east-1:000000000000:stream/trips/consumer/etl:1"
 		}, []string{"Consumer is not found"}},
 		"too many": {func(s *stream) {
-			s.opts.Consumer, s.opts.RetryDeadline = "etl", 20*time.Millisecond
+			s.opts.Consumer, s.opts.RetryDeadline = "etl", time.Hour
 			s.fake.Control("RegisterStreamConsumer", func(*kinesisfake.Request) error {
 				return &kinesisfake.Error{Type: "LimitExceededException", Message: "20 consumers"}
 			})
-		}, []string{"register a consumer", "20 consumers"}},
+		}, []string{"register a consumer", "20 consumers", fmt.Sprintf("tried %d times", registerAttempts)}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newFake(t, 1)
