@@ -322,7 +322,7 @@ type resentJSON struct {
 	SentBefore int      `json:"sent_before"`
 	InDoubt    []string `json:"in_doubt"`
 	Cut        []string `json:"cut"`
-	// Unfit are those that the source takes from nobody.
+	// Unfit are those that the source does not take.
 	Unfit []string `json:"unfit"`
 	// Refused are, by reason, those that would be dead letters again.
 	Refused map[string][]string `json:"refused"`
@@ -400,5 +400,5 @@ func (l *letterCommand) tell(r resentJSON, stillRefused bool) {
 		ids(r.Refused[reason], why)
 	}
 	ids(r.Cut, "cannot be sent, since their letters do not have all of the event")
-	ids(r.Unfit, "cannot be sent, since Kinesis takes no event that is empty, or larger than 10 MiB with its key")
+	ids(r.Unfit, "cannot be sent, since the stream takes no event that is empty, or larger with its key than its records may be: 1 MiB, or what it was told to take, 10 MiB at most")
 }

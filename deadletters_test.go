@@ -167,7 +167,7 @@ func TestAnEmptyEventIsToldAndTheOthersAreSent(t *testing.T) {
 		t.Fatalf("exit code %d, %v: %s%s", code, err, stdout, stderr)
 	}
 	code, stdout, stderr = runCommand(t, append(on, "--still-refused")...)
-	if code != exitFailure || !strings.Contains(stdout, "3 events chosen: 2 sent") || !strings.Contains(stdout, "1 cannot be sent, since Kinesis") ||
+	if code != exitFailure || !strings.Contains(stdout, "3 events chosen: 2 sent") || !strings.Contains(stdout, "1 cannot be sent, since the stream takes no event that is empty") ||
 		!strings.Contains(stdout, told.Unfit[0]) || !strings.Contains(stderr, "1 of the chosen events were not sent") {
 		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
 	}

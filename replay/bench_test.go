@@ -2,6 +2,7 @@ package replay
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"testing"
 
@@ -35,4 +36,32 @@ func BenchmarkRead(b *testing.B) {
 		m.close()
 	}
 	b.ReportMetric(float64(records)/b.Elapsed().Seconds(), "records/s")
+}
+
+// BenchmarkReplay sends the sample into a stream, as fast as it goes; the
+// answering server's share is in it.
+func BenchmarkReplay(b *testing.B) {
+	for name, aggregate := range map[string]bool{"plain": false, "aggregated": true} {
+		for _, shards := range []int{1, 4, 100} {
+			b.Run(fmt.Sprintf("%s/%d", name, shards), func(b *testing.B) {
+				b.ReportAllocs()
+				records, requests := int64(0), int64(0)
+				for b.Loop() {
+					server := startKinesis(b, shards)
+					to, err := OpenKinesis(b.Context(), KinesisOptions{Stream: "trips", Endpoint: server.URL(), EmulatorCredentials: true, Aggregate: aggregate})
+					if err != nil {
+						b.Fatal(err)
+					}
+					stats, err := Run(b.Context(), Options{Files: testdata.Trips(), Repeat: 10}, to)
+					if err = errors.Join(err, to.Close(b.Context()), server.Close()); err != nil {
+						b.Fatal(err)
+					}
+					records += stats.Records
+					requests += stats.Sender.Requests
+				}
+				b.ReportMetric(float64(records)/b.Elapsed().Seconds(), "records/s")
+				b.ReportMetric(float64(records)/float64(requests), "records/request")
+			})
+		}
+	}
 }

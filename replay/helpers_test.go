@@ -30,8 +30,6 @@ type recorder struct {
 	refused []Refusal
 	flushed int // events delivered by Flush
 	flushes int
-	pushed  int // events sent on by Push
-	pushes  int
 	// onSend, if set, is called before an event is taken.
 	onSend func(n int) error
 	// onFlush, if set, is called before events count as delivered.
@@ -46,12 +44,6 @@ func (r *recorder) Send(_ context.Context, key string, data []byte, ref int) err
 		}
 	}
 	r.events = append(r.events, event{key: key, data: string(data), at: r.clock.Now()})
-	return nil
-}
-
-func (r *recorder) Push(context.Context) error {
-	r.pushes++
-	r.pushed = len(r.events)
 	return nil
 }
 

@@ -24,7 +24,7 @@ import (
 	"github.com/streaming-etl/streaming-etl/testdata"
 )
 
-func startKinesis(t *testing.T, shards int) *kinesisfake.Server {
+func startKinesis(t testing.TB, shards int) *kinesisfake.Server {
 	t.Helper()
 	server, err := kinesisfake.New(kinesisfake.SeedStream("trips", shards))
 	if err != nil {
@@ -173,6 +173,30 @@ func TestSampleArrivesInTheStreamInOrderPerKey(t *testing.T) {
 	}
 }
 
+// Aggregates must be of one shard each, wherever the borders of the shards are.
+func TestClientLibraryReadsAggregatesWhole(t *testing.T) {
+	for _, shards := range []int{3, 10} {
+		t.Run(fmt.Sprintf("%d shards", shards), func(t *testing.T) {
+			server := startKinesis(t, shards)
+			var text strings.Builder
+			for i := range 5000 {
+				text.WriteString(line(0, i) + "\n")
+			}
+			dir := t.TempDir()
+			if err := os.WriteFile(filepath.Join(dir, "part-0"), []byte(text.String()), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			code, stdout, stderr := runMain(t, "--stream=trips", "--endpoint="+server.URL(), "--source="+dir, "--speedup=0", "--aggregate")
+			if code != 0 || !strings.Contains(stdout, "replayed 5000 records") {
+				t.Fatalf("exit code %d: %s%s", code, stdout, stderr)
+			}
+			if got, passed := readByClientLibrary(t, server.URL()); len(got) != 5000 || passed > 0 {
+				t.Errorf("%d events of 5000 are read, %d aggregates are passed over", len(got), passed)
+			}
+		})
+	}
+}
+
 func TestStoppedReplayDeliversWhatItHasSent(t *testing.T) {
 	server := startKinesis(t, 1)
 	ctx, stop := context.WithCancel(t.Context())
@@ -253,50 +277,64 @@ func TestEventsTooLargeForTheStreamDoNotEndTheReplay(t *testing.T) {
 	}
 }
 
-// A stop can come while the stream takes nothing more; the aggregates that wait
-// for it hold events that count as sent.
-func TestBrokenOffPushLosesNothing(t *testing.T) {
-	server := startKinesis(t, 1)
-	ctx, cancel := context.WithCancel(t.Context())
-	release := make(chan struct{})
-	server.Control("PutRecords", func(r *kinesisfake.Request) error {
-		cancel()
-		select {
-		case <-release:
-		case <-r.Context().Done():
-		}
-		return nil
-	})
-	aggregate, err := kinesisio.NewAggregator(aggregateLanes, 0)
+// A stop can come while the stream takes nothing more: what counts as sent by
+// then is delivered, and nothing else.
+func TestStopWhileTheStreamIsStuckLosesNothing(t *testing.T) {
+	for name, aggregate := range map[string]bool{"a record an event": false, "aggregated": true} {
+		t.Run(name, func(t *testing.T) {
+			server := startKinesis(t, 1)
+			ctx, cancel := context.WithCancel(t.Context())
+			release := make(chan struct{})
+			server.Control("PutRecords", func(r *kinesisfake.Request) error {
+				cancel()
+				select {
+				case <-release:
+				case <-r.Context().Done():
+				}
+				return nil
+			})
+			k, err := OpenKinesis(t.Context(), KinesisOptions{Stream: "trips", Endpoint: server.URL(), EmulatorCredentials: true, Aggregate: aggregate})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var want []string
+			for pad := strings.Repeat(" ", 20<<10); ; { // until the sender holds no more
+				event := fmt.Sprint(len(want), pad)
+				if err = k.Send(ctx, "key", []byte(event), 0); err != nil {
+					break
+				}
+				want = append(want, event)
+			}
+			if !errors.Is(err, context.Canceled) {
+				t.Fatalf("send returned %v", err)
+			}
+			close(release)
+			if err := errors.Join(k.Flush(t.Context()), k.Close(t.Context())); err != nil {
+				t.Fatal(err)
+			}
+			for _, got := range readStream(t, server.URL(), len(want)) {
+				if !slices.Equal(got, want) {
+					t.Errorf("%d events arrived in their order, want %d", len(got), len(want))
+				}
+			}
+		})
+	}
+}
+
+// While events are rare none waits for its aggregate to be full.
+func TestRareEventsAreNotHeldBack(t *testing.T) {
+	server := startKinesis(t, 2)
+	k, err := OpenKinesis(t.Context(), KinesisOptions{Stream: "trips", Endpoint: server.URL(), EmulatorCredentials: true, Aggregate: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	producer, err := kinesisio.NewProducer(t.Context(), kinesisio.ProducerOptions{
-		Stream: "trips", Endpoint: server.URL(), EmulatorCredentials: true, MaxBytes: 1, // one record at a time
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	k := &Kinesis{producer: producer, aggregate: aggregate}
-	want := []string{"a", "b", "c", "d"}
-	for _, data := range want {
-		if err := k.Send(ctx, data, []byte(data), 0); err != nil {
+	for i := range 3 {
+		if err := k.Send(t.Context(), "key", []byte("event"), 0); err != nil {
 			t.Fatal(err)
 		}
+		readStream(t, server.URL(), i+1)
 	}
-	if err := k.Push(ctx); !errors.Is(err, context.Canceled) {
-		t.Fatalf("push returned %v", err)
-	}
-	if err := k.Send(ctx, "e", []byte("e"), 0); !errors.Is(err, context.Canceled) {
-		t.Errorf("an event is taken while the stream is stuck: %v", err)
-	}
-	close(release)
-	if err := errors.Join(k.Flush(t.Context()), k.Close(t.Context())); err != nil {
+	if err := k.Close(t.Context()); err != nil {
 		t.Fatal(err)
-	}
-	for _, got := range readStream(t, server.URL(), len(want)) {
-		if slices.Sort(got); !slices.Equal(got, want) {
-			t.Errorf("%q arrived, want %q", got, want)
-		}
 	}
 }

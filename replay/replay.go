@@ -26,15 +26,13 @@ var ErrNoEvents = errors.New("no events to replay")
 // called from one goroutine.
 type Sender interface {
 	// Send takes one event; it may keep data, which is never changed, and may
-	// return before the event is delivered. It blocks while the stream takes
-	// no more. An error ends the replay. ref is what Refused calls the event.
+	// return before the event is delivered, which is not to wait for the next.
+	// It blocks while the stream takes no more. An error ends the replay. ref
+	// is what Refused calls the event.
 	Send(ctx context.Context, partitionKey string, data []byte, ref int) error
 	// Refused returns the events that are too large for the stream, as far as
 	// that is known: after Flush, all. It returns each once.
 	Refused() []Refusal
-	// Push sends on what Send has taken and keeps back for company; it does
-	// not wait for the delivery. It is called when events are rare.
-	Push(ctx context.Context) error
 	// Flush returns when every event taken so far is delivered.
 	Flush(ctx context.Context) error
 	// Stats tells what the delivery has cost so far.
@@ -58,15 +56,9 @@ type SenderStats struct {
 	Retries int64
 }
 
-const (
-	// pushAfter is how long an event may wait in the sender for company while
-	// the replay is ahead of its schedule; a slow replay is to be as punctual
-	// as a fast one.
-	pushAfter = 200 * time.Millisecond
-	// lastFlush bounds how long a stopped replay delivers what it has sent.
-	// A single shard takes half a minute for the 32 MiB that a sender holds.
-	lastFlush = 2 * time.Minute
-)
+// lastFlush bounds how long a stopped replay delivers what it has sent.
+// A single shard takes half a minute for the 32 MiB that a sender holds.
+const lastFlush = 2 * time.Minute
 
 // Run replays the source into to and returns when all events are delivered.
 //
@@ -127,9 +119,6 @@ type replay struct {
 	// records had been sent by then.
 	reported    time.Time
 	recordsThen int64
-	// unpushed is when the oldest event was sent that may still wait in the
-	// sender; zero if none does.
-	unpushed time.Time
 }
 
 // sendAll sends what the reader has until it ends.
@@ -167,16 +156,11 @@ func (r *replay) send(ctx context.Context, rec *record) error {
 	if err := r.to.Send(ctx, string(rec.key), rec.data, r.places.ref(rec)); err != nil {
 		return fmt.Errorf("send an event of %s: %w", rec.time().Format(time.RFC3339Nano), err)
 	}
-	now := r.pace.clock.Now()
-	if r.unpushed.IsZero() {
-		r.unpushed = now
-	}
-	r.sent(rec, max(0, now.Sub(due)))
+	r.sent(rec, max(0, r.pace.clock.Now().Sub(due)))
 	return nil
 }
 
-// waitUntil sleeps until due, telling statistics meanwhile and pushing what
-// would wait too long in the sender.
+// waitUntil sleeps until due, telling statistics meanwhile.
 func (r *replay) waitUntil(ctx context.Context, due time.Time) error {
 	due = r.pace.limited(due)
 	for {
@@ -188,13 +172,6 @@ func (r *replay) waitUntil(ctx context.Context, due time.Time) error {
 		wait := due.Sub(now)
 		if wait <= 0 {
 			return nil
-		}
-		if !r.unpushed.IsZero() && due.Sub(r.unpushed) >= pushAfter {
-			if err := r.to.Push(ctx); err != nil {
-				return fmt.Errorf("send on waiting events: %w", err)
-			}
-			r.unpushed = time.Time{}
-			continue
 		}
 		if err := r.pace.clock.Sleep(ctx, min(wait, r.untilReport(now))); err != nil {
 			return err

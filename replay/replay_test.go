@@ -349,28 +349,6 @@ func TestSlowSenderShowsAsLagAndIsCaughtUp(t *testing.T) {
 	}
 }
 
-func TestWaitingEventsArePushedWithinTheLimit(t *testing.T) {
-	clock := newFakeClock()
-	to := &recorder{clock: clock}
-	to.onSend = func(n int) error {
-		if to.pushed < n && clock.Now().Sub(to.events[to.pushed].at) > pushAfter {
-			return fmt.Errorf("event %d waits since %v", to.pushed, clock.Now().Sub(to.events[to.pushed].at))
-		}
-		return nil
-	}
-	var seconds []int
-	for i := range 100 {
-		seconds = append(seconds, i)
-	}
-	_, err := Run(t.Context(), Options{Files: mapFS(map[string]string{"a": linesOf(seconds...)}), Speedup: 20, Clock: clock}, to)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if to.pushes > 35 || to.flushes != 1 {
-		t.Errorf("%d pushes and %d flushes for 100 events 50 ms apart", to.pushes, to.flushes)
-	}
-}
-
 func TestRateLimitHoldsOverTime(t *testing.T) {
 	clock := newFakeClock()
 	start := clock.Now()

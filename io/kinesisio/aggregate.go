@@ -40,8 +40,10 @@ type Record struct {
 // The range of hash keys is cut into lanes of equal width, and each lane
 // fills a record of its own that is sent to the lane's middle. A partition
 // key always falls in the same lane, so its order is kept. With as many lanes
-// as shards, or a multiple, every payload also reaches the shard that its own
-// key stands for.
+// as shards of equal width, or a multiple, every payload also reaches the shard
+// that its own key stands for. Aggregates that straddle a border of shards the
+// Client Library passes over: a Producer with Aggregate knows the shards and
+// makes none.
 type Aggregator struct {
 	limit int
 	lanes []lane

@@ -299,7 +299,9 @@ func TestOrderIsKeptThroughRefusalsByManyBundles(t *testing.T) {
 }
 
 // byClientLibrary reads the whole stream as the Kinesis Client Library does:
-// parents before children, of aggregates only what is of the shard's range.
+// parents before children, and of aggregates (AggregatorUtil.deaggregate) only
+// those of whose records each is of the shard's range. It passes over all of
+// one in which a single record is not.
 func (s *stream) byClientLibrary() []string {
 	s.t.Helper()
 	var out []string
@@ -328,11 +330,14 @@ func (s *stream) byClientLibrary() []string {
 					out = append(out, string(rec.Data))
 					continue
 				}
+				before, passed := len(out), false
 				eachSub(rec.Data, func(key, hash, data []byte) {
-					if place := hashOf(key); len(hash) == 0 && shard.holds(place) {
-						out = append(out, string(data))
-					}
+					passed = passed || !shard.holds(placeOf(key, hash))
+					out = append(out, string(data))
 				})
+				if passed {
+					out = out[:before]
+				}
 			}
 			next = got.NextShardIterator
 			if len(got.Records) == 0 && aws.ToInt64(got.MillisBehindLatest) == 0 {
@@ -340,6 +345,55 @@ func (s *stream) byClientLibrary() []string {
 			}
 		}
 	}
+	return out
+}
+
+// inOrderBut checks that each key's payloads are all there, and in their order
+// but for those that are there again.
+func (s *stream) inOrderBut(who string, payloads []string, next map[int]int) {
+	s.t.Helper()
+	seen := map[string]bool{}
+	last := map[string]int{}
+	for _, text := range payloads {
+		if seen[text] {
+			continue
+		}
+		seen[text] = true
+		text = strings.TrimSpace(text)
+		key, number, _ := strings.Cut(text, "/")
+		var n int
+		if _, err := fmt.Sscan(number, &n); err != nil {
+			s.t.Fatal(err)
+		}
+		if want := last[key]; n != want {
+			s.t.Fatalf("%s: key %s: %d came where %d was next", who, key, n, want)
+		}
+		last[key]++
+	}
+	for k, n := range next {
+		if got := last[fmt.Sprint(k)]; got != n {
+			s.t.Errorf("%s: key %d: %d records of %d", who, k, got, n)
+		}
+	}
+}
+
+// byReader reads the whole stream by a Reader, which has all of aggregates.
+func (s *stream) byReader() []string {
+	s.t.Helper()
+	r := s.open(one(), nil)
+	var out []string
+	s.eventually("all is read", func() bool {
+		batches, _, more, err := r.Drain(1 << 20)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		for i := range batches {
+			for n := range batches[i].Records {
+				out = append(out, string(batches[i].Payload(n)))
+			}
+		}
+		return !more && len(batches) == 0 && r.Stats().CaughtUp
+	})
 	return out
 }
 
@@ -370,32 +424,83 @@ func TestProducerFollowsResharding(t *testing.T) {
 				putItems(t, b, 600, 60, next)
 				flush(t, b)
 			}
-			seen := map[string]bool{}
-			last := map[string]int{}
-			for _, text := range s.byClientLibrary() {
-				if seen[text] {
-					continue
-				}
-				seen[text] = true
-				key, number, _ := strings.Cut(text, "/")
-				var n int
-				if _, err := fmt.Sscan(number, &n); err != nil {
-					t.Fatal(err)
-				}
-				if want := last[key]; n != want {
-					t.Fatalf("key %s: %d came where %d was next", key, n, want)
-				}
-				last[key]++
-			}
-			for k, n := range next {
-				if got := last[fmt.Sprint(k)]; got != n {
-					t.Errorf("key %d: %d records of %d", k, got, n)
-				}
-			}
+			s.inOrderBut("Client Library", s.byClientLibrary(), next)
+			s.inOrderBut("reader", s.byReader(), next)
 			s.eventually("the shards are listed again", func() bool { return p.Stats().Listings > 1 })
 			if n := p.Stats(); aggregate == (n.Misplaced == 0) {
 				t.Errorf("stats %+v", n)
 			}
+		})
+	}
+}
+
+// A split is found by an aggregate that goes to one of the children, with
+// records of both in it: the Client Library passes over all of it.
+func TestAggregatesOfBothChildrenAreSentAgainWhole(t *testing.T) {
+	for name, explicit := range map[string]bool{"partition keys": false, "explicit hash keys": true} {
+		t.Run(name, func(t *testing.T) {
+			s := newFake(t, 1)
+			p := s.producer(func(o *ProducerOptions) { o.Aggregate, o.AggregateLanes = true, 1 })
+			b := p.NewBundle()
+			next := map[int]int{}
+			put := func() {
+				for k := range 20 {
+					it := Item{PartitionKey: fmt.Append(nil, k), Data: fmt.Appendf(nil, "%d/%d", k, next[k])}
+					if explicit { // where another key's hash is
+						it.ExplicitHashKey = fmt.Append(nil, hashOf(fmt.Append(nil, k+1)))
+					}
+					if err := b.Put(t.Context(), &it); err != nil {
+						t.Fatal(err)
+					}
+					next[k]++
+				}
+				flush(t, b)
+			}
+			put()
+			s.split(s.openShards()[0])
+			put()
+			put()
+			if got := s.byClientLibrary(); len(got) != 60 {
+				t.Errorf("the Client Library reads %d records of 60", len(got))
+			}
+			s.inOrderBut("Client Library", s.byClientLibrary(), next)
+			all := s.byReader()
+			s.inOrderBut("reader", all, next)
+			if len(all) != 80 {
+				t.Errorf("%d records are read whole of 60, 20 of them twice", len(all))
+			}
+			if n := p.Stats(); n.Misplaced != 1 {
+				t.Errorf("stats %+v", n)
+			}
+		})
+	}
+}
+
+// What a filler sends alone goes to the filler's place too, and can go astray:
+// what follows it under its key would be in another child, side by side with it.
+func TestRecordsAloneOfTheOtherChildKeepTheirOrder(t *testing.T) {
+	for name, size := range map[string]int{"few": 0, "too large to be packed": 2000} {
+		t.Run(name, func(t *testing.T) {
+			s := newFake(t, 1)
+			p := s.producer(func(o *ProducerOptions) { o.Aggregate, o.AggregateLanes, o.AggregateBytes = true, 1, 1000 })
+			b := p.NewBundle()
+			next := map[int]int{}
+			pad := strings.Repeat(" ", size)
+			put := func() {
+				it := Item{PartitionKey: []byte("k"), ExplicitHashKey: []byte("7"), Data: fmt.Appendf(nil, "0/%d%s", next[0], pad)}
+				if err := b.Put(t.Context(), &it); err != nil {
+					t.Fatal(err)
+				}
+				next[0]++
+				flush(t, b)
+			}
+			put()
+			s.split(s.openShards()[0])
+			put()
+			s.eventually("the shards are listed again", func() bool { return p.Stats().Listings > 1 })
+			put()
+			s.inOrderBut("Client Library", s.byClientLibrary(), next)
+			s.inOrderBut("reader", s.byReader(), next)
 		})
 	}
 }

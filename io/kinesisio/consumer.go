@@ -71,18 +71,39 @@ func (r *Reader) consumerARN(ctx context.Context) (string, error) {
 	}
 }
 
+// registerAttempts bounds how often a consumer is registered anew for its
+// limit: about a minute and a half. That of consumers which are being made at
+// one time passes, as does that of calls; that of all of a stream's does not.
+const registerAttempts = 40
+
 // registerConsumer registers the consumer. Another slot may be faster.
 func (r *Reader) registerConsumer(ctx context.Context, stream string, retry func(string, func() error) error) error {
-	return retry("RegisterStreamConsumer", func() error {
-		_, err := r.client.RegisterStreamConsumer(ctx, &kinesis.RegisterStreamConsumerInput{
-			StreamARN: &stream, ConsumerName: &r.opts.Consumer,
-		}, singleAttempt)
-		var there *types.ResourceInUseException
-		if errors.As(err, &there) {
-			return nil
+	const op = "RegisterStreamConsumer"
+	for attempt := 1; ; attempt++ {
+		var full *types.LimitExceededException
+		err := retry(op, func() error {
+			_, err := r.client.RegisterStreamConsumer(ctx, &kinesis.RegisterStreamConsumerInput{
+				StreamARN: &stream, ConsumerName: &r.opts.Consumer,
+			}, singleAttempt)
+			var there *types.ResourceInUseException
+			if errors.As(err, &there) || errors.As(err, &full) {
+				return nil
+			}
+			return err
+		})
+		switch {
+		case err != nil || full == nil:
+			return err
+		case attempt == registerAttempts:
+			return r.opts.errorOf(r.client, op, "", attempt, full)
 		}
-		return err
-	})
+		r.counts.throttles.Add(1)
+		wait := pause.Backoff(attempt, r.opts.RetryBackoff, r.opts.RetryBackoffMax)
+		r.tellRetry(ctx, op, "", attempt, wait, full)
+		if err := pause.Sleep(ctx, wait); err != nil {
+			return err
+		}
+	}
 }
 
 // streamARNOf returns the stream's ARN.

@@ -40,13 +40,15 @@ const (
 // such a record is one event as it is.
 //
 // All payloads are returned, whichever shard their own keys would go to. The
-// Kinesis Client Library drops those outside of the shard's hash range: when
-// a shard is split between the aggregation and the arrival, the KPL sees from
-// the answer's shard that some of its records went to the wrong child and
-// sends these again, so that a reader of all of them gets them twice. Other
+// Kinesis Client Library passes over the whole aggregate where the key of one
+// of them is outside of the shard's hash range. When a shard is split between
+// the aggregation and the arrival, the KPL sees from the answer's shard that
+// some of the records went to the wrong child and sends these again, our
+// Producer all of them, so that a reader of everything gets them twice. Other
 // producers (the aggregators of AWS for Java, Python and Go, agents) send
-// whole aggregates under one key and repeat nothing: dropping loses what they
-// sent. Doubled events are found by their id, lost ones by nobody.
+// whole aggregates under one key and repeat nothing: passing over them loses
+// what they sent, as it does those records of the KPL's that it does not
+// repeat. Doubled events are found by their id, lost ones by nobody.
 func deaggregate(data []byte, subs [][]byte) ([][]byte, bool) {
 	if len(data) < len(aggregateMagic)+md5.Size || string(data[:len(aggregateMagic)]) != aggregateMagic {
 		return subs, false

@@ -26,6 +26,9 @@ func (r *Reader) Done() bool {
 	}
 	for _, s := range r.turns {
 		if s.delivered.finished {
+			if s.reopened.times > 0 {
+				return false // it may be another stream's
+			}
 			continue
 		}
 		if len(s.queue) > 0 || !s.ended && !r.beyondStop(s) {

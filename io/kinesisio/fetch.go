@@ -228,10 +228,17 @@ func (r *Reader) lost(ctx context.Context, s *shard, err error) error {
 	if listErr != nil {
 		return listErr
 	}
+	newest := ""
 	for i := range shards {
-		if aws.ToString(shards[i].ShardId) == s.id {
+		id := aws.ToString(shards[i].ShardId)
+		if id == s.id {
 			return err
 		}
+		newest = max(newest, id)
+	}
+	if newest < s.id {
+		// Retention deletes no open shards, and closed ones have younger children.
+		return r.replaced(s.id, "is gone, and there are none but older ones")
 	}
 	r.counts.lost.Add(1)
 	r.mu.Lock()

@@ -110,15 +110,11 @@ func (p *Producer) lingered() {
 // unpack makes entries of an aggregate's records, for other shards. p.mu is held.
 func (p *Producer) unpack(e *entry, each func(*entry)) {
 	n := 0
-	one := func(key, hash, data []byte) {
+	e.eachRecord(func(key, hash, data []byte) {
 		r := p.entry()
 		r.buf = append(append(append(r.buf[:0], key...), hash...), data...)
 		r.keyEnd, r.hashEnd = len(key), len(key)+len(hash)
-		if place, ok := parseHashKey(hash); ok {
-			r.place = place
-		} else {
-			r.place = hashOf(key)
-		}
+		r.place = placeOf(key, hash)
 		r.shares = append(r.shares, e.shares[n])
 		r.held = e.held / len(e.shares)
 		if n == len(e.shares)-1 {
@@ -127,11 +123,23 @@ func (p *Producer) unpack(e *entry, each func(*entry)) {
 		r.first, r.attempts, r.payloads = e.first, e.attempts, 1
 		n++
 		each(r)
-	}
-	if len(e.shares) == 1 {
-		one(e.key(), []byte(e.own), e.data())
-	} else {
-		eachSub(e.data(), one)
-	}
+	})
 	p.release(e)
+}
+
+// eachRecord calls f for each record of an aggregate, or for the one that a
+// filler has sent alone, with its own keys; hash is empty where it has none.
+func (e *entry) eachRecord(f func(key, hash, data []byte)) {
+	if len(e.shares) == 1 {
+		f(e.key(), []byte(e.own), e.data())
+		return
+	}
+	eachSub(e.data(), f)
+}
+
+// within says whether all of an aggregate's records belong into the range.
+func (e *entry) within(r *shardRange) bool {
+	all := true
+	e.eachRecord(func(key, hash, _ []byte) { all = all && r.holds(placeOf(key, hash)) })
+	return all
 }

@@ -17,6 +17,15 @@ func hashOf(partitionKey []byte) hashKey {
 	return hashKey{binary.BigEndian.Uint64(sum[:8]), binary.BigEndian.Uint64(sum[8:])}
 }
 
+// placeOf is where a record belongs: at its explicit hash key, or where the
+// service places its partition key. A record without the former has it empty.
+func placeOf(partitionKey, explicitHashKey []byte) hashKey {
+	if k, ok := parseHashKey(explicitHashKey); ok {
+		return k
+	}
+	return hashOf(partitionKey)
+}
+
 // parseHashKey reads decimal digits as the service wants them: at most
 // 2^128-1, without leading zeros.
 func parseHashKey[T string | []byte](text T) (hashKey, bool) {

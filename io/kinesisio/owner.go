@@ -55,10 +55,7 @@ func (o *owner) owns(partitionKey, explicitHashKey []byte) bool {
 	if o.all() {
 		return true
 	}
-	k, ok := parseHashKey(explicitHashKey)
-	if !ok {
-		k = hashOf(partitionKey)
-	}
+	k := placeOf(partitionKey, explicitHashKey)
 	if k.less(o.from) {
 		k = o.from
 	} else if o.to.less(k) {

@@ -87,8 +87,8 @@ type ProducerStats struct {
 	Calls, Retries, Throttles int64
 	// Rejected are the records that bundles were told of as such.
 	Rejected int64
-	// Listings are those of the stream's shards, Misplaced the aggregates that
-	// went to another shard than the one they were made for.
+	// Listings are those of the stream's shards, Misplaced the aggregates, of
+	// one record too, that went to another shard than the one they were made for.
 	Listings, Misplaced int64
 }
 
@@ -108,8 +108,10 @@ var ErrProducerClosed = errors.New("kinesis: producer is closed")
 // one that is slow holds up no other until MaxBytes is reached.
 //
 // Delivery is at least once: a call whose answer got lost is made again. With
-// Aggregate, records that went to a wrong shard because the stream was being
-// resharded are put again where their readers look for them.
+// Aggregate, an aggregate that went to a shard which not all of its records
+// belong to, because the stream was being resharded, is put again as aggregates
+// for the shards that there are: the Kinesis Client Library passes over the
+// first, other readers see its records twice.
 type Producer struct {
 	opts   ProducerOptions
 	where  Options
@@ -134,7 +136,8 @@ type Producer struct {
 	outlets outlets
 	// unrouted are entries that were put before.
 	unrouted []*entry
-	// misplaced are aggregates that were accepted by another shard than meant.
+	// misplaced are aggregates, of one record too, that were accepted by another
+	// shard than meant.
 	misplaced []*entry
 	// turn is the outlet that the next call begins with.
 	turn int

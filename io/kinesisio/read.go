@@ -94,6 +94,8 @@ type shard struct {
 	stopped, ended bool
 	// missed counts listings in a row without the shard.
 	missed int
+	// reopened counts those that have it as open though it was finished.
+	reopened reopened
 }
 
 // chunk is a part of one answer: a batch and the position after it.
@@ -122,10 +124,15 @@ func (o Options) Open(ctx context.Context, slot slots.Slot, encoded []byte) (slo
 	if err := o.Validate(); err != nil {
 		return nil, fmt.Errorf("read stream %s: %w", o.Stream, err)
 	}
-	if each := o.Streams(); len(each) > 1 {
-		return openStreams(ctx, each, slot, encoded)
+	each := o.Streams()
+	restored, err := splitPositions(each, encoded)
+	if err != nil {
+		return nil, fmt.Errorf("read stream %s: %w", o.Stream, err)
 	}
-	r, err := o.openOne(ctx, slot, encoded)
+	if len(each) > 1 {
+		return openStreams(ctx, each, slot, restored)
+	}
+	r, err := o.openOne(ctx, slot, restored[0])
 	if err != nil {
 		return nil, err // an interface that holds no nil *Reader
 	}

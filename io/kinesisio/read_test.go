@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
 	"runtime/pprof"
 	"slices"
 	"strings"
@@ -817,6 +820,117 @@ func TestDeletedStreamFailsTheReader(t *testing.T) {
 	if !errors.As(err, &missing) {
 		t.Errorf("error %v", err)
 	}
+}
+
+// madeAnew deletes the stream and makes another of its name.
+func (s *stream) madeAnew(shards int32) {
+	s.t.Helper()
+	if _, err := s.client.DeleteStream(s.t.Context(), &kinesis.DeleteStreamInput{StreamName: &s.opts.Stream}); err != nil {
+		s.t.Fatal(err)
+	}
+	s.eventually("the stream can be made anew", func() bool {
+		_, err := s.client.CreateStream(s.t.Context(), &kinesis.CreateStreamInput{StreamName: &s.opts.Stream, ShardCount: &shards})
+		return err == nil
+	})
+	s.active()
+}
+
+func TestStreamMadeAnewFailsTheReader(t *testing.T) {
+	for name, c := range map[string]struct {
+		// children are read from too, so that positions have records of theirs.
+		children bool
+		interval time.Duration
+		want     string
+	}{
+		"by a finished shard that is open": {false, 20 * time.Millisecond, "shard shardId-000000000000 was read to its end and is open"},
+		"by shards that are gone":          {true, time.Hour, "is gone, and there are none but older ones"},
+	} {
+		for _, consumer := range []string{"", "etl"} {
+			t.Run(name+consumer, func(t *testing.T) {
+				s := newFake(t, 1)
+				s.opts.DiscoveryInterval, s.opts.Consumer = c.interval, consumer
+				next := map[int]int{}
+				s.put(20, 20, next)
+				s.split(s.openShards()[0])
+				r := s.open(one(), nil)
+				got := collect(t)
+				got.drain(20, r)
+				if c.children {
+					s.put(20, 20, next)
+					got.drain(40, r)
+				}
+				s.eventually("the shard is read to its end", func() bool {
+					if _, _, _, err := r.Drain(1); err != nil {
+						t.Fatal(err)
+					}
+					return r.Stats().Open == 2
+				})
+				r.Close()
+				s.madeAnew(1)
+				s.put(20, 4, next)
+				r = s.open(one(), r.encoded())
+				var err error
+				s.eventually("the reader fails", func() bool {
+					_, _, _, err = r.Drain(1)
+					return err != nil
+				})
+				for _, part := range []string{c.want, "stream trips", "deleted and made anew", "start the job without its state"} {
+					if !strings.Contains(err.Error(), part) {
+						t.Errorf("%q is not in %q", part, err)
+					}
+				}
+			})
+		}
+	}
+}
+
+// lateListing has listings be behind: closed shards are open in the next so many.
+type lateListing struct {
+	http.Handler
+	late, listings atomic.Int64
+}
+
+var endingNumber = regexp.MustCompile(`"EndingSequenceNumber":"[0-9]+",?`)
+
+func (l *lateListing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !strings.HasSuffix(r.Header.Get("X-Amz-Target"), ".ListShards") {
+		l.Handler.ServeHTTP(w, r)
+		return
+	}
+	got := httptest.NewRecorder()
+	l.Handler.ServeHTTP(got, r)
+	l.listings.Add(1)
+	body := got.Body.Bytes()
+	if l.late.Add(-1) >= 0 {
+		body = endingNumber.ReplaceAll(body, nil)
+		body = bytes.ReplaceAll(body, []byte(",}"), []byte("}"))
+	}
+	w.Header().Set("Content-Type", got.Header().Get("Content-Type"))
+	w.WriteHeader(got.Code)
+	_, _ = w.Write(body) // the client may have gone
+}
+
+func TestListingThatIsBehindASplitIsBorne(t *testing.T) {
+	s := newFake(t, 1)
+	front := &lateListing{Handler: s.fake.Handler}
+	server := httptest.NewServer(front)
+	t.Cleanup(server.Close)
+	s.opts.Endpoint = server.URL
+	next := map[int]int{}
+	r := s.open(one(), nil)
+	got := collect(t)
+	for round := range 3 {
+		s.put(20, 4, next)
+		s.split(s.openShards()[0])
+		front.late.Store(4)
+		s.put(20, 4, next)
+		got.drain(40*(round+1), r)
+		before := front.listings.Load()
+		s.eventually("the shards are listed", func() bool { return front.listings.Load() > before+2*reopenedToFail })
+	}
+	got.quiet(r)
+	got.once(next)
+	got.inOrder()
 }
 
 func TestListingIsPagedAndBegunAnewWhenItsTokenExpires(t *testing.T) {

@@ -86,10 +86,12 @@ func (p *Producer) reroute(m shardMap) {
 }
 
 // refill takes all aggregates apart and fills new ones for the new shards: the
-// records of each key come out in the order in which they went in. Of an
-// aggregate that went to another shard than meant, those records that belong
-// there are done; the others are sent again, since readers by the Client
-// Library pass them over. p.mu is held.
+// records of each key come out in the order in which they went in. An aggregate
+// that went to another shard than meant is done if all of its records belong
+// there. Else all are sent again, those that belong there too: readers by the
+// Client Library pass over the whole aggregate. A record alone they do not pass
+// over, but what follows it under its key would be beside it, not behind it.
+// p.mu is held.
 func (p *Producer) refill(old outlets, m shardMap) {
 	for _, o := range p.outlets {
 		o.fillers = newFillers(o, p.opts.AggregateLanes)
@@ -99,14 +101,11 @@ func (p *Producer) refill(old outlets, m shardMap) {
 	chain := func(e *entry) {
 		for e != nil {
 			behind := e.behind
-			landed, known := m.all[e.landed]
-			p.unpack(e, func(r *entry) {
-				if known && landed.holds(r.place) {
-					p.credit(r)
-					return
-				}
-				records = append(records, r)
-			})
+			if landed, known := m.all[e.landed]; known && e.within(&landed) {
+				p.credit(e)
+			} else {
+				p.unpack(e, func(r *entry) { records = append(records, r) })
+			}
 			e = behind
 		}
 	}

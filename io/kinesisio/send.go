@@ -253,8 +253,8 @@ func (p *Producer) stored(e *entry, shard []byte, now time.Time) {
 	p.counts.bytes.Add(int64(len(e.data())))
 	if string(shard) != p.outlets.find(e.place).id {
 		p.stale = true
-		if e.packed != nil && len(e.shares) > 1 {
-			// Readers by the Client Library drop what is not of the shard's range.
+		if e.filler != nil {
+			// It went to its filler's place, not to those of its records: see refill.
 			p.counts.misplaced.Add(1)
 			e.landed = string(shard)
 			if e.first.IsZero() {

@@ -46,6 +46,8 @@ type found struct {
 	id      string
 	parents []string
 	owner   owner
+	// open says that by the listing the shard takes records.
+	open bool
 }
 
 // ownedShards returns the shards of the answer that belong to the slot.
@@ -64,6 +66,7 @@ func (r *Reader) ownedShards(shards []types.Shard) ([]found, error) {
 			return nil, err
 		}
 		if ours {
+			f.open = s.SequenceNumberRange != nil && s.SequenceNumberRange.EndingSequenceNumber == nil
 			out = append(out, f)
 		}
 	}
@@ -125,7 +128,11 @@ func (r *Reader) discover(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("list shards of stream %s: %w", r.opts.Stream, err)
 		}
-		timer.Reset(r.untilListing(r.merge(ours, all)))
+		next, err := r.merge(ours, all)
+		if err != nil {
+			return err
+		}
+		timer.Reset(next)
 	}
 }
 
@@ -184,17 +191,28 @@ const maxStale = 10
 // would be read once more from its beginning.
 const missesToForget = 3
 
-// merge takes over a complete listing of the slot's shards. It returns whether
-// the shards that have something to read are all known.
-func (r *Reader) merge(listed []found, all bool) bool {
+// merge takes over a complete listing of the slot's shards. It returns when the
+// next is wanted.
+func (r *Reader) merge(listed []found, all bool) (next time.Duration, _ error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.listed = true
 	r.listedAll = r.listedAll || all
 	r.learn(listed)
+	next = r.untilListing(r.listedAll)
 	present := make(map[string]bool, len(listed))
 	for _, f := range listed {
 		present[f.id] = true
+		s := r.shards[f.id]
+		if !f.open || !s.delivered.finished {
+			s.reopened = reopened{}
+			continue
+		}
+		apart := min(r.opts.DiscoveryInterval, DefaultDiscoveryInterval)
+		if s.reopened.again(apart); s.reopened.times >= reopenedToFail {
+			return 0, r.replaced(f.id, "was read to its end and is open")
+		}
+		next = min(next, apart)
 	}
 	for id, s := range r.shards {
 		if present[id] {
@@ -210,7 +228,33 @@ func (r *Reader) merge(listed []found, all bool) bool {
 		}
 	}
 	r.start()
-	return r.listedAll
+	return next, nil
+}
+
+// reopenedToFail is how many listings in a row, each 10 s behind the one before
+// or the discovery interval, must have a shard as open that was read to its end.
+// No shard opens again, but a listing may be a little behind a split.
+const reopenedToFail = 6
+
+// reopened counts listings that have a shard as open that was read to its end.
+type reopened struct {
+	times int
+	last  time.Time
+}
+
+// again counts one more, unless the last was a shorter time ago.
+func (o *reopened) again(apart time.Duration) {
+	if now := time.Now(); now.Sub(o.last) >= apart {
+		o.times, o.last = o.times+1, now
+	}
+}
+
+// replaced is the error of a stream that is not the one of the positions, as a
+// shard shows. Its shards have the same ids, and what the positions say of them
+// would pass over records without a word.
+func (r *Reader) replaced(shard, sign string) error {
+	return fmt.Errorf("read stream %s: shard %s %s: the stream was deleted and made anew under its name, and the saved positions are of the one before: start the job without its state",
+		r.opts.Stream, shard, sign)
 }
 
 // learn adds shards that were not known, and parents that were not. r.mu is held.

@@ -61,14 +61,9 @@ var (
 	_ Monitor       = (*Reader)(nil)
 )
 
-// openStreams opens a reader of each stream. Positions of one stream alone, as
-// a job of that stream kept them, are those of its reader; a stream without
-// positions begins at the initial position.
-func openStreams(ctx context.Context, each []Options, slot slots.Slot, encoded []byte) (slots.Reader, error) {
-	restored, err := splitPositions(each, encoded)
-	if err != nil {
-		return nil, err
-	}
+// openStreams opens a reader of each stream, at its positions; one without
+// them begins at the initial position.
+func openStreams(ctx context.Context, each []Options, slot slots.Slot, restored [][]byte) (slots.Reader, error) {
 	s := &streams{encoded: make([][]byte, len(each))}
 	for i, o := range each {
 		r, err := o.openOne(ctx, slot, restored[i])
@@ -83,13 +78,17 @@ func openStreams(ctx context.Context, each []Options, slot slots.Slot, encoded [
 }
 
 // splitPositions returns each stream's positions, nil where it has none.
+// Positions of one stream alone, as a job of that stream kept them, are its
+// reader's.
 func splitPositions(each []Options, encoded []byte) ([][]byte, error) {
 	out := make([][]byte, len(each))
-	if encoded == nil {
+	several := len(encoded) > 0 && encoded[0] == streamsVersion
+	if len(each) == 1 && !several || encoded == nil {
+		out[0] = encoded // of which its reader tells what is wrong
 		return out, nil
 	}
 	parts := [][]byte{encoded}
-	if len(encoded) > 0 && encoded[0] == streamsVersion {
+	if several {
 		var err error
 		if parts, err = decodeStreams(encoded); err != nil {
 			return nil, fmt.Errorf("restore the positions of several streams: %w", err)

@@ -224,8 +224,13 @@ func (e *events) decoding(o *kinesis.Options) { o.Protocol = e }
 // parsed, and the SDK gets empty ones in their place.
 func (e *events) DeserializeEventMessage(schema *smithy.Schema, registry *smithy.TypeRegistry, in io.Reader) (smithy.Deserializable, error) {
 	message, err := e.decoder.Decode(in, nil)
+	if err == io.EOF { // between two events: the end, which the SDK knows by this very value
+		return nil, err
+	}
 	if err != nil {
-		return nil, err // io.EOF between two events is the end
+		// A connection that broke, by whichever error: HTTP/2 has its own for
+		// streams that are reset, whose types cannot be named.
+		return nil, &smithy.DeserializationError{Err: fmt.Errorf("read an event: %w", err)}
 	}
 	kind, event := message.Headers.Get(eventstream.MessageTypeHeader), message.Headers.Get(eventstream.EventTypeHeader)
 	if kind == nil || kind.String() != eventstream.EventMessageType || event == nil || event.String() != "SubscribeToShardEvent" {

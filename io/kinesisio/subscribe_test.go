@@ -4,11 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 
@@ -72,6 +76,67 @@ func TestSubscriptionsOutliveFaults(t *testing.T) {
 	if r.Stats().Retries == 0 {
 		t.Error("no retries are counted")
 	}
+}
+
+// resetting resets the connection of a subscription in the middle of its
+// events, again and again: over HTTP/2 that is a RST_STREAM.
+type resetting struct {
+	http.Handler
+	resets atomic.Int64
+}
+
+func (h *resetting) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if strings.HasSuffix(r.Header.Get("X-Amz-Target"), ".SubscribeToShard") {
+		w = &resetWriter{w, h, 3} // the initial response and an event
+	}
+	h.Handler.ServeHTTP(w, r)
+}
+
+type resetWriter struct {
+	http.ResponseWriter
+	h    *resetting
+	left int
+}
+
+func (w *resetWriter) Write(p []byte) (int, error) {
+	if w.left--; w.left == 0 && w.h.resets.Add(1) <= 5 {
+		panic(http.ErrAbortHandler)
+	}
+	return w.ResponseWriter.Write(p)
+}
+
+func (w *resetWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func TestSubscriptionsOutliveResetsOfHTTP2(t *testing.T) {
+	s := newFake(t, 2)
+	front := &resetting{Handler: s.fake.Handler}
+	server := httptest.NewUnstartedServer(front)
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	next := map[int]int{}
+	s.put(200, 20, next)
+
+	o := s.opts
+	o.Consumer, o.Endpoint = "etl", server.URL
+	client := kinesis.New(kinesis.Options{
+		BaseEndpoint: &server.URL, Region: o.Region, HTTPClient: server.Client(),
+		Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),
+	})
+	o = o.withDefaults()
+	slot := one()
+	r := newReader(t.Context(), o, slot, startPositions(o, slot.Index, slot.Count, slot.JobStart), client, client, func() {})
+	t.Cleanup(r.Close)
+	got := collect(t)
+	for round := range 10 {
+		got.drain(200+100*round, r)
+		s.put(100, 20, next)
+	}
+	got.drain(1200, r)
+	s.eventually("all resets come", func() bool { return front.resets.Load() >= 5 })
+	got.quiet(r)
+	got.once(next)
+	got.inOrder()
 }
 
 func TestSubscriptionsFollowResharding(t *testing.T) {
@@ -142,11 +207,11 @@ func TestConsumerThatCannotBeHadFailsTheReader(t *testing.T) {
 			s.opts.Consumer = "arn:aws:kinesis:us-east-1:000000000000:stream/trips/consumer/etl:1"
 		}, []string{"Consumer is not found"}},
 		"too many": {func(s *stream) {
-			s.opts.Consumer, s.opts.RetryDeadline = "etl", 20*time.Millisecond
+			s.opts.Consumer, s.opts.RetryDeadline = "etl", time.Hour
 			s.fake.Control("RegisterStreamConsumer", func(*kinesisfake.Request) error {
 				return &kinesisfake.Error{Type: "LimitExceededException", Message: "20 consumers"}
 			})
-		}, []string{"register a consumer", "20 consumers"}},
+		}, []string{"register a consumer", "20 consumers", fmt.Sprintf("tried %d times", registerAttempts)}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newFake(t, 1)

@@ -2,19 +2,24 @@ package deadletters_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/streaming-etl/streaming-etl/io/batch"
 	"github.com/streaming-etl/streaming-etl/io/kinesisio"
+	"github.com/streaming-etl/streaming-etl/io/kinesisio/kinesisfake"
 	"github.com/streaming-etl/streaming-etl/pipeline/deadletters"
 	"github.com/streaming-etl/streaming-etl/transforms/deadletter"
 )
@@ -346,6 +351,79 @@ func TestAnEventThatTheStreamTakesFromNobodyHoldsNoOtherBack(t *testing.T) {
 		}
 	}
 	equal(t, "the stream", s.payloads(t), []string{"nope", string(list[3].Payload)})
+}
+
+// An event that only the stream itself knows it will not take is claimed with
+// others, which are sent and confirmed.
+func TestAnEventThatTheStreamRefusesHoldsNoOtherInDoubt(t *testing.T) {
+	list := lettersOf(8)
+	bad := deadletters.ID(&list[5])
+	for name, o := range places(t, list) {
+		t.Run(name, func(t *testing.T) {
+			s := newStream(t)
+			var takes atomic.Bool // larger records
+			s.server.Control("PutRecords", func(r *kinesisfake.Request) error {
+				var in struct {
+					Records []struct{ PartitionKey string }
+				}
+				if err := json.Unmarshal(r.Body, &in); err != nil {
+					return err
+				}
+				for i := range in.Records {
+					if !takes.Load() && strings.HasSuffix(in.Records[i].PartitionKey, bad) {
+						return &kinesisfake.Error{Type: "InvalidArgumentException", Message: fmt.Sprintf("Record %d is too large", i)}
+					}
+				}
+				return nil
+			})
+			o.Kinesis = &s.opts
+			for call, sent := range []int{7, 0, 0} {
+				r := resend(t, open(t, o), deadletters.ResendOptions{InDoubt: call == 2})
+				if r.Chosen != 8 || r.Sent != sent || r.Before != 7-sent || len(r.InDoubt) != 0 || !slices.Equal(r.Unfit, []string{bad}) {
+					t.Errorf("call %d: %+v", call, r)
+				}
+			}
+			equal(t, "the stream", s.payloads(t), payloads(0, 1, 2, 3, 4, 6, 7))
+			takes.Store(true)
+			for call, sent := range []int{1, 0} {
+				r := resend(t, open(t, o), deadletters.ResendOptions{})
+				if r.Sent != sent || r.Before != 8-sent || len(r.InDoubt)+len(r.Unfit) != 0 {
+					t.Errorf("call %d afterwards: %+v", call, r)
+				}
+			}
+			equal(t, "the stream", s.payloads(t), payloads(upTo(8)...))
+		})
+	}
+}
+
+// What was refused is claimed anew, and in doubt where that ends in between.
+func TestARefusedEventIsClaimedAnew(t *testing.T) {
+	list := lettersOf(1)
+	list[0].Payload = fmt.Appendf(nil, `{"trip_id":0,"padding":"%s"}`, strings.Repeat("x", 1<<20))
+	bucket, s := newBucket(t, list), newStream(t)
+	o := deadletters.Options{S3: bucket.place(), Kinesis: &s.opts}
+	for range 2 {
+		if r := resend(t, open(t, o), deadletters.ResendOptions{}); r.Sent != 0 || len(r.Unfit) != 1 || len(r.InDoubt) != 0 {
+			t.Errorf("while it is too large: %+v", r)
+		}
+	}
+	_, err := s.client.UpdateMaxRecordSize(t.Context(), &kinesis.UpdateMaxRecordSizeInput{
+		StreamARN: aws.String("arn:aws:kinesis:us-east-1:000000000000:stream/trips"), MaxRecordSizeInKiB: aws.Int32(10240),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	bucket.server.Inject(refusing("/sent/"))
+	if _, err := open(t, o).Resend(t.Context(), deadletters.ResendOptions{}); err == nil || !strings.Contains(err.Error(), "in doubt") {
+		t.Fatalf("error %v", err)
+	}
+	bucket.server.Inject(nil)
+	if r := resend(t, open(t, o), deadletters.ResendOptions{}); r.Sent != 0 || len(r.InDoubt) != 1 || len(r.Unfit) != 0 {
+		t.Errorf("after a call that ended in between: %+v", r)
+	}
+	if n := len(s.records(t)); n != 1 {
+		t.Errorf("%d records, want one", n)
+	}
 }
 
 func TestLettersOfAnotherStreamThatAreLeftOutEndNothing(t *testing.T) {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
+	"strings"
 
 	"github.com/streaming-etl/streaming-etl/io/elasticsearchio"
 )
@@ -40,22 +42,24 @@ func (p *elasticsearchPlace) each(ctx context.Context, _ Filter, do func(Entry, 
 }
 
 // elasticsearchLedger has a document for each letter that somebody has set out
-// to send, and another one when that was done. A document is only ever made
-// where there is none of its id.
+// to send, and another one when that was done, or when the source did not take
+// it. A document is only ever made where there is none of its id.
 type elasticsearchLedger struct {
 	*elasticsearchPlace
-	run string
+	run   string
+	tries tries
 }
 
 func (p *elasticsearchPlace) ledger(context.Context) (ledger, error) {
-	return &elasticsearchLedger{p, newRun()}, nil
+	return &elasticsearchLedger{p, newRun(), tries{}}, nil
 }
 
 func (l *elasticsearchLedger) index() string { return l.Index + ledgerSuffix }
 
 func (l *elasticsearchLedger) place() string { return "Elasticsearch index " + l.index() }
 
-// esNote is a document of the ledger.
+// esNote is a document of the ledger. Its id is the state and, behind a slash,
+// the letter's id and, behind a point, how often it was refused.
 type esNote struct {
 	note
 	Letter string `json:"letter"`
@@ -63,8 +67,8 @@ type esNote struct {
 }
 
 func (l *elasticsearchLedger) load(ctx context.Context) (map[string]state, error) {
-	known := map[string]state{}
-	return known, l.client.Scroll(ctx, l.index(), func(d elasticsearchio.Found) error {
+	notes := map[state][]string{}
+	err := l.client.Scroll(ctx, l.index(), func(d elasticsearchio.Found) error {
 		var n esNote
 		if err := json.Unmarshal(d.Source, &n); err != nil {
 			return &DamagedError{Where: d.Index + "/" + d.ID, Err: err}
@@ -73,29 +77,36 @@ func (l *elasticsearchLedger) load(ctx context.Context) (map[string]state, error
 		if !ok || n.Letter == "" {
 			return &DamagedError{Where: d.Index + "/" + d.ID, Err: errors.New("it is no note of a letter that was sent")}
 		}
-		known[n.Letter] = max(known[n.Letter], s)
+		notes[s] = append(notes[s], strings.TrimPrefix(d.ID, n.State+"/"))
 		return nil
 	})
+	return l.tries.read(notes), err
 }
 
 func (l *elasticsearchLedger) claim(ctx context.Context, ids []string) ([]bool, error) {
-	return l.create(ctx, claimed, ids)
+	return l.create(ctx, claimed, ids, l.tries.names(ids))
 }
 
 func (l *elasticsearchLedger) confirm(ctx context.Context, ids []string) error {
-	_, err := l.create(ctx, sent, ids)
+	_, err := l.create(ctx, sent, ids, slices.Clone(ids))
 	return err
 }
 
-func (l *elasticsearchLedger) create(ctx context.Context, s state, ids []string) ([]bool, error) {
-	names := make([]string, len(ids))
+func (l *elasticsearchLedger) refuse(ctx context.Context, ids []string) error {
+	_, err := l.create(ctx, refused, ids, l.tries.names(ids))
+	l.tries.refused(ids)
+	return err
+}
+
+// create makes a document for each letter, of the name that is given for it.
+func (l *elasticsearchLedger) create(ctx context.Context, s state, ids, names []string) ([]bool, error) {
 	notes := make([]json.RawMessage, len(ids))
 	for i, id := range ids {
 		text, err := json.Marshal(esNote{newNote(l.run), id, s.String()})
 		if err != nil {
 			return nil, err
 		}
-		names[i], notes[i] = s.String()+"/"+id, text
+		names[i], notes[i] = s.String()+"/"+names[i], text
 	}
 	return l.client.CreateAll(ctx, l.index(), names, notes)
 }

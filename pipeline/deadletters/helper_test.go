@@ -114,6 +114,7 @@ func (b *bucket) place() *deadletters.S3Place {
 
 // stream is a Kinesis server with the stream trips of two shards.
 type stream struct {
+	server *kinesisfake.Server
 	opts   kinesisio.Options
 	client *kinesis.Client
 }
@@ -129,7 +130,7 @@ func newStream(t *testing.T) *stream {
 			t.Error(err)
 		}
 	})
-	s := &stream{opts: kinesisio.Options{Stream: "trips", Region: "us-east-1", Endpoint: server.URL(), EmulatorCredentials: true}}
+	s := &stream{server: server, opts: kinesisio.Options{Stream: "trips", Region: "us-east-1", Endpoint: server.URL(), EmulatorCredentials: true}}
 	if s.client, err = kinesisio.NewClient(t.Context(), s.opts); err != nil {
 		t.Fatal(err)
 	}

@@ -179,7 +179,13 @@ func (l *kafkaLedger) load(ctx context.Context) (map[string]state, error) {
 		if !ok || len(r.Key) == 0 {
 			return &DamagedError{Where: where, Err: errors.New("it is no note of a letter that was sent")}
 		}
-		known[string(r.Key)] = max(known[string(r.Key)], s)
+		switch id := string(r.Key); {
+		case known[id] == sent: // whatever was tried after
+		case s == refused:
+			delete(known, id)
+		default:
+			known[id] = s
+		}
 		return nil
 	})
 }
@@ -194,6 +200,10 @@ func (l *kafkaLedger) claim(ctx context.Context, ids []string) ([]bool, error) {
 
 func (l *kafkaLedger) confirm(ctx context.Context, ids []string) error {
 	return l.write(ctx, sent, ids, nil)
+}
+
+func (l *kafkaLedger) refuse(ctx context.Context, ids []string) error {
+	return l.write(ctx, refused, ids, nil)
 }
 
 // write writes notes, and records besides, in one transaction: all or nothing.
@@ -240,7 +250,7 @@ func (s *jointSender) takes(*Entry) bool { return true } // brokers and topics k
 func (s *jointSender) check(e *Entry) error { return checkTopic(s.reads, e) }
 
 // send also confirms.
-func (s *jointSender) send(ctx context.Context, list []Entry) error {
+func (s *jointSender) send(ctx context.Context, list []Entry) ([]string, error) {
 	var ids []string
 	var records []*kgo.Record
 	for i := range list {
@@ -251,7 +261,7 @@ func (s *jointSender) send(ctx context.Context, list []Entry) error {
 		}
 		ids, records = append(ids, e.ID), append(records, r)
 	}
-	return s.ledger.write(ctx, sent, ids, records)
+	return nil, s.ledger.write(ctx, sent, ids, records)
 }
 
 func (s *jointSender) close(context.Context) error { return nil }

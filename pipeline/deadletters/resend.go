@@ -51,8 +51,10 @@ type Resent struct {
 	InDoubt []string
 	// Cut are the ids of those whose letters do not have all of the event.
 	Cut []string
-	// Unfit are the ids of those whose events the source takes from nobody: they
-	// are empty, or too large for it.
+	// Unfit are the ids of those whose events the source does not take: they are
+	// empty, or too large for it. Where only the source itself could tell, which
+	// a dry run does not ask, they are claimed no more and can be sent when it
+	// takes them.
 	Unfit []string
 	// Refused are, by reason, the ids of those of which the job would make dead
 	// letters again; the ones that StillRefused sends are among Sent too.
@@ -236,7 +238,7 @@ func (r *resending) send(ctx context.Context) error {
 	}
 	ctx = context.WithoutCancel(ctx)
 	if _, joint := r.sender.(*jointSender); joint {
-		if err := r.sender.send(ctx, list); err != nil {
+		if _, err := r.sender.send(ctx, list); err != nil {
 			return fmt.Errorf("send %d events again: %w", len(list), err)
 		}
 		r.sent(len(list))
@@ -246,13 +248,24 @@ func (r *resending) send(ctx context.Context) error {
 	if err != nil || len(list) == 0 {
 		return err
 	}
-	if err := r.sender.send(ctx, list); err != nil {
+	refused, err := r.sender.send(ctx, list)
+	if err != nil {
 		return fmt.Errorf("send %d events again, which are in doubt now: %w", len(list), err)
 	}
-	if err := r.ledger.confirm(ctx, idsOf(list)); err != nil {
-		return fmt.Errorf("write down in %s that %d events were sent, which are in doubt there now: %w", r.ledger.place(), len(list), err)
+	taken := slices.DeleteFunc(idsOf(list), func(id string) bool { return slices.Contains(refused, id) })
+	if len(taken) > 0 {
+		if err := r.ledger.confirm(ctx, taken); err != nil {
+			return fmt.Errorf("write down in %s that %d events were sent, which are in doubt there now: %w", r.ledger.place(), len(taken), err)
+		}
+		r.sent(len(taken))
 	}
-	r.sent(len(list))
+	if len(refused) > 0 {
+		if err := r.ledger.refuse(ctx, refused); err != nil {
+			return fmt.Errorf("write down in %s that %d events were refused, which are in doubt there now: %w", r.ledger.place(), len(refused), err)
+		}
+		r.out.Unfit = append(r.out.Unfit, refused...)
+		slices.Sort(r.out.Unfit)
+	}
 	return nil
 }
 

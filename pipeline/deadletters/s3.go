@@ -80,40 +80,42 @@ func (p *s3Place) file(ctx context.Context, key string, do func(Entry, error) er
 }
 
 // s3Ledger has an object in claimed/ for each letter that somebody has set out
-// to send, and one in sent/ when that was done. An object is only ever made
-// where there is none, so that of several who claim a letter one does.
+// to send, and one in sent/ when that was done, or in refused/ when the source
+// did not take it. An object is only ever made where there is none, so that of
+// several who claim a letter one does.
 type s3Ledger struct {
 	*s3Place
-	run string
+	run   string
+	tries tries
 }
 
 func (p *s3Place) ledger(context.Context) (ledger, error) {
-	return &s3Ledger{p, newRun()}, nil
+	return &s3Ledger{p, newRun(), tries{}}, nil
 }
 
 const (
 	claimedFolder = ledgerFolder + "claimed/"
+	refusedFolder = ledgerFolder + "refused/"
 	sentFolder    = ledgerFolder + "sent/"
 )
 
 func (l *s3Ledger) place() string { return "s3://" + l.Store.Bucket + "/" + l.Prefix + ledgerFolder }
 
 func (l *s3Ledger) load(ctx context.Context) (map[string]state, error) {
-	known := map[string]state{}
-	for folder, s := range map[string]state{claimedFolder: claimed, sentFolder: sent} {
+	notes := map[state][]string{}
+	for folder, s := range map[string]state{claimedFolder: claimed, refusedFolder: refused, sentFolder: sent} {
 		for key, err := range l.store.Keys(ctx, l.Prefix+folder) {
 			if err != nil {
 				return nil, err
 			}
-			id := key[len(l.Prefix+folder):]
-			known[id] = max(known[id], s)
+			notes[s] = append(notes[s], key[len(l.Prefix+folder):])
 		}
 	}
-	return known, nil
+	return l.tries.read(notes), nil
 }
 
 func (l *s3Ledger) claim(ctx context.Context, ids []string) ([]bool, error) {
-	return l.putAll(ctx, claimedFolder, ids)
+	return l.putAll(ctx, claimedFolder, l.tries.names(ids))
 }
 
 func (l *s3Ledger) confirm(ctx context.Context, ids []string) error {
@@ -121,17 +123,23 @@ func (l *s3Ledger) confirm(ctx context.Context, ids []string) error {
 	return err
 }
 
-func (l *s3Ledger) putAll(ctx context.Context, folder string, ids []string) ([]bool, error) {
+func (l *s3Ledger) refuse(ctx context.Context, ids []string) error {
+	_, err := l.putAll(ctx, refusedFolder, l.tries.names(ids))
+	l.tries.refused(ids)
+	return err
+}
+
+func (l *s3Ledger) putAll(ctx context.Context, folder string, names []string) ([]bool, error) {
 	body, err := json.Marshal(newNote(l.run))
 	if err != nil {
 		return nil, err
 	}
-	won := make([]bool, len(ids))
+	won := make([]bool, len(names))
 	var g errgroup.Group // the others are not cut off by an error: S3 might do them all the same
 	g.SetLimit(claimsAtOnce)
-	for i, id := range ids {
+	for i, name := range names {
 		g.Go(func() (err error) {
-			won[i], err = l.store.PutNew(ctx, l.Prefix+folder+id, body)
+			won[i], err = l.store.PutNew(ctx, l.Prefix+folder+name, body)
 			return err
 		})
 	}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"math/big"
 	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/streaming-etl/streaming-etl/io/batch"
@@ -30,9 +29,9 @@ type sender interface {
 	takes(e *Entry) bool
 	// check tells of a letter that came from elsewhere, before any is sent.
 	check(e *Entry) error
-	// send returns when the source has all of them. After an error some of
-	// them may be there.
-	send(ctx context.Context, list []Entry) error
+	// send returns when the source has all of them but those whose ids it
+	// returns: it will not take these. After an error some may be there.
+	send(ctx context.Context, list []Entry) (refused []string, _ error)
 	close(ctx context.Context) error
 }
 
@@ -85,38 +84,44 @@ func (s *kinesisSender) takes(e *Entry) bool {
 	return n > 0 && n+len(batch.ResentKey)+len(e.ID) <= kinesisio.MaxRecordBytes
 }
 
-// record has the letter's id as its partition key, by which it can be found in
+// item has the letter's id as its partition key, by which it can be found in
 // the stream. The key field's value decides the shard, as it does for events
 // that are put with it as partition key.
-func (s *kinesisSender) record(e *Entry) kinesisio.Record {
-	r := kinesisio.Record{PartitionKey: batch.ResentKey + e.ID, Data: e.Payload, Count: 1}
+func (s *kinesisSender) item(e *Entry) *kinesisio.Item {
+	it := &kinesisio.Item{PartitionKey: []byte(batch.ResentKey + e.ID), Data: e.Payload}
 	if key, ok := keyOf(e.Payload, s.key); ok {
 		sum := md5.Sum([]byte(key))
-		r.ExplicitHashKey = new(big.Int).SetBytes(sum[:]).String()
+		it.ExplicitHashKey = []byte(new(big.Int).SetBytes(sum[:]).String())
 	}
-	return r
+	return it
 }
 
-func (s *kinesisSender) send(ctx context.Context, list []Entry) error {
-	var used []*kinesisio.Producer
+func (s *kinesisSender) send(ctx context.Context, list []Entry) (refused []string, _ error) {
+	bundles := map[*kinesisio.Producer]*kinesisio.Bundle{}
 	for i := range list {
 		p, err := s.producer(ctx, list[i].Source)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if !slices.Contains(used, p) {
-			used = append(used, p)
+		if bundles[p] == nil {
+			bundles[p] = p.NewBundle()
 		}
-		if err := p.Put(ctx, s.record(&list[i])); err != nil {
-			return err
-		}
-	}
-	for _, p := range used {
-		if err := p.Flush(ctx); err != nil {
-			return err
+		it := s.item(&list[i])
+		it.Ref = i
+		if err := bundles[p].Put(ctx, it); err != nil {
+			return nil, err
 		}
 	}
-	return nil
+	for _, b := range bundles {
+		rejected, err := b.Flush(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range rejected {
+			refused = append(refused, list[r.Ref].ID)
+		}
+	}
+	return refused, nil
 }
 
 func (s *kinesisSender) producer(ctx context.Context, stream string) (*kinesisio.Producer, error) {
@@ -192,7 +197,7 @@ func checkTopic(reads func(string) bool, e *Entry) error {
 	return nil
 }
 
-func (s *kafkaSender) send(ctx context.Context, list []Entry) error {
+func (s *kafkaSender) send(ctx context.Context, list []Entry) (refused []string, _ error) {
 	for i := range list {
 		e := &list[i]
 		r := transact.Record{Topic: e.Source, Value: valueOf(e), Headers: []transact.Header{{Key: batch.ResentHeader, Value: []byte(e.ID)}}}
@@ -200,10 +205,10 @@ func (s *kafkaSender) send(ctx context.Context, list []Entry) error {
 			r.Key = []byte(key)
 		}
 		if err := s.producer.Put(ctx, r); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return s.producer.Flush(ctx)
+	return nil, s.producer.Flush(ctx)
 }
 
 func (s *kafkaSender) close(context.Context) error {
