@@ -307,6 +307,7 @@ func (d *documents) putLetter(ctx context.Context, n, limit int) {
 	l.size = len(d.body)
 	d.failed(d.bulk.Add(ctx, &elasticsearchio.Document{
 		Op: elasticsearchio.Index, Index: []byte(d.sink.DeadLetterIndex), ID: []byte(l.Key()), Source: d.body, Ref: letterRef(n),
+		Irreplaceable: true,
 	}))
 }
 

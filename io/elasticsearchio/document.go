@@ -63,6 +63,10 @@ type Document struct {
 	// documents are remembered for a minute only (index.gc_deletes).
 	Version   int64
 	Versioned bool
+	// Irreplaceable says that nobody keeps the document where it is refused: a
+	// fault of the cluster (500) is then waited out as an outage is, however
+	// many others are written meanwhile.
+	Irreplaceable bool
 	// Source is the document as a JSON object; nil for Delete.
 	Source []byte
 	// Ref is the caller's name for the document; a Rejection has it.

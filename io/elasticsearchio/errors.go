@@ -237,7 +237,37 @@ const (
 	done verdict = iota
 	again
 	refused
+	// failing documents may do so by themselves; see lane.decide.
+	failing
 )
+
+// elsewhere are the kinds of errors that a document is answered with and that
+// tell of a node, a shard or the master which is away: Elasticsearch itself
+// tries again for a minute on them, and answers with the last one (the
+// retries of TransportReplicationAction and TransportMasterNodeAction, with
+// TransportActions.isShardNotAvailableException; TransportShardBulkAction for
+// a change of the mapping that the master does not make). Their status is 500
+// or, of shards, 404.
+var elsewhere = map[string]struct{}{
+	"node_not_connected_exception": {}, "node_disconnected_exception": {}, "node_closed_exception": {},
+	"retry_on_primary_exception": {}, "no_longer_primary_shard_exception": {}, "already_closed_exception": {},
+	"shard_not_found_exception": {}, "shard_not_in_primary_mode_exception": {}, "illegal_index_shard_state_exception": {},
+	"index_shard_not_started_exception": {}, "index_shard_recovering_exception": {}, "index_shard_relocated_exception": {},
+	"index_shard_started_exception": {}, "index_shard_closed_exception": {},
+	"not_master_exception": {}, "failed_to_commit_cluster_state_exception": {}, "timeout_exception": {},
+	"mapper_exception": {}, // "timed out while waiting for a dynamic mapping update"
+}
+
+// isElsewhere tells of an error's kind that it is no document's fault.
+func isElsewhere(kind string) bool {
+	_, known := elsewhere[kind]
+	// transport_exception, and receive_timeout_…, connect_… and so on.
+	return known || strings.HasSuffix(kind, "transport_exception")
+}
+
+// deliberate is the kind of error that a pipeline's processor "fail" makes,
+// with the status 500: somebody does not want the document.
+const deliberate = "fail_processor_exception"
 
 // judge sorts the results of actions.
 func judge(it *item, r result) verdict {
@@ -246,7 +276,14 @@ func judge(it *item, r result) verdict {
 		return done
 	case it.op == Delete && r.status == http.StatusNotFound && (r.kind == "" || r.kind == "index_not_found_exception"):
 		return done // it is not there, or not even its index
-	case r.kind == "cluster_block_exception", passing(r.status):
+	case r.kind == "cluster_block_exception", isElsewhere(r.kind):
+		return again
+	case r.status == http.StatusInternalServerError && !it.irreplaceable:
+		if r.kind == deliberate {
+			return refused
+		}
+		return failing
+	case passing(r.status):
 		return again
 	case r.status != http.StatusConflict:
 		return refused
