@@ -118,8 +118,9 @@ type documents struct {
 	templates []*template.Template
 	// index and the rest are nil where there is no template.
 	index, id, version, routing *template.Template
-	// templated says that events name the index.
-	templated bool
+	// templated says that the index is a template, varies that it may be another
+	// for another event.
+	templated, varies bool
 	// own are the names of the job's own indices.
 	own []string
 	// position says that the version is the event's offset.
@@ -149,6 +150,9 @@ func newDocuments(c ElasticsearchSink, schema *event.Schema, source route.Source
 	if d.index, err = compile("index", c.Index); err != nil {
 		return nil, err
 	}
+	d.varies = len(d.index.Fields()) > 0 || slices.ContainsFunc(source.Variables(), func(v string) bool {
+		return v != route.JobStart && d.index.Uses(v)
+	})
 	id := c.ID
 	if id == "" {
 		id = "{" + route.Position + "}"
@@ -216,7 +220,7 @@ func (d *documents) refuses(b *batch.Batch, i int, row event.Row, vars []string)
 // fill makes the event's document in d.doc.
 func (d *documents) fill(b *batch.Batch, i int, row event.Row, vars []string) (err error) {
 	doc := &d.doc
-	*doc = elasticsearchio.Document{Op: d.op}
+	*doc = elasticsearchio.Document{Op: d.op, IndexVaries: d.varies}
 	if d.indexText, err = d.index.Append(d.indexText[:0], row, vars); err != nil {
 		return err
 	}

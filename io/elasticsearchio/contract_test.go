@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 func TestDocumentsOfManyIndicesAreReadBack(t *testing.T) {
@@ -279,6 +280,64 @@ func TestBlockedIndexStopsTheFlowUntilItIsFree(t *testing.T) {
 			wg.Wait()
 			if n := cluster.count(index); n != 20 {
 				t.Errorf("%d documents are there", n)
+			}
+		})
+	}
+}
+
+// Events name the indices of days that somebody has closed for writing: they
+// hold nothing back, while one that is full or that all events go to is waited for.
+func TestAReadOnlyIndexThatADocumentHasChosenRefusesIt(t *testing.T) {
+	for _, test := range []struct {
+		name, settings string
+		varies, waits  bool
+	}{
+		{"write", `{"index.blocks.write":%v}`, true, false},
+		{"read-only", `{"index.blocks.read_only":%v}`, true, false},
+		{"both", `{"index.blocks.write":%[1]v,"index.blocks.read_only":%[1]v}`, true, false},
+		{"flood stage", `{"index.blocks.read_only_allow_delete":%v}`, true, true},
+		{"write and flood stage", `{"index.blocks.write":%[1]v,"index.blocks.read_only_allow_delete":%[1]v}`, true, true},
+		{"the one index", `{"index.blocks.write":%v}`, false, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			cluster := newCluster(t)
+			o := quick(cluster.url)
+			o.ItemDeadline = time.Nanosecond
+			c := newClient(t, o)
+			index, other := cluster.index("closed"), cluster.index("open")
+			cluster.must(http.MethodPut, "/"+index, "")
+			free := func() { cluster.must(http.MethodPut, "/"+index+"/_settings", fmt.Sprintf(test.settings, "null")) }
+			cluster.must(http.MethodPut, "/"+index+"/_settings", fmt.Sprintf(test.settings, "true"))
+			b := c.NewBulk()
+			for i, d := range append(numbered(other, 10), doc(index, "closed", `{"a":1}`)) {
+				d.Ref, d.IndexVaries = i, test.varies
+				if err := b.Add(t.Context(), d); err != nil {
+					t.Fatal(err)
+				}
+			}
+			var (
+				wg         sync.WaitGroup
+				rejections []Rejection
+			)
+			wg.Go(func() {
+				var err error
+				if rejections, err = b.Flush(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+			if !test.waits {
+				wg.Wait()
+				if len(rejections) != 1 || rejections[0].Ref != 10 || rejections[0].Reason != ReasonIndexBlocked || !strings.Contains(rejections[0].Detail, "(api)") {
+					t.Errorf("rejections %+v", rejections)
+				}
+				free()
+				return
+			}
+			eventually(t, "it is tried again and again", func() bool { return c.Stats().Retries > 20 })
+			free()
+			wg.Wait()
+			if n := cluster.count(index); n != 1 || len(rejections) > 0 {
+				t.Errorf("%d documents, rejections %+v", n, rejections)
 			}
 		})
 	}

@@ -63,6 +63,11 @@ type Document struct {
 	// documents are remembered for a minute only (index.gc_deletes).
 	Version   int64
 	Versioned bool
+	// IndexVaries says that what is in the document has chosen Index, so that
+	// others go elsewhere: where somebody has made the index read-only, the
+	// document is refused after Options.ItemDeadline. Else it waits for as long
+	// as that lasts.
+	IndexVaries bool
 	// Irreplaceable says that nobody keeps the document where it is refused: a
 	// fault of the cluster (500) is then waited out as an outage is, however
 	// many others are written meanwhile.

@@ -72,32 +72,35 @@ func indexOf(key []byte) []byte {
 }
 
 // decide makes up the mind about documents that may be failing by themselves:
-// they are sent again for Options.ItemDeadline, and are refused then if others
-// of the same index were written meanwhile. Where none were it is the index
-// that fails, and they wait.
+// they are sent again for Options.ItemDeadline. Then those are refused that have
+// chosen an index which is read-only, and those whose index took others
+// meanwhile. Where it took none it is the index that fails, and they wait.
 func (l *lane) decide(r *request, verdicts []verdict, now time.Time) {
 	for i := range r.items {
 		it := &r.items[i]
-		if verdicts[i] != failing {
+		if verdicts[i] != failing && verdicts[i] != closed {
 			it.failing = time.Time{}
 			continue
 		}
 		if it.failing.IsZero() {
 			it.failing = now
 		}
-		if !l.asks {
+		if verdicts[i] == failing && !l.asks {
 			l.asks = true
 			l.client.written.ask()
 		}
 	}
 	l.client.written.note(r, verdicts, now)
 	for i := range r.items {
-		if verdicts[i] != failing {
+		v := &verdicts[i]
+		if *v != failing && *v != closed {
 			continue
 		}
-		verdicts[i] = again
-		if it := &r.items[i]; now.Sub(it.failing) >= l.client.opts.ItemDeadline && l.client.written.since(r.index(i), it.failing) {
-			verdicts[i] = refused
+		since := r.items[i].failing
+		if now.Sub(since) >= l.client.opts.ItemDeadline && (*v == closed || l.client.written.since(r.index(i), since)) {
+			*v = refused
+		} else {
+			*v = again
 		}
 	}
 }

@@ -33,6 +33,12 @@ func TestResultsAreJudged(t *testing.T) {
 		{"a shard that moves", item{}, result{404, "index_shard_relocated_exception", ""}, again},
 		{"a disk that is full", item{}, result{507, "", ""}, again},
 		{"blocked", item{}, result{403, "cluster_block_exception", ""}, again},
+		{"read-only", item{indexVaries: true}, result{403, blockedKind, "index [a] blocked by: [FORBIDDEN/5/index read-only (api), FORBIDDEN/8/index write (api)];"}, closed},
+		{"read-only, for all", item{}, result{403, blockedKind, "index [a] blocked by: [FORBIDDEN/8/index write (api)];"}, again},
+		{"a full disk", item{indexVaries: true}, result{429, blockedKind, "index [a] blocked by: [TOO_MANY_REQUESTS/12/disk usage exceeded flood-stage watermark, index has read-only-allow-delete block];"}, again},
+		{"a full disk, and read-only", item{indexVaries: true}, result{403, blockedKind, "index [a] blocked by: [FORBIDDEN/8/index write (api), TOO_MANY_REQUESTS/12/disk usage exceeded];"}, again},
+		{"a cluster that is read-only", item{indexVaries: true}, result{403, blockedKind, "blocked by: [FORBIDDEN/6/cluster read-only (api)];"}, again},
+		{"a block of another text", item{indexVaries: true}, result{403, blockedKind, "blocked"}, again},
 		{"not allowed", item{}, result{403, "security_exception", ""}, refused},
 		{"mapping", item{}, result{400, "document_parsing_exception", ""}, refused},
 	} {

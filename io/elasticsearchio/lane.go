@@ -22,8 +22,8 @@ type item struct {
 	ref       int
 	op        Op
 	versioned bool
-	// irreplaceable is the document's own.
-	irreplaceable bool
+	// indexVaries and irreplaceable are the document's own.
+	indexVaries, irreplaceable bool
 	// failing is since when it has failed, perhaps by itself; see lane.decide.
 	failing time.Time
 }
@@ -121,7 +121,10 @@ func (l *lane) add(ctx context.Context, b *Bulk, d *Document, hash uint64) error
 	if len(r.items) == 0 {
 		l.timer.Reset(l.client.opts.Interval)
 	}
-	it := item{start: len(r.body), hash: hash, owner: b, ref: d.Ref, op: d.Op, versioned: d.versioned(), irreplaceable: d.Irreplaceable}
+	it := item{
+		start: len(r.body), hash: hash, owner: b, ref: d.Ref, op: d.Op, versioned: d.versioned(),
+		indexVaries: d.IndexVaries, irreplaceable: d.Irreplaceable,
+	}
 	r.body, it.keyStart, it.keyEnd = appendAction(r.body, d)
 	it.end = len(r.body)
 	r.items = append(r.items, it)

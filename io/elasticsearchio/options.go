@@ -16,7 +16,7 @@
 // which holds back nothing else. A document that the cluster answers with a fault
 // of its own (500) is taken for refused once Options.ItemDeadline has passed in
 // which others of its index were written: an ingest pipeline may fail on it
-// each time. What the cluster cannot take now (429, other 5xx, a
+// each time. So is one that has chosen an index which is read-only. What the cluster cannot take now (429, other 5xx, a
 // block such as the one of a full disk, no connection) is sent again with
 // growing random pauses until Options.RetryDeadline has passed without
 // progress; then Flush returns the reason, and the bundle is to be done anew.
@@ -149,7 +149,7 @@ type Options struct {
 	RetryDeadline time.Duration
 	// ItemDeadline overrides DefaultItemDeadline: how long a document is sent
 	// again that the cluster answers with a fault of its own (500) while it
-	// takes others of the same index.
+	// takes others of the same index, or that has chosen a read-only index.
 	ItemDeadline time.Duration
 	// RetryBackoff overrides DefaultRetryBackoff.
 	RetryBackoff time.Duration

@@ -26,12 +26,13 @@ type Document struct {
 type index struct {
 	// documents holds the deleted ones too, for their versions.
 	documents map[string]*Document
-	// writeBlock and diskBlock are index.blocks.write and
-	// index.blocks.read_only_allow_delete.
-	writeBlock, diskBlock bool
+	// blocks are the settings index.blocks.…, by what follows.
+	blocks map[string]bool
 	// writes is how many there were.
 	writes int64
 }
+
+func newIndex() *index { return &index{documents: map[string]*Document{}, blocks: map[string]bool{}} }
 
 // primaryTerm is that of the one shard, which never moves.
 const primaryTerm = 1
@@ -86,21 +87,34 @@ func (s *Server) writable(name string, mustExist bool) (x *index, stream bool) {
 		s.streams[name] = true
 	}
 	if s.indices[name] == nil && !mustExist {
-		s.indices[name] = &index{documents: map[string]*Document{}}
+		s.indices[name] = newIndex()
 	}
 	return s.indices[name], s.streams[name]
 }
 
+// blocks are the settings that keep an index from being written, as
+// Elasticsearch tells them.
+var blocks = map[string]string{
+	"read_only":              "FORBIDDEN/5/index read-only (api)",
+	"write":                  "FORBIDDEN/8/index write (api)",
+	"read_only_allow_delete": "TOO_MANY_REQUESTS/12/disk usage exceeded flood-stage watermark, index has read-only-allow-delete block",
+}
+
+// blocked returns the fault of an index that is blocked. It is one that passes
+// only if all blocks are of that kind.
 func (x *index) blocked(name string) *ItemFault {
-	switch {
-	case x.writeBlock:
-		return &ItemFault{http.StatusForbidden, "cluster_block_exception",
-			fmt.Sprintf("index [%s] blocked by: [FORBIDDEN/8/index write (api)];", name)}
-	case x.diskBlock:
-		return &ItemFault{http.StatusTooManyRequests, "cluster_block_exception", fmt.Sprintf(
-			"index [%s] blocked by: [TOO_MANY_REQUESTS/12/disk usage exceeded flood-stage watermark, index has read-only-allow-delete block];", name)}
+	var told []string
+	status := http.StatusTooManyRequests
+	for _, setting := range sortedKeys(x.blocks) {
+		told = append(told, blocks[setting])
+		if setting != "read_only_allow_delete" {
+			status = http.StatusForbidden
+		}
 	}
-	return nil
+	if len(told) == 0 {
+		return nil
+	}
+	return &ItemFault{status, "cluster_block_exception", fmt.Sprintf("index [%s] blocked by: [%s];", name, strings.Join(told, ", "))}
 }
 
 // put stores or deletes a document, by the rules of its version's type.
@@ -163,7 +177,7 @@ func (s *Server) putIndex(r *http.Request, _ []byte) answer {
 	if s.indices[name] != nil {
 		return fault(http.StatusBadRequest, "resource_already_exists_exception", "index [%s] already exists", name)
 	}
-	s.indices[name] = &index{documents: map[string]*Document{}}
+	s.indices[name] = newIndex()
 	return answer{http.StatusOK, map[string]any{"acknowledged": true, "index": name}}
 }
 
@@ -187,7 +201,7 @@ func (s *Server) deleteIndex(r *http.Request, _ []byte) answer {
 	return answer{http.StatusOK, map[string]any{"acknowledged": true}}
 }
 
-// putSettings knows the two blocks; null and false take them away.
+// putSettings knows the blocks; null and false take them away.
 func (s *Server) putSettings(r *http.Request, body []byte) answer {
 	var settings map[string]any
 	if err := json.Unmarshal(body, &settings); err != nil {
@@ -200,14 +214,14 @@ func (s *Server) putSettings(r *http.Request, body []byte) answer {
 		return fault(http.StatusNotFound, "index_not_found_exception", "no such index [%s]", r.PathValue("index"))
 	}
 	for key, value := range settings {
-		on := value == true
-		switch strings.TrimPrefix(key, "index.") {
-		case "blocks.write":
-			x.writeBlock = on
-		case "blocks.read_only_allow_delete":
-			x.diskBlock = on
-		default:
+		setting, _ := strings.CutPrefix(strings.TrimPrefix(key, "index."), "blocks.")
+		switch _, known := blocks[setting]; {
+		case !known:
 			return fault(http.StatusBadRequest, "illegal_argument_exception", "unknown setting [%s]", key)
+		case value == true:
+			x.blocks[setting] = true
+		default:
+			delete(x.blocks, setting)
 		}
 	}
 	return answer{http.StatusOK, map[string]any{"acknowledged": true}}
