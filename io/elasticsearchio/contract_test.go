@@ -440,6 +440,61 @@ func TestTemplatesArePutAgainAndAgain(t *testing.T) {
 	}
 }
 
+// What nobody has mapped is mapped by the first document that has it.
+func TestTheFirstStringOfAFieldMakesADateOfIt(t *testing.T) {
+	cluster := newCluster(t)
+	c := newClient(t, quick(cluster.url))
+	for i, test := range []struct {
+		first  string
+		isDate bool
+	}{
+		{"2026-01-01", true}, {"2026-01", true}, {"2026-01-01T12:30", true}, {"2026-01-01T12:30:15.250Z", true}, {"2026-01-01T12:30:15+0100", true},
+		{"2026/01/01", true}, {"2026/01/01 12:30:15", true},
+		{"2026", false}, {"1514764800000", false}, {"1.5", false}, {"2026-13-01", false}, {"2026-01-01 12:30", false}, {"01.01.2026", false}, {"", false}, {"text", false},
+		{"2026-1-1", false}, {`{"at":"2026-01-01"}`, false},
+	} {
+		index := cluster.index(fmt.Sprintf("first-%d", i))
+		first := doc(index, "1", string(appendString([]byte(`{"payload":`), []byte(test.first)))+"}")
+		if rejections := write(t, c, first); len(rejections) > 0 {
+			t.Fatalf("%s: %+v", test.first, rejections)
+		}
+		rejections := write(t, c, doc(index, "2", `{"payload":"no date"}`))
+		if test.isDate != (len(rejections) == 1 && rejections[0].Reason == ReasonMapping) {
+			t.Errorf("after %q: rejections %+v", test.first, rejections)
+		}
+	}
+}
+
+func TestAnIndexIsMadeOnceWithItsMapping(t *testing.T) {
+	cluster := newCluster(t)
+	c := newClient(t, quick(cluster.url))
+	index := cluster.index("made")
+	const mapping = `{"mappings":{"date_detection":false,"properties":{"at":{"type":"date"},"raw":{"type":"binary"}}}}`
+	for range 2 {
+		if err := c.CreateIndex(t.Context(), index, []byte(mapping)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := reasons(write(t, c,
+		doc(index, "1", `{"payload":"2026-01-01","at":"2026-01-01","raw":"MjAyNi0wMS0wMQ=="}`), doc(index, "2", `{"payload":"no date"}`), doc(index, "3", `{"at":"no date"}`)))
+	if len(got) != 1 || got[2] != ReasonMapping {
+		t.Errorf("rejections %v", got)
+	}
+	// One that is there keeps its own.
+	other := cluster.index("there")
+	write(t, c, doc(other, "1", `{"payload":"2026-01-01"}`))
+	if err := c.CreateIndex(t.Context(), other, []byte(mapping)); err != nil {
+		t.Fatal(err)
+	}
+	if got := reasons(write(t, c, doc(other, "2", `{"payload":"no date"}`))); got[0] != ReasonMapping {
+		t.Errorf("rejections %v", got)
+	}
+	err := c.CreateIndex(t.Context(), strings.ToUpper(index), []byte(mapping))
+	if err == nil || !strings.Contains(err.Error(), "create index ") || !strings.Contains(err.Error(), "lowercase") {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestDataStreamsTakeCreates(t *testing.T) {
 	cluster := newCluster(t)
 	c := newClient(t, quick(cluster.url))

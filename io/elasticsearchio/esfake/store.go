@@ -29,10 +29,14 @@ type index struct {
 	// blocks are the settings index.blocks.…, by what follows.
 	blocks map[string]bool
 	// writes is how many there were.
-	writes int64
+	writes  int64
+	mapping mapping
 }
 
-func newIndex() *index { return &index{documents: map[string]*Document{}, blocks: map[string]bool{}} }
+// create makes an index. s.mu is held.
+func (s *Server) create(name string, own mappings) {
+	s.indices[name] = &index{documents: map[string]*Document{}, blocks: map[string]bool{}, mapping: s.mappingOf(name, own)}
+}
 
 // primaryTerm is that of the one shard, which never moves.
 const primaryTerm = 1
@@ -87,7 +91,7 @@ func (s *Server) writable(name string, mustExist bool) (x *index, stream bool) {
 		s.streams[name] = true
 	}
 	if s.indices[name] == nil && !mustExist {
-		s.indices[name] = newIndex()
+		s.create(name, mappings{})
 	}
 	return s.indices[name], s.streams[name]
 }
@@ -167,8 +171,19 @@ func (x *index) put(item *Item, old *Document, source []byte) (map[string]any, *
 	return map[string]any{"status": status, "result": result, "_version": version, "_seq_no": d.seq, "_primary_term": primaryTerm}, nil
 }
 
-func (s *Server) putIndex(r *http.Request, _ []byte) answer {
+// putIndex makes an index; of what its body says it looks at the mappings.
+func (s *Server) putIndex(r *http.Request, body []byte) answer {
 	name := r.PathValue("index")
+	var request struct {
+		Settings json.RawMessage `json:"settings"`
+		Aliases  json.RawMessage `json:"aliases"`
+		Mappings mappings        `json:"mappings"`
+	}
+	if len(body) > 0 {
+		if err := strict(body, &request); err != nil {
+			return fault(http.StatusBadRequest, "parse_exception", "%v", err)
+		}
+	}
 	if why := invalidName(name); why != "" {
 		return fault(http.StatusBadRequest, "invalid_index_name_exception", "Invalid index name [%s], %s", name, why)
 	}
@@ -177,7 +192,11 @@ func (s *Server) putIndex(r *http.Request, _ []byte) answer {
 	if s.indices[name] != nil {
 		return fault(http.StatusBadRequest, "resource_already_exists_exception", "index [%s] already exists", name)
 	}
-	s.indices[name] = newIndex()
+	if t := s.matching(name); t != nil && t.stream {
+		return fault(http.StatusBadRequest, "illegal_argument_exception",
+			"cannot create index with name [%s], because it matches with a template that creates data streams only, use create data stream api instead", name)
+	}
+	s.create(name, request.Mappings)
 	return answer{http.StatusOK, map[string]any{"acknowledged": true, "index": name}}
 }
 
