@@ -53,7 +53,9 @@ type Document struct {
 	// Routing chooses the shard in ID's place; empty for none. Documents of
 	// one id need the same routing, or they are different documents.
 	Routing []byte
-	// Pipeline is an ingest pipeline; empty for the index's own. Not for Delete.
+	// Pipeline is an ingest pipeline; empty for the index's own. Not for Delete,
+	// nor for Update, whose pipeline Elasticsearch leaves unused: it is one of an
+	// "upsert" document, and with doc_as_upsert there is none.
 	Pipeline []byte
 	// Version is an external one (external_gte): the cluster keeps the
 	// document with the highest, so that an older one never overwrites a
@@ -119,6 +121,8 @@ func (d *Document) misuse() error {
 		return fmt.Errorf("elasticsearch: unknown operation %d", d.Op)
 	case d.versioned() && (d.Op == Create || d.Op == Update):
 		return fmt.Errorf("elasticsearch: the operation %s has no versions", d.Op)
+	case len(d.Pipeline) > 0 && d.Op == Update:
+		return fmt.Errorf("elasticsearch: the operation %s goes through no pipeline", d.Op)
 	case !utf8.Valid(d.Pipeline):
 		return fmt.Errorf("elasticsearch: the pipeline's name %q is not UTF-8 text", d.Pipeline)
 	}

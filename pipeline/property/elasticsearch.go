@@ -60,7 +60,7 @@ func elasticsearchSink() []Property {
 		},
 		{
 			Name: "ElasticsearchPipeline", Group: groupElasticsearch, Kind: String, DefaultNote: "the index's own",
-			Doc: "The ingest pipeline that documents go through.",
+			Doc: "The ingest pipeline that documents go through. It does not go with ElasticsearchOperation=update.",
 		},
 		{
 			Name: "ElasticsearchOperation", Group: groupElasticsearch, Kind: Enum, Default: "index", Values: []string{"index", "create", "update"},
