@@ -130,6 +130,11 @@ func (s *Store) hint(op, bucket, key string, err error) string {
 	region := s.client.Options().Region
 	var timeout net.Error
 	switch {
+	case op == credentialsOp:
+		return "" // it says what to do
+	// Before all codes: they are of who gives credentials, such as STS.
+	case awsfault.WithoutCredentials(err):
+		return "there are no AWS credentials: are there any in the environment, profile or instance, and may the role be assumed?"
 	case bucketRegion != "" && bucketRegion != region:
 		return fmt.Sprintf("the bucket is in region %s, the request went to %s: set the region", bucketRegion, region)
 	case status == http.StatusMovedPermanently, code == "PermanentRedirect", code == "AuthorizationHeaderMalformed":
@@ -148,8 +153,6 @@ func (s *Store) hint(op, bucket, key string, err error) string {
 		return fmt.Sprintf("access denied: the credentials' policy must allow %s on %s (and the key's use, if the bucket is encrypted by KMS)", actions[op], resource)
 	case response == nil && errors.Is(err, context.Canceled):
 		return ""
-	case op == credentialsOp:
-		return "" // it says what to do
 	case response == nil && errors.As(err, &timeout) && timeout.Timeout(), response == nil && errors.Is(err, context.DeadlineExceeded):
 		return "no answer in time"
 	case response == nil && isNetwork(err):

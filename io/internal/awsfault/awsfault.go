@@ -11,7 +11,9 @@ const withoutCredentials = "get identity: get credentials"
 
 // WithoutCredentials tells of calls for which there were no credentials: none are
 // configured, or who gives them (STS, an agent, the instance) did not.
-func WithoutCredentials(err error) bool { return strings.Contains(err.Error(), withoutCredentials) }
+func WithoutCredentials(err error) bool {
+	return err != nil && strings.Contains(err.Error(), withoutCredentials)
+}
 
 // Status is that of an answer in HTTP, 0 without one: the service's, or of the
 // agent that gives a container its credentials, whose errors have no other type
