@@ -176,3 +176,14 @@ func TestARefusedRoleIsToldAsThat(t *testing.T) {
 		}
 	}
 }
+
+// STS throttles with the status 400.
+func TestAThrottledRolePasses(t *testing.T) {
+	for _, code := range []string{"ThrottlingException", "ThrottledException"} {
+		ststest.Refuse(t, 400, code)
+		o := Options{Stream: "s", Region: "us-east-1", Endpoint: "http://127.0.0.1:1"}
+		if err := o.Check(t.Context()); err == nil || !Passing(err) || classify(t.Context(), err) != throttled {
+			t.Errorf("%s: passing is not told: %v", code, err)
+		}
+	}
+}

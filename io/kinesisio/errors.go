@@ -212,8 +212,7 @@ func classifyCode(code string) class {
 	switch code {
 	case "ExpiredIteratorException":
 		return expired
-	case "ProvisionedThroughputExceededException", "LimitExceededException", "KMSThrottlingException",
-		"ThrottlingException", "Throttling", "RequestLimitExceeded", "SlowDown":
+	case "KMSThrottlingException":
 		return throttled
 	// Credentials of a session are renewed by the SDK; the next call has new ones.
 	case "ExpiredTokenException", "ExpiredToken",
@@ -222,6 +221,9 @@ func classifyCode(code string) class {
 		"InternalFailure", "InternalFailureException", "InternalServerError", "InternalError", "ServiceUnavailable", "ServiceUnavailableException",
 		"RequestTimeout", "RequestTimeoutException":
 		return transient
+	}
+	if awsfault.ThrottleCode(code) {
+		return throttled
 	}
 	return permanent
 }

@@ -170,7 +170,7 @@ func Passing(err error) bool {
 	if !errors.As(err, &e) || errors.Is(err, context.Canceled) {
 		return false
 	}
-	if _, ok := passingCodes[errorCode(e.Err)]; ok {
+	if _, ok := passingCodes[errorCode(e.Err)]; ok || awsfault.Throttled(e.Err) {
 		return true
 	}
 	response := errorResponse(e.Err)
@@ -185,11 +185,11 @@ func Passing(err error) bool {
 	return status == http.StatusRequestTimeout || status == http.StatusTooManyRequests || status >= http.StatusInternalServerError
 }
 
-// passingCodes are those of S3's errors that mean "again" whatever their status.
+// passingCodes are those of S3's errors that mean "again" whatever their status,
+// beside those of throttling.
 var passingCodes = map[string]struct{}{
 	"InternalError":      {}, // also in the body of an answer 200 to CompleteMultipartUpload
 	"ServiceUnavailable": {},
-	"SlowDown":           {},
 	"RequestTimeout":     {}, // the status is 400: the body came too slowly
 	"OperationAborted":   {}, // a conflicting operation is under way
 	"BadDigest":          {}, // damaged on its way: the body in memory is whole

@@ -34,6 +34,8 @@ func TestOutagesPass(t *testing.T) {
 		"body damaged":           {refuse(400, "BadDigest"), true},
 		"conflict":               {refuse(409, "OperationAborted"), true},
 		"throttled":              {refuse(503, "SlowDown"), true},
+		"throttled by a 400":     {refuse(400, "ThrottlingException"), true},
+		"over a limit":           {refuse(400, "RequestLimitExceeded"), true},
 		"too many":               {refuse(429, "TooManyRequests"), true},
 		"a proxy's 502":          {refuse(502, ""), true},
 		"refused":                {refuse(400, "InvalidRequest"), false},
@@ -119,6 +121,21 @@ func TestARefusedRoleIsToldAsThat(t *testing.T) {
 	for _, tried := range s.Probe(t.Context()) {
 		if Denied(tried.Err) {
 			t.Errorf("%s is told as denied: %v", tried.Action, tried.Err)
+		}
+	}
+}
+
+// STS throttles with the status 400.
+func TestAThrottledRolePasses(t *testing.T) {
+	for _, code := range []string{"Throttling", "ThrottlingException", "RequestLimitExceeded"} {
+		ststest.Refuse(t, 400, code)
+		_, open := fake(t, s3fake.Options{Bucket: fakeBucket})
+		s := open(t, func(o *Options) { o.Anonymous, o.MaxAttempts = false, 1 })
+		_, err := s.Create(t.Context(), "a", "", nil)
+		for name, err := range map[string]error{"an upload": err, "the check": s.Check(t.Context())} {
+			if err == nil || !Passing(err) || Denied(err) {
+				t.Errorf("%s: %s: passing is not told: %v", code, name, err)
+			}
 		}
 	}
 }
