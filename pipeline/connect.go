@@ -106,7 +106,8 @@ func (e *ElasticsearchSink) permissions() permissions.ElasticsearchOptions {
 		Indices: map[string][]string{pattern: append(needed, "auto_configure")},
 	}
 	if e.DeadLetterIndex != "" {
-		o.Indices[e.DeadLetterIndex] = []string{"index", "auto_configure"}
+		// Without create_index the job goes on: see letterIndex.
+		o.Indices[e.DeadLetterIndex] = []string{"index", "auto_configure", "create_index"}
 	}
 	return o
 }

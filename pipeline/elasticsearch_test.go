@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -14,6 +15,8 @@ import (
 	"github.com/streaming-etl/streaming-etl/io/elasticsearchio/esfake"
 	"github.com/streaming-etl/streaming-etl/pipeline/property"
 	"github.com/streaming-etl/streaming-etl/transforms/deadletter"
+	"github.com/streaming-etl/streaming-etl/transforms/event"
+	"github.com/streaming-etl/streaming-etl/transforms/route"
 )
 
 // startSearch starts a cluster in the process.
@@ -77,6 +80,8 @@ func TestMistakesOfTheElasticsearchSinkAreTold(t *testing.T) {
 		"a service without a signature": {[]string{"--OutputElasticsearchEndpoint=https://search.example.com", "--ElasticsearchSigningService=AOSS"}, "the signing service aoss goes with SIGV4, not with NONE"},
 		"another service than the name's": {[]string{"--OutputElasticsearchEndpoint=https://x1.eu-west-1.aoss.amazonaws.com", "--ElasticsearchSigningService=ES"},
 			"the signing service is es, and the endpoint is one of aoss"},
+		"a pipeline of updates": {[]string{"--OutputElasticsearchEndpoint=http://search.example.com", "--ElasticsearchPipeline=clean", "--ElasticsearchOperation=update"},
+			"goes with ElasticsearchOperation=index or create"},
 		"an authority without TLS": {[]string{"--OutputElasticsearchEndpoint=http://search.example.com", "--ElasticsearchCaFile=/ca.pem"}, "a certificate authority goes with https"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -154,5 +159,60 @@ func TestVersionsAreWholeNumbersFromZero(t *testing.T) {
 	}
 	if want := map[string]int64{"trips/0/0": 0, "trips/0/1": 7}; !maps.Equal(got, want) || sum.Reasons["invalid_version"] != 1 {
 		t.Errorf("versions %v, want %v; dead letters %v", got, want, sum.Reasons)
+	}
+}
+
+// One index of many is closed for writing, as those of past days are.
+func TestAnEventOfAReadOnlyIndexHoldsNothingBack(t *testing.T) {
+	es := startSearch(t, esfake.Options{})
+	put := func(path, body string) {
+		t.Helper()
+		req, err := http.NewRequest(http.MethodPut, es.URL+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := http.DefaultClient.Do(req)
+		if err != nil || res.Body.Close() != nil || res.StatusCode != http.StatusOK {
+			t.Fatalf("PUT %s: %v, error %v", path, res, err)
+		}
+	}
+	put("/trips-7", "")
+	put("/trips-7/_settings", `{"index.blocks.write":true}`)
+	passengers := regexp.MustCompile(`"passenger_count":\d+`)
+	var messages []*kgo.Record
+	for i, line := range sampleTrips(t, 20) {
+		n := `"passenger_count":1`
+		if i%10 == 3 {
+			n = `"passenger_count":7`
+		}
+		messages = append(messages, &kgo.Record{Topic: "trips", Value: []byte(passengers.ReplaceAllString(line, n))})
+	}
+	k := newKafka(t, "trips:1")
+	k.put(t.Context(), t, messages...)
+	c := configure(t,
+		"--InputKafkaBootstrapServers="+k.brokers, "--InputKafkaTopic=trips", "--InputKafkaInitialPosition=EARLIEST", "--InputKafkaStopAtEnd",
+		"--OutputElasticsearchEndpoint="+es.URL, "--ElasticsearchIndex=trips-{passenger_count}", "--ElasticsearchDocumentId=")
+	c.Elasticsearch.Client.ItemDeadline = time.Nanosecond
+	sum, err := runDirect(t.Context(), t, c, DirectOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := sum.Progress; p.Delivered != 18 || sum.Reasons["index_blocked"] != 2 || len(es.Documents("trips-1")) != 18 {
+		t.Errorf("%d delivered, %d documents, dead letters %v", p.Delivered, len(es.Documents("trips-1")), sum.Reasons)
+	}
+}
+
+func TestWhatChoosesAnIndexIsTold(t *testing.T) {
+	for index, varies := range map[string]bool{
+		"trips": false, "trips-{job_start}": false, "trips-{trip_id}": true, "trips-{kafka.topic}": true, "{kafka.header.day}": true,
+		"trips-{kafka.timestamp:2006.01}": true, "trips-{job_start}-{pickup_datetime:2006}": true,
+	} {
+		d, err := newDocuments(ElasticsearchSink{Index: index}, event.TaxiTrip(), route.Kafka)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d.varies != varies {
+			t.Errorf("%s: %v, want %v", index, d.varies, varies)
+		}
 	}
 }

@@ -76,11 +76,12 @@ func ownNames(letters string) []string {
 	return []string{letters, deadletters.ResentName(letters)}
 }
 
-// keptLetter is a dead letter of the bundle, and the bytes that it had when it
-// was last put.
+// keptLetter is a dead letter of the bundle, and how it was last put: the most
+// bytes it was to have and those it had, and whether the payload was in base64.
 type keptLetter struct {
 	deadletter.Letter
-	size int
+	limit, size int
+	base64      bool
 }
 
 // letterRef names the bundle's dead letters, which are no records; it is its
@@ -106,20 +107,23 @@ type ElasticsearchSink struct {
 
 // documents is the Elasticsearch sink.
 type documents struct {
-	sink      ElasticsearchSink
-	client    *elasticsearchio.Client
-	ctx       context.Context
-	bulk      *elasticsearchio.Bulk
-	err       error
-	records   bundleRecords
-	letters   []keptLetter
-	doc       elasticsearchio.Document
-	op        elasticsearchio.Op
-	templates []*template.Template
+	sink    ElasticsearchSink
+	client  *elasticsearchio.Client
+	ctx     context.Context
+	bulk    *elasticsearchio.Bulk
+	err     error
+	records bundleRecords
+	letters []keptLetter
+	doc     elasticsearchio.Document
+	// letterIndex is the process's.
+	letterIndex *letterIndex
+	op          elasticsearchio.Op
+	templates   []*template.Template
 	// index and the rest are nil where there is no template.
 	index, id, version, routing *template.Template
-	// templated says that events name the index.
-	templated bool
+	// templated says that the index is a template, varies that it may be another
+	// for another event.
+	templated, varies bool
 	// own are the names of the job's own indices.
 	own []string
 	// position says that the version is the event's offset.
@@ -149,6 +153,9 @@ func newDocuments(c ElasticsearchSink, schema *event.Schema, source route.Source
 	if d.index, err = compile("index", c.Index); err != nil {
 		return nil, err
 	}
+	d.varies = len(d.index.Fields()) > 0 || slices.ContainsFunc(source.Variables(), func(v string) bool {
+		return v != route.JobStart && d.index.Uses(v)
+	})
 	id := c.ID
 	if id == "" {
 		id = "{" + route.Position + "}"
@@ -216,7 +223,7 @@ func (d *documents) refuses(b *batch.Batch, i int, row event.Row, vars []string)
 // fill makes the event's document in d.doc.
 func (d *documents) fill(b *batch.Batch, i int, row event.Row, vars []string) (err error) {
 	doc := &d.doc
-	*doc = elasticsearchio.Document{Op: d.op}
+	*doc = elasticsearchio.Document{Op: d.op, IndexVaries: d.varies}
 	if d.indexText, err = d.index.Append(d.indexText[:0], row, vars); err != nil {
 		return err
 	}
@@ -296,23 +303,47 @@ func (d *documents) versionOf(b *batch.Batch, i int, row event.Row, vars []strin
 
 // letter adds a dead letter as a document.
 func (d *documents) letter(ctx context.Context, l *deadletter.Letter) {
-	d.letters = append(d.letters, keptLetter{Letter: *l})
-	d.putLetter(ctx, len(d.letters)-1, math.MaxInt)
+	d.failed(d.letterIndex.open(ctx, d.client, d.sink.DeadLetterIndex))
+	d.letters = append(d.letters, keptLetter{Letter: *l, limit: math.MaxInt})
+	d.putLetter(ctx, len(d.letters)-1)
 }
 
-// putLetter adds the bundle's n-th dead letter with at most so many bytes.
-func (d *documents) putLetter(ctx context.Context, n, limit int) {
+// putLetter adds the bundle's n-th dead letter.
+func (d *documents) putLetter(ctx context.Context, n int) {
 	l := &d.letters[n]
-	d.body = l.AppendShort(d.body[:0], limit)
+	if l.base64 {
+		d.body = l.AppendShortBase64(d.body[:0], l.limit)
+	} else {
+		d.body = l.AppendShort(d.body[:0], l.limit)
+	}
 	l.size = len(d.body)
 	d.failed(d.bulk.Add(ctx, &elasticsearchio.Document{
 		Op: elasticsearchio.Index, Index: []byte(d.sink.DeadLetterIndex), ID: []byte(l.Key()), Source: d.body, Ref: letterRef(n),
+		Irreplaceable: true,
 	}))
 }
 
-// flush waits for all that was added. A dead letter that is too large is put
-// again with half of its bytes, until it is taken: what the cluster takes, it
-// does not say.
+// putLetterAgain puts a dead letter that was refused in another form, if there
+// is one: with half of its bytes where it is too large, since what the cluster
+// takes it does not say, and in base64 where the mapping does not take its
+// payload, as one that was made by payloads of another kind.
+func (d *documents) putLetterAgain(ctx context.Context, n int, reason string) bool {
+	l := &d.letters[n]
+	before := l.size
+	switch {
+	case reason == elasticsearchio.ReasonTooLarge:
+		l.limit = before / 2
+		d.putLetter(ctx, n)
+		return l.size < before
+	case reason == elasticsearchio.ReasonMapping && !l.base64:
+		l.base64 = true
+		d.putLetter(ctx, n)
+		return true
+	}
+	return false
+}
+
+// flush waits for all that was added, and for letters that are put again.
 func (d *documents) flush(ctx context.Context) ([]refusedRecord, error) {
 	var out []refusedRecord
 	for {
@@ -326,12 +357,7 @@ func (d *documents) flush(ctx context.Context) ([]refusedRecord, error) {
 				out = append(out, refusedRecord{d.records.list[r.Ref], r.Reason, r.Detail})
 				continue
 			}
-			n := letterRef(r.Ref)
-			before := d.letters[n].size
-			if r.Reason == elasticsearchio.ReasonTooLarge {
-				d.putLetter(ctx, n, before/2)
-			}
-			if d.letters[n].size >= before {
+			if !d.putLetterAgain(ctx, letterRef(r.Ref), r.Reason) {
 				return nil, fmt.Errorf("index %s refuses a dead letter: %s", d.sink.DeadLetterIndex, r.Detail)
 			}
 			again = true
@@ -383,6 +409,10 @@ func (c Config) writers(ctx context.Context, job *process, schema *event.Schema)
 			}
 			return client, client.Close, nil
 		})
+		if err != nil {
+			return nil, err
+		}
+		d.letterIndex, err = share(job, elasticsearchName+" letters", func() (*letterIndex, func(), error) { return &letterIndex{}, nil, nil })
 		if err != nil {
 			return nil, err
 		}

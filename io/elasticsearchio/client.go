@@ -49,6 +49,7 @@ type Client struct {
 	maxBytes atomic.Int64
 	// answered is set once the cluster has taken a request.
 	answered atomic.Bool
+	written  written
 	counts   struct {
 		documents, conflicts, rejections, requests, bytesSent, retries, throttles atomic.Int64
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 func TestDocumentsOfManyIndicesAreReadBack(t *testing.T) {
@@ -284,6 +285,64 @@ func TestBlockedIndexStopsTheFlowUntilItIsFree(t *testing.T) {
 	}
 }
 
+// Events name the indices of days that somebody has closed for writing: they
+// hold nothing back, while one that is full or that all events go to is waited for.
+func TestAReadOnlyIndexThatADocumentHasChosenRefusesIt(t *testing.T) {
+	for _, test := range []struct {
+		name, settings string
+		varies, waits  bool
+	}{
+		{"write", `{"index.blocks.write":%v}`, true, false},
+		{"read-only", `{"index.blocks.read_only":%v}`, true, false},
+		{"both", `{"index.blocks.write":%[1]v,"index.blocks.read_only":%[1]v}`, true, false},
+		{"flood stage", `{"index.blocks.read_only_allow_delete":%v}`, true, true},
+		{"write and flood stage", `{"index.blocks.write":%[1]v,"index.blocks.read_only_allow_delete":%[1]v}`, true, true},
+		{"the one index", `{"index.blocks.write":%v}`, false, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			cluster := newCluster(t)
+			o := quick(cluster.url)
+			o.ItemDeadline = time.Nanosecond
+			c := newClient(t, o)
+			index, other := cluster.index("closed"), cluster.index("open")
+			cluster.must(http.MethodPut, "/"+index, "")
+			free := func() { cluster.must(http.MethodPut, "/"+index+"/_settings", fmt.Sprintf(test.settings, "null")) }
+			cluster.must(http.MethodPut, "/"+index+"/_settings", fmt.Sprintf(test.settings, "true"))
+			b := c.NewBulk()
+			for i, d := range append(numbered(other, 10), doc(index, "closed", `{"a":1}`)) {
+				d.Ref, d.IndexVaries = i, test.varies
+				if err := b.Add(t.Context(), d); err != nil {
+					t.Fatal(err)
+				}
+			}
+			var (
+				wg         sync.WaitGroup
+				rejections []Rejection
+			)
+			wg.Go(func() {
+				var err error
+				if rejections, err = b.Flush(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+			if !test.waits {
+				wg.Wait()
+				if len(rejections) != 1 || rejections[0].Ref != 10 || rejections[0].Reason != ReasonIndexBlocked || !strings.Contains(rejections[0].Detail, "(api)") {
+					t.Errorf("rejections %+v", rejections)
+				}
+				free()
+				return
+			}
+			eventually(t, "it is tried again and again", func() bool { return c.Stats().Retries > 20 })
+			free()
+			wg.Wait()
+			if n := cluster.count(index); n != 1 || len(rejections) > 0 {
+				t.Errorf("%d documents, rejections %+v", n, rejections)
+			}
+		})
+	}
+}
+
 func TestTheLastOfManyDocumentsOfAnIDStays(t *testing.T) {
 	cluster := newCluster(t)
 	o := quick(cluster.url)
@@ -377,6 +436,61 @@ func TestTemplatesArePutAgainAndAgain(t *testing.T) {
 	}
 	err := c.PutTemplate(t.Context(), fmt.Appendf(nil, `{"index_templates": {"%s": {"index_patterns": ["%s*"], "colour": 1}}}`, name, name))
 	if err == nil || !strings.Contains(err.Error(), "put index template "+name) || !strings.Contains(err.Error(), "colour") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// What nobody has mapped is mapped by the first document that has it.
+func TestTheFirstStringOfAFieldMakesADateOfIt(t *testing.T) {
+	cluster := newCluster(t)
+	c := newClient(t, quick(cluster.url))
+	for i, test := range []struct {
+		first  string
+		isDate bool
+	}{
+		{"2026-01-01", true}, {"2026-01", true}, {"2026-01-01T12:30", true}, {"2026-01-01T12:30:15.250Z", true}, {"2026-01-01T12:30:15+0100", true},
+		{"2026/01/01", true}, {"2026/01/01 12:30:15", true},
+		{"2026", false}, {"1514764800000", false}, {"1.5", false}, {"2026-13-01", false}, {"2026-01-01 12:30", false}, {"01.01.2026", false}, {"", false}, {"text", false},
+		{"2026-1-1", false}, {`{"at":"2026-01-01"}`, false},
+	} {
+		index := cluster.index(fmt.Sprintf("first-%d", i))
+		first := doc(index, "1", string(appendString([]byte(`{"payload":`), []byte(test.first)))+"}")
+		if rejections := write(t, c, first); len(rejections) > 0 {
+			t.Fatalf("%s: %+v", test.first, rejections)
+		}
+		rejections := write(t, c, doc(index, "2", `{"payload":"no date"}`))
+		if test.isDate != (len(rejections) == 1 && rejections[0].Reason == ReasonMapping) {
+			t.Errorf("after %q: rejections %+v", test.first, rejections)
+		}
+	}
+}
+
+func TestAnIndexIsMadeOnceWithItsMapping(t *testing.T) {
+	cluster := newCluster(t)
+	c := newClient(t, quick(cluster.url))
+	index := cluster.index("made")
+	const mapping = `{"mappings":{"date_detection":false,"properties":{"at":{"type":"date"},"raw":{"type":"binary"}}}}`
+	for range 2 {
+		if err := c.CreateIndex(t.Context(), index, []byte(mapping)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := reasons(write(t, c,
+		doc(index, "1", `{"payload":"2026-01-01","at":"2026-01-01","raw":"MjAyNi0wMS0wMQ=="}`), doc(index, "2", `{"payload":"no date"}`), doc(index, "3", `{"at":"no date"}`)))
+	if len(got) != 1 || got[2] != ReasonMapping {
+		t.Errorf("rejections %v", got)
+	}
+	// One that is there keeps its own.
+	other := cluster.index("there")
+	write(t, c, doc(other, "1", `{"payload":"2026-01-01"}`))
+	if err := c.CreateIndex(t.Context(), other, []byte(mapping)); err != nil {
+		t.Fatal(err)
+	}
+	if got := reasons(write(t, c, doc(other, "2", `{"payload":"no date"}`))); got[0] != ReasonMapping {
+		t.Errorf("rejections %v", got)
+	}
+	err := c.CreateIndex(t.Context(), strings.ToUpper(index), []byte(mapping))
+	if err == nil || !strings.Contains(err.Error(), "create index ") || !strings.Contains(err.Error(), "lowercase") {
 		t.Errorf("error %v", err)
 	}
 }

@@ -53,7 +53,9 @@ type Document struct {
 	// Routing chooses the shard in ID's place; empty for none. Documents of
 	// one id need the same routing, or they are different documents.
 	Routing []byte
-	// Pipeline is an ingest pipeline; empty for the index's own. Not for Delete.
+	// Pipeline is an ingest pipeline; empty for the index's own. Not for Delete,
+	// nor for Update, whose pipeline Elasticsearch leaves unused: it is one of an
+	// "upsert" document, and with doc_as_upsert there is none.
 	Pipeline []byte
 	// Version is an external one (external_gte): the cluster keeps the
 	// document with the highest, so that an older one never overwrites a
@@ -63,6 +65,15 @@ type Document struct {
 	// documents are remembered for a minute only (index.gc_deletes).
 	Version   int64
 	Versioned bool
+	// IndexVaries says that what is in the document has chosen Index, so that
+	// others go elsewhere: where somebody has made the index read-only, the
+	// document is refused after Options.ItemDeadline. Else it waits for as long
+	// as that lasts.
+	IndexVaries bool
+	// Irreplaceable says that nobody keeps the document where it is refused: a
+	// fault of the cluster (500) is then waited out as an outage is, however
+	// many others are written meanwhile.
+	Irreplaceable bool
 	// Source is the document as a JSON object; nil for Delete.
 	Source []byte
 	// Ref is the caller's name for the document; a Rejection has it.
@@ -110,6 +121,8 @@ func (d *Document) misuse() error {
 		return fmt.Errorf("elasticsearch: unknown operation %d", d.Op)
 	case d.versioned() && (d.Op == Create || d.Op == Update):
 		return fmt.Errorf("elasticsearch: the operation %s has no versions", d.Op)
+	case len(d.Pipeline) > 0 && d.Op == Update:
+		return fmt.Errorf("elasticsearch: the operation %s goes through no pipeline", d.Op)
 	case !utf8.Valid(d.Pipeline):
 		return fmt.Errorf("elasticsearch: the pipeline's name %q is not UTF-8 text", d.Pipeline)
 	}

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -34,6 +36,9 @@ const (
 	ReasonInvalidJSON = "invalid_json"
 	// ReasonTooLarge is a document that is too large for a request by itself.
 	ReasonTooLarge = "too_large"
+	// ReasonIndexBlocked is a document whose index is read-only (index.blocks.write
+	// or .read_only), where Document.IndexVaries.
+	ReasonIndexBlocked = "index_blocked"
 	// ReasonForbidden is a document that the user may not write.
 	ReasonForbidden = "forbidden"
 )
@@ -68,6 +73,8 @@ func rejected(ref int, r result) Rejection {
 		out.Reason = ReasonInvalidIndex
 	case "security_exception":
 		out.Reason = ReasonForbidden
+	case blockedKind:
+		out.Reason = ReasonIndexBlocked
 	case "":
 		out.Reason = fmt.Sprintf("status_%d", r.status)
 	default:
@@ -140,7 +147,7 @@ func (e *Error) hint() string {
 		noAnswer  net.Error
 	)
 	switch {
-	case e.Kind == "cluster_block_exception":
+	case e.Kind == blockedKind:
 		return "the cluster or the index is blocked: is a disk full, or was it made read-only?"
 	case e.Status == http.StatusUnauthorized && e.auth == NoAuth:
 		return "the cluster wants authorisation: name a user and a password, an API key, or SIGV4"
@@ -208,7 +215,7 @@ func classify(status int, kind, reason string) class {
 	switch {
 	case status == http.StatusRequestEntityTooLarge:
 		return tooLarge
-	case kind == "cluster_block_exception", passing(status):
+	case kind == blockedKind, passing(status):
 		return transient
 	// Session credentials are renewed: the next attempt has new ones.
 	case status == http.StatusForbidden && strings.Contains(strings.ToLower(reason), "token included in the request is expired"):
@@ -237,7 +244,54 @@ const (
 	done verdict = iota
 	again
 	refused
+	// failing documents may do so by themselves, closed ones have chosen an
+	// index that is not to be written; see lane.decide.
+	failing
+	closed
 )
+
+// elsewhere are the kinds of errors that a document is answered with and that
+// tell of a node, a shard or the master which is away: Elasticsearch itself
+// tries again for a minute on them, and answers with the last one (the
+// retries of TransportReplicationAction and TransportMasterNodeAction, with
+// TransportActions.isShardNotAvailableException; TransportShardBulkAction for
+// a change of the mapping that the master does not make). Their status is 500
+// or, of shards, 404.
+var elsewhere = map[string]struct{}{
+	"node_not_connected_exception": {}, "node_disconnected_exception": {}, "node_closed_exception": {},
+	"retry_on_primary_exception": {}, "no_longer_primary_shard_exception": {}, "already_closed_exception": {},
+	"shard_not_found_exception": {}, "shard_not_in_primary_mode_exception": {}, "illegal_index_shard_state_exception": {},
+	"index_shard_not_started_exception": {}, "index_shard_recovering_exception": {}, "index_shard_relocated_exception": {},
+	"index_shard_started_exception": {}, "index_shard_closed_exception": {},
+	"not_master_exception": {}, "failed_to_commit_cluster_state_exception": {}, "timeout_exception": {},
+	"mapper_exception": {}, // "timed out while waiting for a dynamic mapping update"
+}
+
+// isElsewhere tells of an error's kind that it is no document's fault.
+func isElsewhere(kind string) bool {
+	_, known := elsewhere[kind]
+	// transport_exception, and receive_timeout_…, connect_… and so on.
+	return known || strings.HasSuffix(kind, "transport_exception")
+}
+
+// blockedKind is the kind of error of an index, or a cluster, that is blocked.
+const blockedKind = "cluster_block_exception"
+
+// block finds the blocks in Elasticsearch's text, by status and number: "index
+// [trips] blocked by: [FORBIDDEN/8/index write (api)];".
+var block = regexp.MustCompile(`[A-Z_]+/([0-9]+)/`)
+
+// readOnly tells of blocks of which each is one that somebody has set so that an
+// index is not written: index.blocks.read_only (5), index.blocks.write (8).
+// That of a full disk (12) and those of the cluster are others.
+func readOnly(reason string) bool {
+	found := block.FindAllStringSubmatch(reason, -1)
+	return len(found) > 0 && !slices.ContainsFunc(found, func(b []string) bool { return b[1] != "5" && b[1] != "8" })
+}
+
+// deliberate is the kind of error that a pipeline's processor "fail" makes,
+// with the status 500: somebody does not want the document.
+const deliberate = "fail_processor_exception"
 
 // judge sorts the results of actions.
 func judge(it *item, r result) verdict {
@@ -246,7 +300,16 @@ func judge(it *item, r result) verdict {
 		return done
 	case it.op == Delete && r.status == http.StatusNotFound && (r.kind == "" || r.kind == "index_not_found_exception"):
 		return done // it is not there, or not even its index
-	case r.kind == "cluster_block_exception", passing(r.status):
+	case r.kind == blockedKind && it.indexVaries && readOnly(r.reason):
+		return closed
+	case r.kind == blockedKind, isElsewhere(r.kind):
+		return again
+	case r.status == http.StatusInternalServerError && !it.irreplaceable:
+		if r.kind == deliberate {
+			return refused
+		}
+		return failing
+	case passing(r.status):
 		return again
 	case r.status != http.StatusConflict:
 		return refused

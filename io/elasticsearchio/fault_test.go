@@ -644,6 +644,7 @@ func TestWrongUseIsAnError(t *testing.T) {
 		"create with a version": {Op: Create, Index: []byte("a"), ID: []byte("1"), Source: []byte(`{}`), Version: 1},
 		"update with a version": {Op: Update, Index: []byte("a"), ID: []byte("1"), Source: []byte(`{}`), Version: 1},
 		"create with version 0": {Op: Create, Index: []byte("a"), ID: []byte("1"), Source: []byte(`{}`), Versioned: true},
+		"update by a pipeline":  {Op: Update, Index: []byte("a"), ID: []byte("1"), Source: []byte(`{}`), Pipeline: []byte("p")},
 		"unknown operation":     {Op: 9, Index: []byte("a"), ID: []byte("1"), Source: []byte(`{}`)},
 		"pipeline's name":       {Index: []byte("a"), ID: []byte("1"), Source: []byte(`{}`), Pipeline: []byte("\xff")},
 	} {

@@ -22,6 +22,10 @@ type item struct {
 	ref       int
 	op        Op
 	versioned bool
+	// indexVaries and irreplaceable are the document's own.
+	indexVaries, irreplaceable bool
+	// failing is since when it has failed, perhaps by itself; see lane.decide.
+	failing time.Time
 }
 
 // bytes are the request's actions as they are sent.
@@ -73,7 +77,10 @@ type lane struct {
 	// freed is closed, and replaced, when spare is there again.
 	freed chan struct{}
 
-	wire wire // the sender's own
+	// wire and asks are the sender's own; asks says that the client notes for
+	// it which indices are written.
+	wire wire
+	asks bool
 }
 
 func newLane(c *Client) *lane {
@@ -114,7 +121,10 @@ func (l *lane) add(ctx context.Context, b *Bulk, d *Document, hash uint64) error
 	if len(r.items) == 0 {
 		l.timer.Reset(l.client.opts.Interval)
 	}
-	it := item{start: len(r.body), hash: hash, owner: b, ref: d.Ref, op: d.Op, versioned: d.versioned()}
+	it := item{
+		start: len(r.body), hash: hash, owner: b, ref: d.Ref, op: d.Op, versioned: d.versioned(),
+		indexVaries: d.IndexVaries, irreplaceable: d.Irreplaceable,
+	}
 	r.body, it.keyStart, it.keyEnd = appendAction(r.body, d)
 	it.end = len(r.body)
 	r.items = append(r.items, it)
@@ -173,6 +183,7 @@ func (l *lane) run() {
 			return
 		case r := <-l.work:
 			l.deliver(r)
+			l.rest()
 			l.free(r)
 		}
 	}

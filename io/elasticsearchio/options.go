@@ -13,7 +13,10 @@
 //
 // A document is settled when the cluster has it (a version conflict says so
 // too, see Document), or when it was refused for good: then it is a Rejection,
-// which holds back nothing else. What the cluster cannot take now (429, 5xx, a
+// which holds back nothing else. A document that the cluster answers with a fault
+// of its own (500) is taken for refused once Options.ItemDeadline has passed in
+// which others of its index were written: an ingest pipeline may fail on it
+// each time. So is one that has chosen an index which is read-only. What the cluster cannot take now (429, other 5xx, a
 // block such as the one of a full disk, no connection) is sent again with
 // growing random pauses until Options.RetryDeadline has passed without
 // progress; then Flush returns the reason, and the bundle is to be done anew.
@@ -80,6 +83,9 @@ const (
 	// DefaultRetryDeadline is how long a request may go on without progress
 	// before its bundles fail.
 	DefaultRetryDeadline = 5 * time.Minute
+	// DefaultItemDeadline is how long a document may be answered with a fault
+	// of its own before it is refused.
+	DefaultItemDeadline = 2 * time.Minute
 	// DefaultRetryBackoff bounds the wait before the first retry; the bound
 	// doubles with each one, and the wait is a random part of it.
 	DefaultRetryBackoff = 100 * time.Millisecond
@@ -141,6 +147,10 @@ type Options struct {
 	RequestTimeout time.Duration
 	// RetryDeadline overrides DefaultRetryDeadline.
 	RetryDeadline time.Duration
+	// ItemDeadline overrides DefaultItemDeadline: how long a document is sent
+	// again that the cluster answers with a fault of its own (500) while it
+	// takes others of the same index, or that has chosen a read-only index.
+	ItemDeadline time.Duration
 	// RetryBackoff overrides DefaultRetryBackoff.
 	RetryBackoff time.Duration
 	// RetryBackoffMax overrides DefaultRetryBackoffMax.
@@ -220,6 +230,7 @@ func (o Options) Validate() error {
 		{"interval", o.Interval},
 		{"request timeout", o.RequestTimeout},
 		{"retry deadline", o.RetryDeadline},
+		{"item deadline", o.ItemDeadline},
 		{"retry backoff", o.RetryBackoff},
 		{"highest retry backoff", o.RetryBackoffMax},
 	} {
@@ -238,6 +249,7 @@ func (o Options) withDefaults() Options {
 	orDefault(&o.Concurrency, DefaultConcurrency)
 	orDefault(&o.RequestTimeout, DefaultRequestTimeout)
 	orDefault(&o.RetryDeadline, DefaultRetryDeadline)
+	orDefault(&o.ItemDeadline, DefaultItemDeadline)
 	orDefault(&o.RetryBackoff, DefaultRetryBackoff)
 	orDefault(&o.RetryBackoffMax, DefaultRetryBackoffMax)
 	o.Auth = o.auth()

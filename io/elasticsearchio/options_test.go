@@ -94,7 +94,7 @@ func TestOptionsTravelAsJSON(t *testing.T) {
 	o := Options{
 		Endpoints: []string{"http://a", "http://b"}, Auth: Basic, Region: "r", Service: "es", Username: "u", Password: secret.Secret{Env: "P"},
 		APIKey: secret.Secret{File: "/k"}, CAFile: "/ca", MaxBytes: 1, MaxActions: 2, Interval: 3, Concurrency: 4, Uncompressed: true,
-		RequestTimeout: 5, RetryDeadline: 6, RetryBackoff: 7, RetryBackoffMax: 8,
+		RequestTimeout: 5, RetryDeadline: 6, ItemDeadline: 9, RetryBackoff: 7, RetryBackoffMax: 8,
 	}
 	value := reflect.ValueOf(o)
 	for i := range value.NumField() {

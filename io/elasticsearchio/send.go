@@ -268,17 +268,21 @@ func (b *body) Close() error {
 // sort settles what is done and what is refused, and keeps the rest in the
 // request. It returns why the first of the rest is to be sent again, or nil.
 func (l *lane) sort(r *request, results []result) *Error {
-	c := l.client
+	c, now := l.client, time.Now()
 	if len(results) == 0 {
+		c.written.note(r, nil, now)
 		c.counts.documents.Add(int64(len(r.items)))
 		r.settle(func(int) (verdict, Rejection) { return done, Rejection{} })
 		r.items = r.items[:0]
 		return nil
 	}
 	verdicts := make([]verdict, len(results))
-	var fault *Error
 	for i, res := range results {
 		verdicts[i] = judge(&r.items[i], res)
+	}
+	l.decide(r, verdicts, now)
+	var fault *Error
+	for i, res := range results {
 		if verdicts[i] == again && fault == nil {
 			fault = &Error{
 				Op: "write document " + string(r.body[r.items[i].keyStart:r.items[i].keyEnd]), auth: c.opts.Auth,

@@ -12,6 +12,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 
+	"github.com/streaming-etl/streaming-etl/internal/ststest"
 	"github.com/streaming-etl/streaming-etl/io/kinesisio/kinesisfake"
 )
 
@@ -160,4 +161,29 @@ func TestReaderDoesNotBearRefusalsForEver(t *testing.T) {
 		_, _, _, err := r.Drain(1)
 		return err != nil
 	})
+}
+
+func TestARefusedRoleIsToldAsThat(t *testing.T) {
+	ststest.Refuse(t, 403, "AccessDenied")
+	o := Options{Stream: "s", Region: "us-east-1", Endpoint: "http://127.0.0.1:1"}
+	err := o.Check(t.Context())
+	if err == nil || Denied(err) || Passing(err) || !denied(err) {
+		t.Fatalf("denied %v, passing %v: %v", Denied(err), Passing(err), err)
+	}
+	for _, want := range []string{"AssumeRoleWithWebIdentity", "may the role be assumed"} {
+		if !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "kinesis:ListShards") {
+			t.Errorf("%q is not in %q", want, err)
+		}
+	}
+}
+
+// STS throttles with the status 400.
+func TestAThrottledRolePasses(t *testing.T) {
+	for _, code := range []string{"ThrottlingException", "ThrottledException"} {
+		ststest.Refuse(t, 400, code)
+		o := Options{Stream: "s", Region: "us-east-1", Endpoint: "http://127.0.0.1:1"}
+		if err := o.Check(t.Context()); err == nil || !Passing(err) || classify(t.Context(), err) != throttled {
+			t.Errorf("%s: passing is not told: %v", code, err)
+		}
+	}
 }

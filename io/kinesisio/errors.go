@@ -69,7 +69,7 @@ func (e *Error) Error() string {
 	if e.Attempts > 1 {
 		fmt.Fprintf(&b, " (tried %d times)", e.Attempts)
 	}
-	b.WriteString(": " + cause(e.Err))
+	b.WriteString(": " + Cause(e.Err))
 	if h := e.hint(); h != "" {
 		b.WriteString(" (" + h + ")")
 	}
@@ -79,10 +79,10 @@ func (e *Error) Error() string {
 // Unwrap returns the error of the call itself.
 func (e *Error) Unwrap() error { return e.Err }
 
-// cause is the service's own code and message where there are any: the SDK's
+// Cause is the service's own code and message where there are any: the SDK's
 // text around them repeats what Error says already. Those of who gives
 // credentials are told with it.
-func cause(err error) string {
+func Cause(err error) string {
 	if api := smithy.APIError(nil); errors.As(err, &api) && !awsfault.WithoutCredentials(err) {
 		if api.ErrorMessage() == "" {
 			return api.ErrorCode()
@@ -100,7 +100,7 @@ func (e *Error) hint() string {
 	)
 	switch {
 	case awsfault.WithoutCredentials(e.Err):
-		return "are there AWS credentials in the environment, profile or instance?"
+		return "are there AWS credentials in the environment, profile or instance, and may the role be assumed?"
 	case errors.As(e.Err, &missing):
 		return "does the stream exist in this account and region?"
 	case errors.As(e.Err, &api):
@@ -128,6 +128,13 @@ func invalidCredentials(code string) bool {
 		return true
 	}
 	return strings.HasPrefix(code, "ExpiredToken")
+}
+
+// Denied reports whether the service has answered that the credentials may not.
+// That there are none, as where STS refuses a role, is no answer of its.
+func Denied(err error) bool {
+	var api smithy.APIError
+	return !awsfault.WithoutCredentials(err) && errors.As(err, &api) && strings.Contains(api.ErrorCode(), "AccessDenied")
 }
 
 // denied tells of errors that are about who asks: credentials that are missing
@@ -205,8 +212,7 @@ func classifyCode(code string) class {
 	switch code {
 	case "ExpiredIteratorException":
 		return expired
-	case "ProvisionedThroughputExceededException", "LimitExceededException", "KMSThrottlingException",
-		"ThrottlingException", "Throttling", "RequestLimitExceeded", "SlowDown":
+	case "KMSThrottlingException":
 		return throttled
 	// Credentials of a session are renewed by the SDK; the next call has new ones.
 	case "ExpiredTokenException", "ExpiredToken",
@@ -215,6 +221,9 @@ func classifyCode(code string) class {
 		"InternalFailure", "InternalFailureException", "InternalServerError", "InternalError", "ServiceUnavailable", "ServiceUnavailableException",
 		"RequestTimeout", "RequestTimeoutException":
 		return transient
+	}
+	if awsfault.ThrottleCode(code) {
+		return throttled
 	}
 	return permanent
 }

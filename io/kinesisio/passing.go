@@ -23,7 +23,7 @@ func Passing(err error) bool {
 	}
 	if awsfault.WithoutCredentials(e.Err) {
 		// Where nobody gives any there is no answer either.
-		return classifyStatus(e.Err) != permanent
+		return classifyStatus(e.Err) != permanent || awsfault.Throttled(e.Err)
 	}
 	c := classify(context.Background(), e.Err)
 	return c == transient || c == throttled

@@ -47,7 +47,7 @@ func (p *Producer) list() error {
 		case c != throttled && c != transient && !errors.As(err, &old), time.Since(first)+wait > p.where.RetryDeadline:
 			return p.where.errorOf(p.client, "ListShards", "", attempt, err)
 		}
-		logging.Retry(p.ctx, "kinesis: a call is made again", attempt, wait, errors.New(cause(err)), logging.Op, "ListShards", logging.Stream, p.where.Stream)
+		logging.Retry(p.ctx, "kinesis: a call is made again", attempt, wait, errors.New(Cause(err)), logging.Op, "ListShards", logging.Stream, p.where.Stream)
 		if err := pause.Sleep(p.ctx, wait); err != nil {
 			return err
 		}

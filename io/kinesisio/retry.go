@@ -15,7 +15,7 @@ func (r *Reader) tellRetry(ctx context.Context, op, shard string, attempt int, w
 	if shard != "" {
 		args = append(args, logging.Shard, shard)
 	}
-	logging.Retry(ctx, "kinesis: a call is made again", attempt, wait, errors.New(cause(err)), args...)
+	logging.Retry(ctx, "kinesis: a call is made again", attempt, wait, errors.New(Cause(err)), args...)
 }
 
 // classify sorts the errors of an operation's calls. Once one was answered the

@@ -165,7 +165,7 @@ func (p *Producer) callOnce(c *putCall) error {
 	wait := pause.Backoff(p.failures, p.where.RetryBackoff, p.where.RetryBackoffMax)
 	p.pause = time.Now().Add(wait)
 	if class == transient || class == throttled {
-		logging.Retry(p.ctx, "kinesis: a call is made again", p.failures, wait, errors.New(cause(err)),
+		logging.Retry(p.ctx, "kinesis: a call is made again", p.failures, wait, errors.New(Cause(err)),
 			logging.Op, "PutRecords", logging.Stream, p.where.Stream, "records", len(c.entries))
 	}
 	for i := len(c.entries) - 1; i >= 0; i-- {
@@ -294,7 +294,7 @@ func (p *Producer) refuse(e *entry, err error) error {
 		if s.bundle == p.rest {
 			return p.where.errorOf(p.client, "PutRecords", "", e.attempts+1, err)
 		}
-		s.bundle.reject(s.ref, ReasonRefused, cause(err))
+		s.bundle.reject(s.ref, ReasonRefused, Cause(err))
 	}
 	e.payloads = 0
 	p.done(e)

@@ -130,6 +130,11 @@ func (s *Store) hint(op, bucket, key string, err error) string {
 	region := s.client.Options().Region
 	var timeout net.Error
 	switch {
+	case op == credentialsOp:
+		return "" // it says what to do
+	// Before all codes: they are of who gives credentials, such as STS.
+	case awsfault.WithoutCredentials(err):
+		return "there are no AWS credentials: are there any in the environment, profile or instance, and may the role be assumed?"
 	case bucketRegion != "" && bucketRegion != region:
 		return fmt.Sprintf("the bucket is in region %s, the request went to %s: set the region", bucketRegion, region)
 	case status == http.StatusMovedPermanently, code == "PermanentRedirect", code == "AuthorizationHeaderMalformed":
@@ -148,8 +153,6 @@ func (s *Store) hint(op, bucket, key string, err error) string {
 		return fmt.Sprintf("access denied: the credentials' policy must allow %s on %s (and the key's use, if the bucket is encrypted by KMS)", actions[op], resource)
 	case response == nil && errors.Is(err, context.Canceled):
 		return ""
-	case op == credentialsOp:
-		return "" // it says what to do
 	case response == nil && errors.As(err, &timeout) && timeout.Timeout(), response == nil && errors.Is(err, context.DeadlineExceeded):
 		return "no answer in time"
 	case response == nil && isNetwork(err):
@@ -167,7 +170,7 @@ func Passing(err error) bool {
 	if !errors.As(err, &e) || errors.Is(err, context.Canceled) {
 		return false
 	}
-	if _, ok := passingCodes[errorCode(e.Err)]; ok {
+	if _, ok := passingCodes[errorCode(e.Err)]; ok || awsfault.Throttled(e.Err) {
 		return true
 	}
 	response := errorResponse(e.Err)
@@ -182,11 +185,11 @@ func Passing(err error) bool {
 	return status == http.StatusRequestTimeout || status == http.StatusTooManyRequests || status >= http.StatusInternalServerError
 }
 
-// passingCodes are those of S3's errors that mean "again" whatever their status.
+// passingCodes are those of S3's errors that mean "again" whatever their status,
+// beside those of throttling.
 var passingCodes = map[string]struct{}{
 	"InternalError":      {}, // also in the body of an answer 200 to CompleteMultipartUpload
 	"ServiceUnavailable": {},
-	"SlowDown":           {},
 	"RequestTimeout":     {}, // the status is 400: the body came too slowly
 	"OperationAborted":   {}, // a conflicting operation is under way
 	"BadDigest":          {}, // damaged on its way: the body in memory is whole

@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
+	"github.com/streaming-etl/streaming-etl/internal/ststest"
 	"github.com/streaming-etl/streaming-etl/io/s3io/s3fake"
 )
 
@@ -32,6 +34,8 @@ func TestOutagesPass(t *testing.T) {
 		"body damaged":           {refuse(400, "BadDigest"), true},
 		"conflict":               {refuse(409, "OperationAborted"), true},
 		"throttled":              {refuse(503, "SlowDown"), true},
+		"throttled by a 400":     {refuse(400, "ThrottlingException"), true},
+		"over a limit":           {refuse(400, "RequestLimitExceeded"), true},
 		"too many":               {refuse(429, "TooManyRequests"), true},
 		"a proxy's 502":          {refuse(502, ""), true},
 		"refused":                {refuse(400, "InvalidRequest"), false},
@@ -92,6 +96,46 @@ func TestFaultsOfWhoGivesCredentialsPass(t *testing.T) {
 		}
 		if !Unauthorized(test.err) {
 			t.Errorf("%d: not told to be about who asks: %v", test.status, test.err)
+		}
+	}
+}
+
+// A role that may not be assumed is no permission in S3, in whatever words STS
+// refuses it.
+func TestARefusedRoleIsToldAsThat(t *testing.T) {
+	ststest.Refuse(t, 403, "AccessDenied")
+	_, open := fake(t, s3fake.Options{Bucket: fakeBucket})
+	s := open(t, func(o *Options) { o.Anonymous, o.MaxAttempts = false, 1 })
+	_, err := s.Create(t.Context(), "a", "", nil)
+	for name, err := range map[string]error{"an upload": err, "the check": s.Check(t.Context())} {
+		if err == nil || !strings.Contains(err.Error(), "AssumeRoleWithWebIdentity") || strings.Contains(err.Error(), "policy must allow") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if Denied(err) || Passing(err) || !Unauthorized(err) {
+			t.Errorf("%s: denied %v, passing %v, unauthorized %v: %v", name, Denied(err), Passing(err), Unauthorized(err), err)
+		}
+	}
+	if want := "may the role be assumed"; !strings.Contains(err.Error(), want) {
+		t.Errorf("%q is not in %q", want, err)
+	}
+	for _, tried := range s.Probe(t.Context()) {
+		if Denied(tried.Err) {
+			t.Errorf("%s is told as denied: %v", tried.Action, tried.Err)
+		}
+	}
+}
+
+// STS throttles with the status 400.
+func TestAThrottledRolePasses(t *testing.T) {
+	for _, code := range []string{"Throttling", "ThrottlingException", "RequestLimitExceeded"} {
+		ststest.Refuse(t, 400, code)
+		_, open := fake(t, s3fake.Options{Bucket: fakeBucket})
+		s := open(t, func(o *Options) { o.Anonymous, o.MaxAttempts = false, 1 })
+		_, err := s.Create(t.Context(), "a", "", nil)
+		for name, err := range map[string]error{"an upload": err, "the check": s.Check(t.Context())} {
+			if err == nil || !Passing(err) || Denied(err) {
+				t.Errorf("%s: %s: passing is not told: %v", code, name, err)
+			}
 		}
 	}
 }

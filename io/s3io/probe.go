@@ -8,6 +8,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/streaming-etl/streaming-etl/io/internal/awsfault"
 )
 
 // Tried is one permission that Probe has tried.
@@ -64,8 +66,13 @@ func (s *Store) Probe(ctx context.Context) []Tried {
 	return append(out, put, get, Tried{"s3:AbortMultipartUpload", objects, s.AbortUpload(ctx, key, id)})
 }
 
-// Denied reports whether S3 has answered that the credentials may not.
+// Denied reports whether S3 has answered that the credentials may not. That
+// there are none, as where STS refuses a role, is no answer of S3's.
 func Denied(err error) bool {
+	var e *Error
+	if awsfault.WithoutCredentials(err) || errors.As(err, &e) && withoutCredentials(e) {
+		return false
+	}
 	code := errorCode(err)
 	if code == "AccessDenied" || code == "Forbidden" {
 		return true

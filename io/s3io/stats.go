@@ -1,14 +1,14 @@
 package s3io
 
 import (
-	"errors"
 	"net/http"
 	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/streaming-etl/streaming-etl/io/internal/awsfault"
 )
 
 // Stats counts what a store did.
@@ -57,13 +57,6 @@ func (r countingRetryer) RetryDelay(attempt int, err error) (time.Duration, erro
 }
 
 func throttled(err error) bool {
-	if response := errorResponse(err); response != nil && response.StatusCode == http.StatusTooManyRequests {
-		return true
-	}
-	var coded interface{ ErrorCode() string }
-	if !errors.As(err, &coded) {
-		return false
-	}
-	_, known := retry.DefaultThrottleErrorCodes[coded.ErrorCode()]
-	return known
+	response := errorResponse(err)
+	return response != nil && response.StatusCode == http.StatusTooManyRequests || awsfault.Throttled(err)
 }

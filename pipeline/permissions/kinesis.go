@@ -184,15 +184,13 @@ func (p *kinesisProbe) add(action string, err error) {
 	case err == nil:
 	case errors.Is(err, errWrites), errors.Is(err, errBefore), errors.Is(err, errChanges):
 		out.Outcome, out.Why = Untried, err.Error()
-	case errors.As(err, &api) && strings.Contains(api.ErrorCode(), "AccessDenied"):
+	case kinesisio.Denied(err) && errors.As(err, &api):
 		out.Outcome, out.Why = Refused, api.ErrorMessage()
 		if arn := streamInText.FindString(api.ErrorMessage()); arn != "" && p.told == "" {
 			p.told = arn
 		}
-	case errors.As(err, &api):
-		out.Outcome, out.Why = Failed, api.ErrorCode()+": "+api.ErrorMessage()
 	default:
-		out.Outcome, out.Why = Failed, err.Error()
+		out.Outcome, out.Why = Failed, kinesisio.Cause(err)
 	}
 	p.tried = append(p.tried, out)
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/streaming-etl/streaming-etl/internal/ststest"
 	"github.com/streaming-etl/streaming-etl/io/elasticsearchio"
 	"github.com/streaming-etl/streaming-etl/io/elasticsearchio/esfake"
 	"github.com/streaming-etl/streaming-etl/io/kafkaio/security"
@@ -577,5 +578,22 @@ func TestUnreachableServicesFailByThemselves(t *testing.T) {
 	}
 	if len(failed) != 3 || len(r.Missing()) > 0 {
 		t.Error(errors.New(text(t, r)))
+	}
+}
+
+// Where a role is refused nothing is known of what it may.
+func TestARefusedRoleIsNoMissingPermission(t *testing.T) {
+	ststest.Refuse(t, http.StatusForbidden, "AccessDenied")
+	for name, probe := range map[string]permissions.Probe{
+		"S3":      permissions.S3("OutputBucket", s3io.Options{Bucket: "lake", Endpoint: "http://127.0.0.1:1"}),
+		"Kinesis": permissions.KinesisSource("InputKinesisStream", kinesisio.Options{Stream: "trips", Region: "eu-west-1", Endpoint: "http://127.0.0.1:1"}),
+	} {
+		r := permissions.Try(t.Context(), probe)
+		if missing := r.Missing(); len(missing) > 0 || r.OK() {
+			t.Errorf("%s: told as missing are %+v", name, missing)
+		}
+		if got := text(t, r); !strings.Contains(got, "AssumeRoleWithWebIdentity, ") || !strings.Contains(got, "AccessDenied") {
+			t.Errorf("%s: the report does not say what was refused:\n%s", name, got)
+		}
 	}
 }

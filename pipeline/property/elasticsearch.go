@@ -60,7 +60,7 @@ func elasticsearchSink() []Property {
 		},
 		{
 			Name: "ElasticsearchPipeline", Group: groupElasticsearch, Kind: String, DefaultNote: "the index's own",
-			Doc: "The ingest pipeline that documents go through.",
+			Doc: "The ingest pipeline that documents go through. It does not go with ElasticsearchOperation=update.",
 		},
 		{
 			Name: "ElasticsearchOperation", Group: groupElasticsearch, Kind: Enum, Default: "index", Values: []string{"index", "create", "update"},
@@ -100,7 +100,7 @@ func elasticsearchSink() []Property {
 		},
 		{
 			Name: "ElasticsearchDeadLetterIndex", Group: groupElasticsearch, Kind: String, Default: "dead-letters", Check: checkIndex, Allowed: "an index's name",
-			Doc: "Where dead letters are written when the job has neither a bucket nor a Kafka topic for them.",
+			Doc: "Where dead letters are written when the job has neither a bucket nor a Kafka topic for them. It is made with a mapping for them if there is none, and by the cluster's own where the user may not (create_index).",
 		},
 	}
 }

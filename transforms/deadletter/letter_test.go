@@ -175,6 +175,28 @@ func TestAShortLetterHasAsMuchPayloadAsFits(t *testing.T) {
 	}
 }
 
+func TestALetterInBase64IsReadBack(t *testing.T) {
+	for _, payload := range []string{"2026-01-01", "", `{"a":1}`, "\xff"} {
+		l := letter()
+		l.Payload = []byte(payload)
+		out := l.AppendShortBase64([]byte("before "), 2000)[len("before "):]
+		got, err := deadletter.Parse(out)
+		if err != nil || string(got.Payload) != payload || !bytes.Contains(out, []byte(`"payload_base64":`)) {
+			t.Errorf("%q became %s, error %v", payload, out, err)
+		}
+		got.Payload, l.Payload = nil, nil
+		if !reflect.DeepEqual(got, l) {
+			t.Errorf("got %+v, want %+v", got, l)
+		}
+	}
+	l := letter()
+	l.Payload = bytes.Repeat([]byte("x"), 10_000)
+	out := l.AppendShortBase64(nil, 2000)
+	if got, err := deadletter.Parse(out); err != nil || len(out) > 2000 || len(got.Payload) < 500 || !got.Cut() {
+		t.Errorf("%d bytes with a payload of %d, error %v", len(out), len(got.Payload), err)
+	}
+}
+
 // What is said of an event may repeat what is in it, of any length.
 func TestAShortLetterFitsWhateverIsSaidOfTheEvent(t *testing.T) {
 	for name, change := range map[string]func(*deadletter.Letter){

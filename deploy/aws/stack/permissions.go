@@ -163,7 +163,15 @@ func (b *build) writeSearch() []awsiam.PolicyStatement {
 	if strings.Contains(*arn, ":aoss:") {
 		return []awsiam.PolicyStatement{allow("WriteDocuments", []*string{arn}, "aoss:APIAccessAll")}
 	}
-	return []awsiam.PolicyStatement{allow("WriteDocuments", []*string{
+	all := []awsiam.PolicyStatement{allow("WriteDocuments", []*string{
 		arn, jsii.String(*arn + "/"), jsii.String(*arn + "/_bulk"),
 	}, "es:ESHttpGet", "es:ESHttpHead", "es:ESHttpPost")}
+	if b.job.get("OutputBucket") != "" || b.job.get("DeadLetterBucket") != "" || b.job.get("OutputKafkaTopic") != "" {
+		return all
+	}
+	letters := b.job.get("ElasticsearchDeadLetterIndex")
+	if letters == "" {
+		letters = "dead-letters"
+	}
+	return append(all, allow("MakeDeadLetterIndex", []*string{jsii.String(*arn + "/" + letters)}, "es:ESHttpPut"))
 }

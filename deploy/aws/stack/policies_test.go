@@ -199,6 +199,13 @@ func TestPermissionsFollowTheProperties(t *testing.T) {
 					"arn:${AWS::Partition}:es:eu-west-1:${AWS::AccountId}:domain/trips/",
 					"arn:${AWS::Partition}:es:eu-west-1:${AWS::AccountId}:domain/trips/_bulk"}},
 			},
+			not: []string{"MakeDeadLetterIndex"},
+		},
+		"dead letters in a domain": {
+			context: map[string]string{"InputKinesisStream": "trips", "OutputElasticsearchEndpoint": testEndpoint, "ElasticsearchDeadLetterIndex": "letters", "replayHost": "false"},
+			want: map[string][2][]string{
+				"MakeDeadLetterIndex": {{"es:ESHttpPut"}, {"arn:${AWS::Partition}:es:eu-west-1:${AWS::AccountId}:domain/trips/letters"}},
+			},
 		},
 		"roles of other accounts": {
 			context: variants["by roles of other accounts"],
@@ -230,7 +237,7 @@ func TestPermissionsFollowTheProperties(t *testing.T) {
 					{"${part 0 of ${Kafka}}:transactional-id/${part 1 of ${Kafka}}/${AWS::StackName}*"}},
 				"AskForBrokers": {{"kafka:GetBootstrapBrokers"}, {"${Kafka}"}},
 			},
-			not: []string{"ReadTopics"},
+			not: []string{"ReadTopics", "MakeDeadLetterIndex"},
 		},
 		"a job whose name is none of a consumer or topic": {
 			context: namedJob,

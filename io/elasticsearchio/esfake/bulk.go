@@ -341,7 +341,7 @@ func (s *Server) apply(item *Item) (map[string]any, *ItemFault) {
 		}
 	}
 	if item.Op != "delete" {
-		if f := s.checkDocument(item.Index, item.ID, source, stream); f != nil {
+		if f := x.mapping.check(item.ID, source, stream); f != nil {
 			return nil, f
 		}
 	}

@@ -8,9 +8,10 @@
 //
 //	request → gzip → limits → OnRequest → authorisation → handler → answer
 //
-// It has one shard, shows every write at once, knows no dynamic mapping, and
-// runs no ingest pipeline: an action that names one is refused, as if there
-// were none. What it does not know, it refuses.
+// It has one shard, shows every write at once, maps of the fields that nobody has
+// mapped the strings alone (a first one that looks like a date makes a date of
+// its field), and runs no ingest pipeline: an action that names one is refused,
+// as if there were none. What it does not know, it refuses.
 package esfake
 
 import (

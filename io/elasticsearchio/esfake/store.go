@@ -26,11 +26,16 @@ type Document struct {
 type index struct {
 	// documents holds the deleted ones too, for their versions.
 	documents map[string]*Document
-	// writeBlock and diskBlock are index.blocks.write and
-	// index.blocks.read_only_allow_delete.
-	writeBlock, diskBlock bool
+	// blocks are the settings index.blocks.…, by what follows.
+	blocks map[string]bool
 	// writes is how many there were.
-	writes int64
+	writes  int64
+	mapping mapping
+}
+
+// create makes an index. s.mu is held.
+func (s *Server) create(name string, own mappings) {
+	s.indices[name] = &index{documents: map[string]*Document{}, blocks: map[string]bool{}, mapping: s.mappingOf(name, own)}
 }
 
 // primaryTerm is that of the one shard, which never moves.
@@ -86,21 +91,34 @@ func (s *Server) writable(name string, mustExist bool) (x *index, stream bool) {
 		s.streams[name] = true
 	}
 	if s.indices[name] == nil && !mustExist {
-		s.indices[name] = &index{documents: map[string]*Document{}}
+		s.create(name, mappings{})
 	}
 	return s.indices[name], s.streams[name]
 }
 
+// blocks are the settings that keep an index from being written, as
+// Elasticsearch tells them.
+var blocks = map[string]string{
+	"read_only":              "FORBIDDEN/5/index read-only (api)",
+	"write":                  "FORBIDDEN/8/index write (api)",
+	"read_only_allow_delete": "TOO_MANY_REQUESTS/12/disk usage exceeded flood-stage watermark, index has read-only-allow-delete block",
+}
+
+// blocked returns the fault of an index that is blocked. It is one that passes
+// only if all blocks are of that kind.
 func (x *index) blocked(name string) *ItemFault {
-	switch {
-	case x.writeBlock:
-		return &ItemFault{http.StatusForbidden, "cluster_block_exception",
-			fmt.Sprintf("index [%s] blocked by: [FORBIDDEN/8/index write (api)];", name)}
-	case x.diskBlock:
-		return &ItemFault{http.StatusTooManyRequests, "cluster_block_exception", fmt.Sprintf(
-			"index [%s] blocked by: [TOO_MANY_REQUESTS/12/disk usage exceeded flood-stage watermark, index has read-only-allow-delete block];", name)}
+	var told []string
+	status := http.StatusTooManyRequests
+	for _, setting := range sortedKeys(x.blocks) {
+		told = append(told, blocks[setting])
+		if setting != "read_only_allow_delete" {
+			status = http.StatusForbidden
+		}
 	}
-	return nil
+	if len(told) == 0 {
+		return nil
+	}
+	return &ItemFault{status, "cluster_block_exception", fmt.Sprintf("index [%s] blocked by: [%s];", name, strings.Join(told, ", "))}
 }
 
 // put stores or deletes a document, by the rules of its version's type.
@@ -153,8 +171,19 @@ func (x *index) put(item *Item, old *Document, source []byte) (map[string]any, *
 	return map[string]any{"status": status, "result": result, "_version": version, "_seq_no": d.seq, "_primary_term": primaryTerm}, nil
 }
 
-func (s *Server) putIndex(r *http.Request, _ []byte) answer {
+// putIndex makes an index; of what its body says it looks at the mappings.
+func (s *Server) putIndex(r *http.Request, body []byte) answer {
 	name := r.PathValue("index")
+	var request struct {
+		Settings json.RawMessage `json:"settings"`
+		Aliases  json.RawMessage `json:"aliases"`
+		Mappings mappings        `json:"mappings"`
+	}
+	if len(body) > 0 {
+		if err := strict(body, &request); err != nil {
+			return fault(http.StatusBadRequest, "parse_exception", "%v", err)
+		}
+	}
 	if why := invalidName(name); why != "" {
 		return fault(http.StatusBadRequest, "invalid_index_name_exception", "Invalid index name [%s], %s", name, why)
 	}
@@ -163,7 +192,11 @@ func (s *Server) putIndex(r *http.Request, _ []byte) answer {
 	if s.indices[name] != nil {
 		return fault(http.StatusBadRequest, "resource_already_exists_exception", "index [%s] already exists", name)
 	}
-	s.indices[name] = &index{documents: map[string]*Document{}}
+	if t := s.matching(name); t != nil && t.stream {
+		return fault(http.StatusBadRequest, "illegal_argument_exception",
+			"cannot create index with name [%s], because it matches with a template that creates data streams only, use create data stream api instead", name)
+	}
+	s.create(name, request.Mappings)
 	return answer{http.StatusOK, map[string]any{"acknowledged": true, "index": name}}
 }
 
@@ -187,7 +220,7 @@ func (s *Server) deleteIndex(r *http.Request, _ []byte) answer {
 	return answer{http.StatusOK, map[string]any{"acknowledged": true}}
 }
 
-// putSettings knows the two blocks; null and false take them away.
+// putSettings knows the blocks; null and false take them away.
 func (s *Server) putSettings(r *http.Request, body []byte) answer {
 	var settings map[string]any
 	if err := json.Unmarshal(body, &settings); err != nil {
@@ -200,14 +233,14 @@ func (s *Server) putSettings(r *http.Request, body []byte) answer {
 		return fault(http.StatusNotFound, "index_not_found_exception", "no such index [%s]", r.PathValue("index"))
 	}
 	for key, value := range settings {
-		on := value == true
-		switch strings.TrimPrefix(key, "index.") {
-		case "blocks.write":
-			x.writeBlock = on
-		case "blocks.read_only_allow_delete":
-			x.diskBlock = on
-		default:
+		setting, _ := strings.CutPrefix(strings.TrimPrefix(key, "index."), "blocks.")
+		switch _, known := blocks[setting]; {
+		case !known:
 			return fault(http.StatusBadRequest, "illegal_argument_exception", "unknown setting [%s]", key)
+		case value == true:
+			x.blocks[setting] = true
+		default:
+			delete(x.blocks, setting)
 		}
 	}
 	return answer{http.StatusOK, map[string]any{"acknowledged": true}}

@@ -2,11 +2,8 @@ package esfake
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"path"
-	"strconv"
-	"time"
 )
 
 // body of an index template, and of a component template as far as they agree.
@@ -22,16 +19,6 @@ type templateBody struct {
 		Aliases  json.RawMessage `json:"aliases,omitempty"`
 		Mappings mappings        `json:"mappings"`
 	} `json:"template"`
-}
-
-type mappings struct {
-	Dynamic    any              `json:"dynamic,omitempty"`
-	Properties map[string]field `json:"properties,omitempty"`
-}
-
-// field is a field's mapping; what else it says is kept, not looked at.
-type field struct {
-	Type string `json:"type"`
 }
 
 type indexTemplate struct {
@@ -145,85 +132,4 @@ func (s *Server) matching(name string) *indexTemplate {
 		}
 	}
 	return best
-}
-
-// checkDocument is the mapping's answer to a document. The mapping is that of
-// the template that matches now, not when the index was made. s.mu is held.
-func (s *Server) checkDocument(name, id string, source []byte, stream bool) *ItemFault {
-	refuse := func(kind, format string, args ...any) *ItemFault {
-		return &ItemFault{http.StatusBadRequest, kind, fmt.Sprintf(format, args...)}
-	}
-	var members map[string]any
-	if err := strict(source, &members); err != nil {
-		return refuse("document_parsing_exception", "[1:2] failed to parse: %v", err)
-	}
-	fields, isStrict := map[string]field{}, false
-	if t := s.matching(name); t != nil {
-		layers := make([]mappings, 0, len(t.body.ComposedOf)+1)
-		for _, name := range t.body.ComposedOf {
-			layers = append(layers, s.components[name].body.Template.Mappings)
-		}
-		for _, m := range append(layers, t.body.Template.Mappings) {
-			for field, typed := range m.Properties {
-				fields[field] = typed
-			}
-			isStrict = isStrict || m.Dynamic == "strict"
-		}
-	}
-	if _, ok := members["@timestamp"]; stream && !ok {
-		return refuse("document_parsing_exception", "[1:2] failed to parse: data stream timestamp field [@timestamp] is missing")
-	}
-	for _, key := range sortedKeys(members) {
-		typed, known := fields[key]
-		if !known && isStrict {
-			return refuse("strict_dynamic_mapping_exception", "[1:2] mapping set to strict, dynamic introduction of [%s] within [_doc] is not allowed", key)
-		}
-		if !accepts(typed.Type, members[key]) {
-			return refuse("document_parsing_exception", "[1:2] failed to parse field [%s] of type [%s] in document with id '%s'. Preview of field's value: '%v'",
-				key, typed.Type, id, members[key])
-		}
-	}
-	return nil
-}
-
-// accepts tells whether a field of a type takes a value: numbers and booleans
-// as strings too, arrays where it takes all elements, null always.
-func accepts(kind string, value any) bool {
-	if list, ok := value.([]any); ok {
-		for _, v := range list {
-			if !accepts(kind, v) {
-				return false
-			}
-		}
-		return true
-	}
-	if _, isMap := value.(map[string]any); isMap {
-		return kind == "" || kind == "object"
-	}
-	text, isText := value.(string)
-	_, isNumber := value.(float64)
-	switch kind {
-	case "long", "integer", "short", "byte", "double", "float":
-		if isText {
-			_, err := strconv.ParseFloat(text, 64)
-			return err == nil
-		}
-		return isNumber || value == nil
-	case "boolean":
-		return value == nil || value == true || value == false || isText && (text == "true" || text == "false" || text == "")
-	case "date":
-		if !isText {
-			return isNumber || value == nil
-		}
-		for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999", "2006-01-02"} {
-			if _, err := time.Parse(layout, text); err == nil {
-				return true
-			}
-		}
-		_, err := strconv.ParseInt(text, 10, 64)
-		return err == nil
-	case "object":
-		return value == nil
-	}
-	return true
 }
