@@ -104,7 +104,7 @@ func kafkaSink() []Property {
 			Doc: "The compression of the batches that are written.",
 		},
 		{
-			Name: "OutputKafkaMaxMessageBytes", Group: groupKafkaSink, Kind: Int, Default: "1000012", Min: 1024, Max: 1 << 30,
+			Name: "OutputKafkaMaxMessageBytes", Group: groupKafkaSink, Kind: Int, Default: "1000012", Min: 1024, Max: 100 << 20,
 			Doc: "The largest message, with its key and headers, in bytes; larger events are dead letters. With the batch around it, it must not be above the max.message.bytes of a topic that is named here; where that is lowered later, and of topics that events name, the lower max.message.bytes counts.",
 		},
 		{
