@@ -113,7 +113,7 @@ func kafkaSink() []Property {
 		},
 		{
 			Name: "OutputKafkaDeadLetterTopic", Group: groupKafkaSink, Kind: String, Default: "dead-letters", Check: checkTopic, Allowed: "a topic's name",
-			Doc: "Where dead letters are written when the job has no bucket for them, a JSON text each, in the same transactions as events. Their keys name event and sink, so that it may be compacted. It must be there at start, or OutputKafkaCreateTopic makes it.",
+			Doc: "Where dead letters are written when the job has no bucket for them, a JSON text each, in the same transactions as events. Their keys name event and sink, so that it may be compacted. It is not OutputKafkaTopic. It must be there at start, or OutputKafkaCreateTopic makes it.",
 		},
 	}
 }
