@@ -67,7 +67,7 @@ func (s *session) watch(ctx context.Context, deadline time.Duration) {
 				return
 			case <-tick.C:
 			}
-			if n := s.slabs.settled.Load(); n != taken || s.client.BufferedProduceRecords() == 0 {
+			if n := s.slabs.taken.Load(); n != taken || s.client.BufferedProduceRecords() == 0 {
 				taken, since = n, time.Now()
 				continue
 			}
