@@ -95,6 +95,7 @@ func (c *Committer) newLaneSession(ctx context.Context, l *lane, more ...kgo.Opt
 	return newSession(c.opts.producerOptions(topics), c.client, []kgo.Opt{
 		kgo.TransactionalID(c.opts.transactionalID(l.number)),
 		kgo.TransactionTimeout(c.opts.TransactionTimeout),
+		kgo.RecordRetries(c.opts.refusals()),
 	}, more)
 }
 

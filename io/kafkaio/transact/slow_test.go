@@ -92,25 +92,22 @@ func TestALaneIsMadeSmallerDownToOneBlockAndGrowsAgain(t *testing.T) {
 	}
 }
 
-// refuseWrites has all requests to write answered with an error, and held back
-// by a quota where throttle is not 0.
-func (c *cluster) refuseWrites(code *kerr.Error, throttle time.Duration) {
-	c.fake.ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
-		c.fake.KeepControl()
-		resp := req.ResponseKind().(*kmsg.ProduceResponse)
-		resp.ThrottleMillis = int32(throttle.Milliseconds())
-		for _, rt := range req.(*kmsg.ProduceRequest).Topics {
-			topic := kmsg.NewProduceResponseTopic()
-			topic.Topic, topic.TopicID = rt.Topic, rt.TopicID
-			for _, rp := range rt.Partitions {
-				partition := kmsg.NewProduceResponseTopicPartition()
-				partition.Partition, partition.ErrorCode = rp.Partition, code.Code
-				topic.Partitions = append(topic.Partitions, partition)
-			}
-			resp.Topics = append(resp.Topics, topic)
+// refusal answers a request to write with an error, held back by a quota where
+// throttle is not 0.
+func refusal(req kmsg.Request, code *kerr.Error, throttle time.Duration) kmsg.Response {
+	resp := req.ResponseKind().(*kmsg.ProduceResponse)
+	resp.ThrottleMillis = int32(throttle.Milliseconds())
+	for _, rt := range req.(*kmsg.ProduceRequest).Topics {
+		topic := kmsg.NewProduceResponseTopic()
+		topic.Topic, topic.TopicID = rt.Topic, rt.TopicID
+		for _, rp := range rt.Partitions {
+			partition := kmsg.NewProduceResponseTopicPartition()
+			partition.Partition, partition.ErrorCode = rp.Partition, code.Code
+			topic.Partitions = append(topic.Partitions, partition)
 		}
-		return resp, nil, true
-	})
+		resp.Topics = append(resp.Topics, topic)
+	}
+	return resp
 }
 
 func TestAQuotaIsNamedWhereATransactionIsNotInTime(t *testing.T) {
@@ -119,7 +116,16 @@ func TestAQuotaIsNamedWhereATransactionIsNotInTime(t *testing.T) {
 	o.Lanes, o.TransactionTimeout = 1, time.Second
 	prepare(t, o)
 	o.RetryDeadline = time.Nanosecond
-	c.refuseWrites(kerr.NotLeaderForPartition, 50*time.Millisecond)
+	held, asked := make(chan struct{}), 0
+	t.Cleanup(func() { close(held) })
+	c.fake.ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		c.fake.KeepControl()
+		if asked++; asked == 1 {
+			return refusal(req, kerr.NotLeaderForPartition, 50*time.Millisecond), nil, true
+		}
+		c.fake.SleepControl(func() { <-held })
+		return nil, nil, false
+	})
 	_, err := newCommitter(t, o).Commit(t.Context(), 0, []Block{c.block("job", 1, 0)})
 	if err == nil || Permanent(err) || errors.Is(err, ErrFenced) {
 		t.Fatalf("error %v", err)
@@ -128,5 +134,21 @@ func TestAQuotaIsNamedWhereATransactionIsNotInTime(t *testing.T) {
 		if !strings.Contains(err.Error(), words) {
 			t.Errorf("%q does not say %q", err, words)
 		}
+	}
+}
+
+// The client itself would try for ever, and the time that is over says nothing.
+func TestWhyBrokersTakeNothingIsTold(t *testing.T) {
+	c := newFake(t, "trips")
+	o := c.options()
+	o.Lanes, o.RetryDeadline = 1, 2*time.Second
+	prepare(t, o)
+	c.fake.ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		c.fake.KeepControl()
+		return refusal(req, kerr.NotEnoughReplicas, 0), nil, true
+	})
+	_, err := newCommitter(t, o).Commit(t.Context(), 0, []Block{c.block("job", 1, 0)})
+	if !errors.Is(err, kerr.NotEnoughReplicas) || Permanent(err) || !strings.Contains(err.Error(), "min.insync.replicas") {
+		t.Errorf("error %v", err)
 	}
 }
