@@ -162,6 +162,7 @@ func (c *Committer) commit(ctx context.Context, number int, blocks []Block) (out
 			return out, fmt.Errorf("%w (%v)", context.Cause(ctx), err)
 		case permanent:
 			if errors.Is(err, kerr.MessageTooLarge) && c.topics != nil && !l.alone {
+				c.topics.expire(topicOf(err)) // its limit may have been lowered
 				l.alone = true
 				continue
 			}

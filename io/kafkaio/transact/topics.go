@@ -151,6 +151,16 @@ func (t *Topics) look(topic string) (f topicFacts, fresh bool) {
 	return f, ok && t.now().Before(f.until)
 }
 
+// expire has a topic asked for anew when it is named next.
+func (t *Topics) expire(topic string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if f, ok := t.known[topic]; ok {
+		f.until = t.now()
+		t.known[topic] = f
+	}
+}
+
 // batchLimit is the largest batch for a topic, uncompressed. It asks nobody.
 func (t *Topics) batchLimit(topic string, most int) int {
 	const least = 512 // of the client

@@ -466,3 +466,36 @@ func TestARecordAboveALoweredLimitIsForTheBrokersToRefuse(t *testing.T) {
 		t.Errorf("%d records are there", n)
 	}
 }
+
+// Each record fits, but not the batch that was right for the old limit.
+func TestALimitThatIsLoweredBetweenTwoLooksCostsNothing(t *testing.T) {
+	c := newCluster(t)
+	c.makeTopic(t, c.name, 1, setting(1_048_588))
+	o := c.named()
+	o.Compression = "none"
+	prepare(t, o)
+	topics := newTopics(t, o)
+	k, err := New(t.Context(), o, topics)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(k.Close)
+	block := func(number int64) Block {
+		return blockOf("job", number, 0, func(yield func(Record, error) bool) {
+			for range 20 {
+				if !yield(Record{Topic: c.name, Value: make([]byte, 1500)}, nil) {
+					return
+				}
+			}
+		})
+	}
+	mustCommit(t, k, 0, 1, 0, block(1))
+	if err := c.alter(t, c.name, 2000); err != nil {
+		t.Fatal(err)
+	}
+	mustCommit(t, k, 0, 1, 0, block(2))
+	wantLimit(t, topics, c.name, 2000)
+	if n := len(c.committed(t, c.name)); n != 40 {
+		t.Errorf("%d records are there", n)
+	}
+}
