@@ -51,6 +51,9 @@ const (
 	// unknownTo is how many brokers must not know a topic: one that was just
 	// started, or has not heard of a new topic, is not believed alone.
 	unknownTo = 3
+	// glance is how long a new answer of a fixed topic of which something is known
+	// is waited for. Brokers that are there answer in it.
+	glance = time.Second
 )
 
 // Topics knows of topics that records name, so that a record that could never
@@ -66,12 +69,25 @@ type Topics struct {
 	now    func() time.Time
 	// patience is how long Options.Topic is asked for while nothing is known of it.
 	patience time.Duration
-	// ending is closed by Close.
+	// glance is that of the constant, but in tests.
+	glance time.Duration
+	// ending is closed by Close, which waits for asking.
 	ending context.Context
 	end    context.CancelFunc
+	asking sync.WaitGroup
 
 	mu    sync.RWMutex
 	known map[string]topicFacts
+	// renewals are under way.
+	renewals map[string]*renewal
+}
+
+// renewal asks, in the background, for a topic of which something is known.
+type renewal struct {
+	begun time.Time
+	done  chan struct{}
+	// err is why there is no answer, once done is closed.
+	err error
 }
 
 // Rules are what a topic's settings ask of its records. One that is 0 or false
@@ -111,7 +127,8 @@ func NewTopics(ctx context.Context, o Options) (*Topics, error) {
 	}
 	t := &Topics{
 		admin: &admin{o, client, kadm.NewClient(client)}, errors: last,
-		turn: make(chan struct{}, 1), now: time.Now, patience: topicRequests, known: map[string]topicFacts{},
+		turn: make(chan struct{}, 1), now: time.Now, patience: topicRequests, glance: glance,
+		known: map[string]topicFacts{}, renewals: map[string]*renewal{},
 	}
 	t.ending, t.end = context.WithCancel(context.Background())
 	return t, nil
@@ -119,7 +136,10 @@ func NewTopics(ctx context.Context, o Options) (*Topics, error) {
 
 // Close ends the calls that are under way, and all connections.
 func (t *Topics) Close() {
+	t.mu.Lock()
 	t.end()
+	t.mu.Unlock()
+	t.asking.Wait()
 	t.turn <- struct{}{} // nobody asks any more
 	t.admin.client.Close()
 }
@@ -127,13 +147,18 @@ func (t *Topics) Close() {
 // Rules returns what the topic asks of records. A *TopicRefusal says that none can
 // be written there. Where the topic is not there and CreateTopic is set it is made,
 // but for Options.Topic, which was there at start. Passing faults are waited out
-// for up to RetryDeadline; of Options.Topic, after some seconds, what was heard last
-// counts, with a refusal too.
+// for up to RetryDeadline; of Options.Topic what was heard last counts, with a refusal
+// too, until there is a new answer, or nothing is asked where for some seconds there
+// is none.
 func (t *Topics) Rules(ctx context.Context, topic string) (Rules, error) {
 	f, fresh := t.look(topic)
 	if !fresh {
+		ask := t.ask
+		if t.fixed(topic) && !f.until.IsZero() {
+			ask = t.renew
+		}
 		var err error
-		if f, err = t.ask(ctx, topic); err != nil {
+		if f, err = ask(ctx, topic); err != nil {
 			return Rules{}, fmt.Errorf("ask for topic %s: %w", topic, err)
 		}
 	}
@@ -141,6 +166,54 @@ func (t *Topics) Rules(ctx context.Context, topic string) (Rules, error) {
 		return f.rules, f.refusal
 	}
 	return f.rules, nil
+}
+
+// fixed says that the user named the topic, and not an event.
+func (t *Topics) fixed(topic string) bool { return topic == t.admin.opts.Topic }
+
+// renew returns a new answer where it comes soon, else what is known.
+func (t *Topics) renew(ctx context.Context, topic string) (topicFacts, error) {
+	r := t.renewal(ctx, topic)
+	if r == nil {
+		return topicFacts{}, ErrClosed
+	}
+	late := time.NewTimer(time.Until(r.begun.Add(t.glance)))
+	defer late.Stop()
+	select {
+	case <-r.done:
+		if r.err != nil {
+			return topicFacts{}, r.err
+		}
+	case <-late.C:
+	case <-ctx.Done():
+		return topicFacts{}, context.Cause(ctx)
+	}
+	f, _ := t.look(topic)
+	return f, nil
+}
+
+// renewal returns the topic's, which it begins if there is none; nil after Close.
+func (t *Topics) renewal(ctx context.Context, topic string) *renewal {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.ending.Err() != nil {
+		return nil
+	}
+	r := t.renewals[topic]
+	if r == nil {
+		topic = strings.Clone(topic) // it may be part of a block
+		r = &renewal{begun: time.Now(), done: make(chan struct{})}
+		t.renewals[topic] = r
+		ctx = logging.Copy(t.ending, ctx)
+		t.asking.Go(func() {
+			defer close(r.done)
+			_, r.err = t.ask(ctx, topic)
+			t.mu.Lock()
+			defer t.mu.Unlock()
+			delete(t.renewals, topic)
+		})
+	}
+	return r
 }
 
 // look returns what is known, and whether that is still to be believed.
@@ -191,7 +264,7 @@ func (t *Topics) ask(ctx context.Context, topic string) (topicFacts, error) {
 			return old, nil // by who had the turn before
 		}
 		f, err := t.request(ctx, topic)
-		fixed := topic == t.admin.opts.Topic
+		fixed := t.fixed(topic)
 		if err == nil {
 			if fixed && f.refusal != nil {
 				f.rules = old.rules // it is for the commit to find out what became of the topic

@@ -499,3 +499,80 @@ func TestALimitThatIsLoweredBetweenTwoLooksCostsNothing(t *testing.T) {
 		t.Errorf("%d records are there", n)
 	}
 }
+
+// A look at a fixed topic holds nobody up: its rules do until it is answered.
+func TestAFixedTopicIsLookedAtAgainInTheBackground(t *testing.T) {
+	c := newFake(t, "trips")
+	c.makeTopic(t, "trips", 1, setting(5000))
+	o := c.named()
+	o.Topic = "trips"
+	topics := newTopics(t, o)
+	wantLimit(t, topics, "trips", 5000)
+	if err := c.alter(t, "trips", 6000); err != nil {
+		t.Fatal(err)
+	}
+	held := make(chan struct{})
+	c.fake.ControlKey(int16(kmsg.Metadata), func(kmsg.Request) (kmsg.Response, error, bool) {
+		c.fake.SleepControl(func() { <-held })
+		return nil, nil, false
+	})
+	topics.now = func() time.Time { return time.Now().Add(takenFor + time.Second) }
+	topics.glance = 0
+	wantLimit(t, topics, "trips", 5000)
+	topics.mu.Lock()
+	under := topics.renewals["trips"]
+	topics.mu.Unlock()
+	if under == nil {
+		t.Fatal("it is not looked at")
+	}
+	wantLimit(t, topics, "trips", 5000)
+	close(held)
+	<-under.done
+	wantLimit(t, topics, "trips", 6000)
+}
+
+func TestAnAnswerThatComesSoonIsWaitedFor(t *testing.T) {
+	c := newFake(t, "trips")
+	c.makeTopic(t, "trips", 1, setting(5000))
+	o := c.named()
+	o.Topic = "trips"
+	topics := newTopics(t, o)
+	wantLimit(t, topics, "trips", 5000)
+	if err := c.alter(t, "trips", 6000); err != nil {
+		t.Fatal(err)
+	}
+	topics.now = func() time.Time { return time.Now().Add(takenFor + time.Second) }
+	topics.glance = time.Hour
+	wantLimit(t, topics, "trips", 6000)
+}
+
+func TestTopicsThatAreClosedEndWhatIsAskedInTheBackground(t *testing.T) {
+	c := newFake(t, "trips", kfake.SeedTopics(1, "trips"))
+	o := c.named()
+	o.Topic, o.RetryDeadline = "trips", time.Hour
+	topics, err := NewTopics(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules, err := topics.Rules(t.Context(), "trips")
+	if err != nil {
+		t.Fatal(err)
+	}
+	held := make(chan struct{})
+	defer close(held)
+	c.fake.ControlKey(int16(kmsg.Metadata), func(kmsg.Request) (kmsg.Response, error, bool) {
+		c.fake.KeepControl()
+		c.fake.SleepControl(func() { <-held })
+		return nil, nil, false
+	})
+	topics.now = func() time.Time { return time.Now().Add(takenFor + time.Second) }
+	topics.glance = 0
+	wantLimit(t, topics, "trips", rules.MaxBytes)
+	topics.Close()
+	if n := len(topics.renewals); n != 0 {
+		t.Errorf("%d are asked for still", n)
+	}
+	if _, err := topics.Rules(t.Context(), "trips"); !errors.Is(err, ErrClosed) {
+		t.Errorf("error %v", err)
+	}
+}
