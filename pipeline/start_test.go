@@ -321,6 +321,27 @@ func TestARunKeepsNothingOfItsJob(t *testing.T) {
 	}
 }
 
+// A worker that starts when the brokers are away must refuse what they would.
+func TestWorkersAreToldWhatTopicsAskAtTheStart(t *testing.T) {
+	w, k := newWorld(t, 1), newKafka(t, "out:1", "letters:1")
+	for topic, policy := range map[string]string{"out": "compact", "letters": "delete"} {
+		if _, err := kadm.NewClient(k.client).AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Name: "cleanup.policy", Value: &policy}}, topic); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, delivery := range []string{"EXACTLY_ONCE", "AT_LEAST_ONCE"} {
+		c := configure(t, "--InputKinesisStream=trips", "--InputStreamEndpoint="+w.kinesis.URL(), "--Region="+testRegion,
+			"--OutputKafkaBootstrapServers="+k.brokers, "--OutputKafkaTopic=out", "--OutputKafkaDeadLetterTopic=letters", "--OutputKafkaDelivery="+delivery)
+		if err := c.start(t.Context(), 0); err != nil {
+			t.Fatal(err)
+		}
+		told := c.KafkaSink.Fixed
+		if len(told) != 2 || !told["out"].Keyed || told["letters"].Keyed || told["letters"].MaxBytes == 0 {
+			t.Errorf("%s: they are told %+v", delivery, told)
+		}
+	}
+}
+
 func TestTheTopicOfDeadLettersIsThereAtStart(t *testing.T) {
 	w, k := newWorld(t, 1), newKafka(t, "out:1", "small:1")
 	limit := "5000"

@@ -108,6 +108,10 @@ type Options struct {
 
 	// Topic is the topic of all records where it is but one: Check looks at it.
 	Topic string
+	// Fixed are the topics that the user names, Topic or others, which were there
+	// at start, with what CheckRules said of them then, nothing where it was not
+	// told. Topics begin with it.
+	Fixed map[string]Rules
 	// CreateTopic lets Check make Topic, and Topics those that records name, with
 	// Partitions and ReplicationFactor, where they do not exist.
 	CreateTopic bool

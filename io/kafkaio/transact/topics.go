@@ -67,7 +67,7 @@ type Topics struct {
 	// proven says, to who has the turn, that brokers have answered.
 	proven bool
 	now    func() time.Time
-	// patience is how long Options.Topic is asked for while nothing is known of it.
+	// patience is how long a fixed topic is asked for while nothing is known of it.
 	patience time.Duration
 	// glance is that of the constant, but in tests.
 	glance time.Duration
@@ -110,7 +110,7 @@ type topicFacts struct {
 	until   time.Time
 }
 
-// NewTopics returns Topics that know nothing yet. It opens no connection.
+// NewTopics returns Topics that know what the options do. It opens no connection.
 func NewTopics(ctx context.Context, o Options) (*Topics, error) {
 	if err := o.validateProducer(); err != nil {
 		return nil, fmt.Errorf("ask for topics: %w", err)
@@ -130,6 +130,11 @@ func NewTopics(ctx context.Context, o Options) (*Topics, error) {
 		turn: make(chan struct{}, 1), now: time.Now, patience: topicRequests, glance: glance,
 		known: map[string]topicFacts{}, renewals: map[string]*renewal{},
 	}
+	for topic, rules := range o.Fixed {
+		if rules != (Rules{}) {
+			t.known[topic] = topicFacts{rules: rules, until: time.Now()} // to be asked for at once
+		}
+	}
 	t.ending, t.end = context.WithCancel(context.Background())
 	return t, nil
 }
@@ -146,10 +151,10 @@ func (t *Topics) Close() {
 
 // Rules returns what the topic asks of records. A *TopicRefusal says that none can
 // be written there. Where the topic is not there and CreateTopic is set it is made,
-// but for Options.Topic, which was there at start. Passing faults are waited out
-// for up to RetryDeadline; of Options.Topic what was heard last counts, with a refusal
-// too, until there is a new answer, or nothing is asked where for some seconds there
-// is none.
+// but for a fixed one, Options.Topic or one of Options.Fixed, which was there at
+// start. Passing faults are waited out for up to RetryDeadline; of a fixed topic what
+// was heard last counts, with a refusal too, until there is a new answer, and nothing
+// is asked where for some seconds there is none.
 func (t *Topics) Rules(ctx context.Context, topic string) (Rules, error) {
 	f, fresh := t.look(topic)
 	if !fresh {
@@ -169,7 +174,10 @@ func (t *Topics) Rules(ctx context.Context, topic string) (Rules, error) {
 }
 
 // fixed says that the user named the topic, and not an event.
-func (t *Topics) fixed(topic string) bool { return topic == t.admin.opts.Topic }
+func (t *Topics) fixed(topic string) bool {
+	_, ok := t.admin.opts.Fixed[topic]
+	return ok || topic == t.admin.opts.Topic
+}
 
 // renew returns a new answer where it comes soon, else what is known.
 func (t *Topics) renew(ctx context.Context, topic string) (topicFacts, error) {
@@ -338,7 +346,7 @@ func (t *Topics) request(ctx context.Context, topic string) (topicFacts, error) 
 	}
 	found, err := t.admin.find(ctx, topic)
 	if errors.Is(err, kerr.UnknownTopicOrPartition) {
-		if !t.admin.opts.CreateTopic || topic == t.admin.opts.Topic {
+		if !t.admin.opts.CreateTopic || t.fixed(topic) {
 			return refused(ReasonUnknownTopic, ErrNoTopic.Error())
 		}
 		if err = t.admin.create(ctx, topic, t.admin.partitions(), t.admin.opts.ReplicationFactor, nil); err == nil {

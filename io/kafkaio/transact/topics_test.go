@@ -576,3 +576,33 @@ func TestTopicsThatAreClosedEndWhatIsAskedInTheBackground(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// What the check at the start has heard does for a worker that starts when the
+// brokers are away.
+func TestAFixedTopicHasTheRulesOfTheStart(t *testing.T) {
+	c := newFake(t, "trips")
+	compact := "compact"
+	c.makeTopic(t, "trips", 1, map[string]*string{"cleanup.policy": &compact})
+	c.makeTopic(t, "letters", 1, setting(5000))
+	o := c.options()
+	o.MaxMessageBytes = 4000
+	rules, err := o.CheckRules(t.Context())
+	if err != nil || !rules.Keyed {
+		t.Fatalf("the rules are %+v, %v", rules, err)
+	}
+	other := o
+	other.Topic = "letters"
+	letters, err := other.CheckProducerRules(t.Context())
+	if err != nil || letters.MaxBytes != 5000 {
+		t.Fatalf("the rules are %+v, %v", letters, err)
+	}
+	o.Fixed = map[string]Rules{"trips": rules, "letters": letters}
+	o.Brokers, o.RetryDeadline = []string{"127.0.0.1:1"}, time.Hour
+	topics := newTopics(t, o)
+	topics.glance = 0
+	for name, want := range o.Fixed {
+		if got, err := topics.Rules(t.Context(), name); err != nil || got != want {
+			t.Errorf("topic %s: the rules are %+v, %v; want %+v", name, got, err, want)
+		}
+	}
+}
