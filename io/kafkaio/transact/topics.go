@@ -51,6 +51,9 @@ const (
 	// unknownTo is how many brokers must not know a topic: one that was just
 	// started, or has not heard of a new topic, is not believed alone.
 	unknownTo = 3
+	// listedFor is how long their lists of all topics do for that: whoever writes
+	// events can name as many topics as they like.
+	listedFor = 5 * time.Second
 	// glance is how long a new answer of a fixed topic of which something is known
 	// is waited for. Brokers that are there answer in it.
 	glance = time.Second
@@ -66,7 +69,10 @@ type Topics struct {
 	turn chan struct{}
 	// proven says, to who has the turn, that brokers have answered.
 	proven bool
-	now    func() time.Time
+	// listed are the topics that some brokers know, for who has the turn.
+	listed      map[string]bool
+	listedUntil time.Time
+	now         func() time.Time
 	// patience is how long a fixed topic is asked for while nothing is known of it.
 	patience time.Duration
 	// glance is that of the constant, but in tests.
@@ -344,13 +350,14 @@ func (t *Topics) request(ctx context.Context, topic string) (topicFacts, error) 
 	refused := func(reason, detail string) (topicFacts, error) {
 		return topicFacts{refusal: &TopicRefusal{topic, reason, detail}, until: t.now().Add(refusedFor)}, nil
 	}
-	found, err := t.admin.find(ctx, topic)
+	found, err := t.find(ctx, topic)
 	if errors.Is(err, kerr.UnknownTopicOrPartition) {
 		if !t.admin.opts.CreateTopic || t.fixed(topic) {
 			return refused(ReasonUnknownTopic, ErrNoTopic.Error())
 		}
 		if err = t.admin.create(ctx, topic, t.admin.partitions(), t.admin.opts.ReplicationFactor, nil); err == nil {
-			found, err = t.admin.find(ctx, topic)
+			t.listedUntil = time.Time{}
+			found, err = t.find(ctx, topic)
 		} else if classify(ctx, err) == permanent && !security.Refused(err) && !errors.Is(err, kerr.InvalidTopicException) {
 			return refused(ReasonUnknownTopic, fmt.Sprintf("it does not exist: %v", t.admin.opts.explain(err, "")))
 		}
@@ -370,21 +377,53 @@ func (t *Topics) request(ctx context.Context, topic string) (topicFacts, error) 
 	return topicFacts{rules: rules, until: t.now().Add(takenFor)}, err
 }
 
-// find is describe, but for a topic that is not known other brokers are asked too.
-func (a *admin) find(ctx context.Context, topic string) (*kmsg.MetadataResponseTopic, error) {
-	found, err := a.describe(ctx, topic)
+// find is describe, but a topic that is not known is looked for in the lists of
+// other brokers too. One that was made since they were asked is found a while later.
+func (t *Topics) find(ctx context.Context, topic string) (*kmsg.MetadataResponseTopic, error) {
+	found, err := t.admin.describe(ctx, topic)
 	if !errors.Is(err, kerr.UnknownTopicOrPartition) {
 		return found, err
 	}
-	brokers := a.client.DiscoveredBrokers()
-	for _, b := range brokers[:min(len(brokers), unknownTo)] {
-		found, other := a.describeBy(ctx, b, topic)
+	brokers := t.admin.client.DiscoveredBrokers()
+	brokers = brokers[:min(len(brokers), unknownTo)]
+	if !t.now().Before(t.listedUntil) {
+		var all bool
+		if t.listed, all = t.admin.list(ctx, brokers); all {
+			t.listedUntil = t.now().Add(listedFor)
+		}
+	}
+	if !t.listed[topic] {
+		return nil, err
+	}
+	for _, b := range brokers {
+		found, other := t.admin.describeBy(ctx, b, topic)
 		var code *kerr.Error
 		if other == nil || errors.As(other, &code) && !errors.Is(other, kerr.UnknownTopicOrPartition) {
 			return found, other
 		}
 	}
 	return nil, err
+}
+
+// list returns the names of all topics that one of the brokers knows, and whether
+// all of them have answered.
+func (a *admin) list(ctx context.Context, brokers []*kgo.Broker) (names map[string]bool, all bool) {
+	names, all = map[string]bool{}, true
+	for _, b := range brokers {
+		req := kmsg.NewPtrMetadataRequest()
+		req.Topics = nil // stands for all
+		resp, err := req.RequestWith(ctx, b)
+		if err != nil {
+			all = false
+			continue
+		}
+		for _, t := range resp.Topics {
+			if t.Topic != nil {
+				names[*t.Topic] = true
+			}
+		}
+	}
+	return names, all
 }
 
 // rules returns what a topic's settings ask, nothing where this user is not told.

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net"
 	"strconv"
 	"strings"
 	"sync"
@@ -604,5 +605,59 @@ func TestAFixedTopicHasTheRulesOfTheStart(t *testing.T) {
 		if got, err := topics.Rules(t.Context(), name); err != nil || got != want {
 			t.Errorf("topic %s: the rules are %+v, %v; want %+v", name, got, err, want)
 		}
+	}
+}
+
+// Whoever writes events can name as many topics as they like.
+func TestWhichTopicsThereAreIsAskedForOnceForAllNames(t *testing.T) {
+	c := newFake(t, "trips", kfake.SeedTopics(1, "trips"))
+	topics := newTopics(t, c.named())
+	seen := c.counting(kmsg.Metadata)
+	const names = 50
+	for i := range names {
+		wantRefusal(t, topics, fmt.Sprint("none-", i), ReasonUnknownTopic)
+	}
+	// One of its own each, and all topics of each broker.
+	if n := seen()[kmsg.Metadata]; n > names+2*unknownTo {
+		t.Errorf("%d requests for %d names", n, names)
+	}
+	// One that is made meanwhile is there for its own question, or a while later.
+	c.makeTopic(t, "made", 1, setting(5000))
+	wantLimit(t, topics, "made", 5000)
+}
+
+// A broker that has not heard of a topic is not believed alone.
+func TestATopicThatOneBrokerDoesNotKnowIsThere(t *testing.T) {
+	c := newFake(t, "trips")
+	c.makeTopic(t, "trips", 1, setting(5000))
+	topics := newTopics(t, c.named())
+	denied := false
+	c.fake.ControlKey(int16(kmsg.Metadata), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		c.fake.KeepControl()
+		asked := req.(*kmsg.MetadataRequest).Topics
+		if denied || len(asked) != 1 {
+			return nil, nil, false
+		}
+		denied = true
+		resp := req.ResponseKind().(*kmsg.MetadataResponse)
+		for _, address := range c.brokers {
+			host, port, err := net.SplitHostPort(address)
+			if err != nil {
+				t.Error(err)
+			}
+			b := kmsg.NewMetadataResponseBroker()
+			b.NodeID, b.Host = int32(len(resp.Brokers)), host
+			n, _ := strconv.Atoi(port)
+			b.Port = int32(n)
+			resp.Brokers = append(resp.Brokers, b)
+		}
+		topic := kmsg.NewMetadataResponseTopic()
+		topic.Topic, topic.ErrorCode = asked[0].Topic, kerr.UnknownTopicOrPartition.Code
+		resp.Topics = append(resp.Topics, topic)
+		return resp, nil, true
+	})
+	wantLimit(t, topics, "trips", 5000)
+	if !denied {
+		t.Error("no broker denied it")
 	}
 }
