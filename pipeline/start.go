@@ -89,6 +89,8 @@ type heard struct {
 	mu sync.Mutex
 	// rules are those of topics that the job writes to.
 	rules map[string]transact.Rules
+	// ends are those of topics that it reads, and begins there.
+	ends kafkaio.Ends
 }
 
 // topic keeps the rules of one.
@@ -103,6 +105,7 @@ func (h *heard) topic(name string, rules transact.Rules) {
 
 // tell gives all of it to the configuration. The checks have ended.
 func (h *heard) tell(c *Config) {
+	c.Kafka.Ends = h.ends
 	if h.rules != nil {
 		fixed := maps.Clone(c.KafkaSink.Fixed)
 		if fixed == nil {
@@ -205,7 +208,7 @@ func cutOff(err error) bool {
 func (c Config) startChecks(h *heard) []check {
 	var out []check
 	if c.Generate == 0 {
-		out = append(out, check{c.sourceProperty(), c.checkSource})
+		out = append(out, check{c.sourceProperty(), h.source(c)})
 	}
 	if c.Discard {
 		return out
@@ -282,9 +285,16 @@ func (h *heard) orMakeTopic(name string, run func(context.Context) (transact.Rul
 	}
 }
 
-func (c Config) checkSource(ctx context.Context) error {
-	if c.Route.Source == route.Kafka {
-		return c.Kafka.Check(ctx)
+// source checks the source, and keeps what it hears of it.
+func (h *heard) source(c Config) func(context.Context) error {
+	if c.Route.Source != route.Kafka {
+		return c.Kinesis.Check
 	}
-	return c.Kinesis.Check(ctx)
+	return func(ctx context.Context) error {
+		ends, err := c.Kafka.CheckEnds(ctx)
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.ends = ends
+		return err
+	}
 }

@@ -342,6 +342,18 @@ func TestWorkersAreToldWhatTopicsAskAtTheStart(t *testing.T) {
 	}
 }
 
+// A slot that opens late, or again, must begin where the job began.
+func TestReadersAreToldWhereLatestBegins(t *testing.T) {
+	k := newKafka(t, "in:2")
+	c := configure(t, "--InputKafkaBootstrapServers="+k.brokers, "--InputKafkaTopic=in", "--OutputDiscarding=true")
+	if err := c.start(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	if ends := c.Kafka.Ends["in"].Offsets; len(ends) != 2 {
+		t.Errorf("they are told %+v", c.Kafka.Ends)
+	}
+}
+
 func TestTheTopicOfDeadLettersIsThereAtStart(t *testing.T) {
 	w, k := newWorld(t, 1), newKafka(t, "out:1", "small:1")
 	limit := "5000"

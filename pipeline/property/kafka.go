@@ -26,7 +26,7 @@ func kafkaSource() []Property {
 		{
 			Name: "InputKafkaInitialPosition", Group: groupKafkaSource, Kind: Enum, Default: "LATEST",
 			Values: []string{"LATEST", "EARLIEST", "GROUP_OFFSETS", "TIMESTAMP"},
-			Doc:    "Where a job that was never started before begins to read: at what arrives from now on (LATEST; from the first record on whose own time is not before the job's start, if it is there already), at the oldest record kept, at the group's committed positions, or at InputKafkaInitialTimestamp.",
+			Doc:    "Where a job that was never started before begins to read: at what arrives from the start on (LATEST: where the check at start saw a partition end; where that could not be seen, from the first record on whose own time is not before the start, if it is there already), at the oldest record kept, at the group's committed positions, or at InputKafkaInitialTimestamp.",
 		},
 		{
 			Name: "InputKafkaInitialTimestamp", Group: groupKafkaSource, Kind: Time,
