@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -146,6 +147,16 @@ func TestWhyBrokersTakeNothingIsTold(t *testing.T) {
 	c.fake.ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
 		c.fake.KeepControl()
 		return refusal(req, kerr.NotEnoughReplicas, 0), nil, true
+	})
+	t.Run("Producer", func(t *testing.T) {
+		p := newProducer(t, o)
+		if err := p.Put(t.Context(), Record{Topic: c.name, Value: []byte("v")}); err != nil {
+			t.Fatal(err)
+		}
+		err := p.Flush(t.Context())
+		if !errors.Is(err, kerr.NotEnoughReplicas) || !errors.Is(err, kgo.ErrRecordTimeout) || Permanent(err) || !strings.Contains(err.Error(), "min.insync.replicas") {
+			t.Errorf("error %v", err)
+		}
 	})
 	_, err := newCommitter(t, o).Commit(t.Context(), 0, []Block{c.block("job", 1, 0)})
 	if !errors.Is(err, kerr.NotEnoughReplicas) || Permanent(err) || !strings.Contains(err.Error(), "min.insync.replicas") {
