@@ -323,6 +323,13 @@ func (c *Config) placeLetters(p *property.Set) {
 	case c.KinesisSink != nil:
 		p.Add(property.Mistake{Property: "DeadLetterBucket", Problem: "is missing: events that cannot be written must have a place", Allowed: "a bucket's name or s3://bucket/prefix/"})
 	}
+	if !c.lettersToTopic() {
+		return
+	}
+	c.KafkaSink.Fixed = map[string]transact.Rules{c.DeadLetterTopic: {}}
+	if c.DeadLetterTopic == c.KafkaSink.Topic {
+		p.Add(property.Mistake{Property: "OutputKafkaDeadLetterTopic", Problem: "is also OutputKafkaTopic: who reads events would be given dead letters", Allowed: "another topic's name"})
+	}
 }
 
 // lettersToTopic says that dead letters go to DeadLetterTopic.

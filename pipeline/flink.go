@@ -23,7 +23,7 @@ func FlinkJob(ctx context.Context, p *property.Set, cluster flink.Cluster) (flin
 	if err != nil {
 		return flink.Job{}, err
 	}
-	if err := Check(ctx, c); err != nil {
+	if err := c.start(ctx, startPatience); err != nil {
 		if !cluster.Recovers || !allAway(err) {
 			return flink.Job{}, err
 		}

@@ -97,6 +97,7 @@ func Build(s beam.Scope, c Config) Graph {
 	found := beam.ParDo(s.Scope("Discover"), &discoverFn{Keys: keygroup.EvenKeys(c.Readers, maxParallelism), JobStart: start}, beam.Impulse(s))
 	slots := beam.ParDo(s.Scope("Slots"), &passFn{}, found)
 	batches, offsets := beam.ParDo2(s.Scope("Read"), newReadFn(c), slots)
+	c.Kafka.Ends = nil // one for each partition is enough
 	if c.Discard {
 		beam.ParDo0(s.Scope("Discard"), &discardFn{Config: c}, batches)
 		return Graph{}

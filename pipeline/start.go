@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"slices"
+	"sync"
 	"syscall"
 	"time"
 
@@ -44,12 +46,15 @@ const (
 // is told at once.
 func Check(ctx context.Context, c Config) error { return c.start(ctx, startPatience) }
 
-// start is Check with another patience.
-func (c Config) start(ctx context.Context, patience time.Duration) error {
+// start is Check with another patience. What the services tell of themselves is
+// c's from then on, for the workers.
+func (c *Config) start(ctx context.Context, patience time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	// All are asked, so that all mistakes are told.
-	checks := c.startChecks()
+	var heard heard
+	defer func() { heard.tell(c) }()
+	checks := c.startChecks(&heard)
 	errs := make([]error, len(checks))
 	var g errgroup.Group
 	for i, ch := range checks {
@@ -77,6 +82,38 @@ func regionHint(name string, err error) string {
 		return "; set Region"
 	}
 	return "; set Region or " + own
+}
+
+// heard is what the services tell at the start.
+type heard struct {
+	mu sync.Mutex
+	// rules are those of topics that the job writes to.
+	rules map[string]transact.Rules
+	// ends are those of topics that it reads, and begins there.
+	ends kafkaio.Ends
+}
+
+// topic keeps the rules of one.
+func (h *heard) topic(name string, rules transact.Rules) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.rules == nil {
+		h.rules = map[string]transact.Rules{}
+	}
+	h.rules[name] = rules
+}
+
+// tell gives all of it to the configuration. The checks have ended.
+func (h *heard) tell(c *Config) {
+	c.Kafka.Ends = h.ends
+	if h.rules != nil {
+		fixed := maps.Clone(c.KafkaSink.Fixed)
+		if fixed == nil {
+			fixed = map[string]transact.Rules{}
+		}
+		maps.Copy(fixed, h.rules)
+		c.KafkaSink.Fixed = fixed
+	}
 }
 
 // check asks whether what a property names can be used.
@@ -168,10 +205,10 @@ func cutOff(err error) bool {
 }
 
 // startChecks are one of the source and one of each sink.
-func (c Config) startChecks() []check {
+func (c Config) startChecks(h *heard) []check {
 	var out []check
 	if c.Generate == 0 {
-		out = append(out, check{c.sourceProperty(), c.checkSource})
+		out = append(out, check{c.sourceProperty(), h.source(c)})
 	}
 	if c.Discard {
 		return out
@@ -193,11 +230,11 @@ func (c Config) startChecks() []check {
 		out = append(out, check{"DeadLetterBucket", bucket(o)})
 	}
 	if c.ToKafka {
-		run := c.KafkaSink.Check
+		run := c.KafkaSink.CheckRules
 		if c.AtLeastOnce {
-			run = c.KafkaSink.CheckProducer
+			run = c.KafkaSink.CheckProducerRules
 		}
-		out = append(out, check{"OutputKafkaTopic", orMakeTopic(run)})
+		out = append(out, check{"OutputKafkaTopic", h.orMakeTopic(c.KafkaSink.Topic, run)})
 		if c.Route.Source == route.Kafka && c.namesReadTopics() {
 			out = append(out, check{"OutputKafkaTopic", c.checkApart})
 		}
@@ -205,7 +242,7 @@ func (c Config) startChecks() []check {
 	if c.lettersToTopic() {
 		o := c.KafkaSink
 		o.Topic = c.DeadLetterTopic
-		out = append(out, check{"OutputKafkaDeadLetterTopic", orMakeTopic(o.CheckProducer)})
+		out = append(out, check{"OutputKafkaDeadLetterTopic", h.orMakeTopic(o.Topic, o.CheckProducerRules)})
 	}
 	if e := c.Elasticsearch; e != nil {
 		out = append(out, check{"OutputElasticsearchEndpoint", e.check})
@@ -233,10 +270,14 @@ func (c Config) checkApart(ctx context.Context) error {
 	return nil
 }
 
-// orMakeTopic adds to a check the property that has the job make a topic.
-func orMakeTopic(run func(context.Context) error) func(context.Context) error {
+// orMakeTopic adds to a check the property that has the job make a topic, and
+// keeps what it hears of it. The name is empty where events name topics.
+func (h *heard) orMakeTopic(name string, run func(context.Context) (transact.Rules, error)) func(context.Context) error {
 	return func(ctx context.Context) error {
-		err := run(ctx)
+		rules, err := run(ctx)
+		if err == nil && name != "" {
+			h.topic(name, rules)
+		}
 		if errors.Is(err, transact.ErrNoTopic) {
 			return fmt.Errorf("%w: make it, or have the job make it by OutputKafkaCreateTopic=true", err)
 		}
@@ -244,9 +285,16 @@ func orMakeTopic(run func(context.Context) error) func(context.Context) error {
 	}
 }
 
-func (c Config) checkSource(ctx context.Context) error {
-	if c.Route.Source == route.Kafka {
-		return c.Kafka.Check(ctx)
+// source checks the source, and keeps what it hears of it.
+func (h *heard) source(c Config) func(context.Context) error {
+	if c.Route.Source != route.Kafka {
+		return c.Kinesis.Check
 	}
-	return c.Kinesis.Check(ctx)
+	return func(ctx context.Context) error {
+		ends, err := c.Kafka.CheckEnds(ctx)
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.ends = ends
+		return err
+	}
 }

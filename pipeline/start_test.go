@@ -168,6 +168,9 @@ func TestWrongCombinationsAreAllTold(t *testing.T) {
 		"a schema file that is no schema":   {append(sink, append(source, "--EventSchema="+broken)...), []string{"EventSchema"}, nil},
 		"a stop before the start":           {append(sink, append(source, "--InputStreamInitialPosition=AT_TIMESTAMP", "--InputStreamInitialTimestamp=2018-02-01T00:00:00Z", "--InputStreamStopTimestamp=2018-01-01T00:00:00Z")...), []string{"InputKinesisStream"}, []string{"is before the initial timestamp"}},
 		"dead letters among the markers":    {append(source, "--OutputKafkaBootstrapServers=b:9092", "--OutputKafkaTopic=t", "--OutputKafkaTransactionalIdPrefix=x", "--OutputKafkaDeadLetterTopic=x-markers"), []string{"OutputKafkaDeadLetterTopic"}, []string{"marker topic"}},
+		"dead letters among the events":     {append(source, "--OutputKafkaBootstrapServers=b:9092", "--OutputKafkaTopic=t", "--OutputKafkaDeadLetterTopic=t"), []string{"OutputKafkaDeadLetterTopic"}, []string{"is also OutputKafkaTopic"}},
+		"dead letters among those at once":  {append(source, "--OutputKafkaBootstrapServers=b:9092", "--OutputKafkaTopic=t", "--OutputKafkaDeadLetterTopic=t", "--OutputKafkaDelivery=AT_LEAST_ONCE"), []string{"OutputKafkaDeadLetterTopic"}, []string{"is also OutputKafkaTopic"}},
+		"a message that is larger than any": {append(source, "--OutputKafkaBootstrapServers=b:9092", "--OutputKafkaTopic=t", "--OutputKafkaMaxMessageBytes=104857601"), []string{"OutputKafkaMaxMessageBytes"}, []string{"from 1024 to 104857600"}},
 		"templates of another schema":       {append(sink, append(source, `--EventSchema={"type":"record","name":"E","fields":[{"name":"id","type":"string"}]}`)...), []string{"OutputPathTemplate"}, []string{`(default): at offset`, "allowed: the fields id and the variables"}},
 		"a Kinesis position for Kafka":      {append(sink, "--InputKafkaBootstrapServers=b:9092", "--InputKafkaTopic=t", "--InputStreamInitialPosition=TRIM_HORIZON"), []string{"InputStreamInitialPosition"}, []string{"InputKafkaInitialPosition"}},
 		"a Kafka position for Kinesis":      {append(sink, append(source, "--InputKafkaInitialPosition=EARLIEST")...), []string{"InputKafkaInitialPosition"}, []string{"InputStreamInitialPosition"}},
@@ -315,6 +318,39 @@ func TestARunKeepsNothingOfItsJob(t *testing.T) {
 	processes.Range(func(_, _ any) bool { kept++; return true })
 	if kept > 0 {
 		t.Errorf("%d jobs are kept", kept)
+	}
+}
+
+// A worker that starts when the brokers are away must refuse what they would.
+func TestWorkersAreToldWhatTopicsAskAtTheStart(t *testing.T) {
+	w, k := newWorld(t, 1), newKafka(t, "out:1", "letters:1")
+	for topic, policy := range map[string]string{"out": "compact", "letters": "delete"} {
+		if _, err := kadm.NewClient(k.client).AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Name: "cleanup.policy", Value: &policy}}, topic); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, delivery := range []string{"EXACTLY_ONCE", "AT_LEAST_ONCE"} {
+		c := configure(t, "--InputKinesisStream=trips", "--InputStreamEndpoint="+w.kinesis.URL(), "--Region="+testRegion,
+			"--OutputKafkaBootstrapServers="+k.brokers, "--OutputKafkaTopic=out", "--OutputKafkaDeadLetterTopic=letters", "--OutputKafkaDelivery="+delivery)
+		if err := c.start(t.Context(), 0); err != nil {
+			t.Fatal(err)
+		}
+		told := c.KafkaSink.Fixed
+		if len(told) != 2 || !told["out"].Keyed || told["letters"].Keyed || told["letters"].MaxBytes == 0 {
+			t.Errorf("%s: they are told %+v", delivery, told)
+		}
+	}
+}
+
+// A slot that opens late, or again, must begin where the job began.
+func TestReadersAreToldWhereLatestBegins(t *testing.T) {
+	k := newKafka(t, "in:2")
+	c := configure(t, "--InputKafkaBootstrapServers="+k.brokers, "--InputKafkaTopic=in", "--OutputDiscarding=true")
+	if err := c.start(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	if ends := c.Kafka.Ends["in"].Offsets; len(ends) != 2 {
+		t.Errorf("they are told %+v", c.Kafka.Ends)
 	}
 }
 

@@ -31,44 +31,54 @@ const (
 // partitions can be reached and let the user read, and, with GROUP_OFFSETS,
 // the group's offsets too. Call it before a job is started.
 func (o Options) Check(ctx context.Context) error {
+	_, err := o.CheckEnds(ctx)
+	return err
+}
+
+// CheckEnds is Check, and returns where the partitions end, for Options.Ends of a
+// job that is about to start and begins there; nil where it does not.
+func (o Options) CheckEnds(ctx context.Context) (Ends, error) {
 	if err := o.Validate(); err != nil {
-		return err
+		return nil, err
 	}
 	o = o.withDefaults()
 	sel, err := o.selection()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	c, err := newClient(ctx, o)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer c.close()
 	for begin := time.Now(); ; {
-		last := c.check(ctx, &o, sel)
+		topics, last := c.check(ctx, &o, sel)
 		// An attempt that the end of the time cut short says less than the one before.
 		if last != nil && ctx.Err() != nil && err != nil {
-			return err
+			return nil, err
 		}
 		if err = last; err == nil {
-			return nil
+			if !o.beginsLatest() {
+				return nil, nil
+			}
+			return c.ends(ctx, &o, topics), nil
 		}
 		if !passing(err) || time.Since(begin) > checkRetry || pause.Sleep(ctx, checkPause) != nil {
-			return err
+			return nil, err
 		}
 	}
 }
 
-// check makes one attempt.
-func (c *client) check(ctx context.Context, o *Options, sel selection) error {
+// check makes one attempt, and returns the topics.
+func (c *client) check(ctx context.Context, o *Options, sel selection) ([]topic, error) {
 	topics, err := c.topics(ctx, sel)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if len(topics) == 0 {
-		return fmt.Errorf("no topic matches %s: %w", o.Topic, ErrNoTopic)
+		return nil, fmt.Errorf("no topic matches %s: %w", o.Topic, ErrNoTopic)
 	}
 	var (
 		missing []error
@@ -85,20 +95,20 @@ func (c *client) check(ctx context.Context, o *Options, sel selection) error {
 		places = append(places, leaders(t)...)
 	}
 	if len(missing) > 0 {
-		return errors.Join(missing...)
+		return nil, errors.Join(missing...)
 	}
 	places = places[:min(len(places), checkedPartitions)]
 	for _, p := range places {
 		if err := c.checkRead(ctx, o, p); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if o.InitialPosition == GroupOffsets {
 		if _, err := c.committed(ctx, o.GroupID, places); err != nil && !errors.Is(err, kerr.UnstableOffsetCommit) {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return topics, nil
 }
 
 // leaders returns a partition of each of the topic's leaders.

@@ -152,9 +152,6 @@ func (c *client) committed(ctx context.Context, group string, places []place) (m
 // of what was written since, and would bring all that follows it. What could not
 // be told is left out, with the first error.
 func (c *client) sinceStart(ctx context.Context, o *Options, places []place, ends map[partitionKey]int64, jobStart int64) (map[partitionKey]int64, error) {
-	if jobStart <= 0 {
-		return ends, nil
-	}
 	found, err := c.listOffsets(ctx, o, places, jobStart)
 	earlier := false
 	for k, n := range found {
@@ -178,8 +175,8 @@ func (c *client) sinceStart(ctx context.Context, o *Options, places []place, end
 		case !ok:
 			delete(found, k)
 		case ahead == n && n < ends[k]:
-			slog.WarnContext(ctx, "kafka: a record has a time that is still to come: LATEST begins at the partition's end",
-				logging.Topic, k.topic, logging.Partition, k.number, "offset", n)
+			slog.WarnContext(ctx, "kafka: a record has a time that is still to come: LATEST begins at the partition's present end, and events since the job's start may be missing",
+				logging.Topic, k.topic, logging.Partition, k.number, "offset", n, "begin", ends[k])
 			found[k] = ends[k]
 		}
 	}
@@ -210,7 +207,7 @@ func (c *client) begin(ctx context.Context, o *Options, places []place, at Initi
 	var err error
 	switch at {
 	case Latest:
-		next, err = c.sinceStart(ctx, o, places, ends, jobStart)
+		next, err = c.latest(ctx, o, places, ends, jobStart)
 	case Timestamp:
 		next, err = c.listOffsets(ctx, o, places, max(0, o.InitialTimestamp.UnixMilli()))
 		for k, n := range next {
@@ -241,7 +238,7 @@ func (c *client) begin(ctx context.Context, o *Options, places []place, at Initi
 			more, err = c.listOffsets(ctx, o, rest, fallback)
 			if o.GroupFallback == Latest {
 				note(err)
-				more, err = c.sinceStart(ctx, o, rest, more, jobStart)
+				more, err = c.latest(ctx, o, rest, more, jobStart)
 			}
 			if next == nil {
 				next = more

@@ -18,9 +18,9 @@ type InitialPosition string
 const (
 	// Earliest begins with the oldest record that the broker still holds.
 	Earliest InitialPosition = "EARLIEST"
-	// Latest begins with what is written after the first start: at the end,
-	// or before it at the first record whose own time is at or after the slot's
-	// JobStart, if there is one.
+	// Latest begins with what is written after the first start: at Options.Ends.
+	// Where they have none, at the end, or before it at the first record whose own
+	// time is at or after the slot's JobStart, if there is one.
 	Latest InitialPosition = "LATEST"
 	// GroupOffsets begins where a consumer group has committed that it is, and
 	// where it has not, at Options.GroupFallback.
@@ -98,6 +98,9 @@ type Options struct {
 	GroupFallback InitialPosition
 	// InitialTimestamp goes with TIMESTAMP, and only with it.
 	InitialTimestamp time.Time
+	// Ends are where LATEST begins, as CheckEnds returned them when the job was
+	// submitted. Default: it is looked for at Open.
+	Ends Ends
 	// OffsetReset is what to do where the next record is gone. Default FAIL.
 	OffsetReset OffsetReset
 	// ReadUncommitted reads records of open and aborted transactions too.

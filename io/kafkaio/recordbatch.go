@@ -39,6 +39,9 @@ const (
 const (
 	controlAbort  = 0
 	controlCommit = 1
+	// controlNone is that of a batch whose record the log cleaner took: it keeps
+	// the last batch of a producer that is known yet, for its sequence number.
+	controlNone = -1
 )
 
 var (
@@ -111,6 +114,9 @@ var errOldFormat = errors.New("message format")
 // controlType returns the type of a control batch's record: its key holds a
 // version and the type, two bytes each.
 func (b *recordBatch) controlType() (int, error) {
+	if b.count == 0 && len(b.records) == 0 {
+		return controlNone, nil
+	}
 	r := recordReader{in: b.records}
 	var rec record
 	if b.count != 1 || b.attributes&codecMask != codecNone || !r.next(&rec) || len(rec.key) < 4 {

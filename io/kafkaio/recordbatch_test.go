@@ -156,6 +156,7 @@ func TestAnswersAreTakenApart(t *testing.T) {
 		"two of one producer, list unsorted":   {next: 0, stop: noStop, aborted: aborted(7, 4, 7, 0), batches: [][]byte{values(0, 0, 7, tx, "a").encode(), marker(1, 7, controlAbort).encode(), values(2, 2, 7, tx, "b").encode(), marker(3, 7, controlCommit).encode(), values(4, 4, 7, tx, "c").encode(), marker(5, 7, controlAbort).encode()}, want: []string{"2 b"}, after: 6},
 		"no transaction of an aborted one's":   {next: 0, stop: noStop, aborted: aborted(7, 0), batches: [][]byte{values(0, 0, 7, tx, "a").encode(), values(1, 1, 7, 0, "b").encode(), marker(2, 7, controlAbort).encode()}, want: []string{"1 b"}, after: 3},
 		"aborted ones that nothing is left of": {next: 0, stop: noStop, aborted: aborted(7, 0, 9, 1), batches: [][]byte{marker(8, 9, controlAbort).encode(), values(9, 9, 7, tx, "a").encode(), marker(10, 7, controlAbort).encode(), values(11, 11, 9, tx, "b").encode()}, want: []string{"11 b"}, after: 12},
+		"an empty control batch":               {next: 10, stop: noStop, batches: [][]byte{plain, aBatch{base: 13, last: 13, producer: 7, attributes: attrControl | tx}.encode(), values(14, 14, -1, 0, "d").encode()}, want: []string{"10 a", "11 b", "12 c", "14 d"}, after: 15},
 		"the broker's times":                   {next: 0, stop: noStop, batches: [][]byte{values(0, 0, -1, attrAppendTime, "a").encode()}, want: []string{"0 a"}, after: 1},
 	} {
 		t.Run(name, func(t *testing.T) {

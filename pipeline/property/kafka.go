@@ -26,7 +26,7 @@ func kafkaSource() []Property {
 		{
 			Name: "InputKafkaInitialPosition", Group: groupKafkaSource, Kind: Enum, Default: "LATEST",
 			Values: []string{"LATEST", "EARLIEST", "GROUP_OFFSETS", "TIMESTAMP"},
-			Doc:    "Where a job that was never started before begins to read: at what arrives from now on (LATEST; from the first record on whose own time is not before the job's start, if it is there already), at the oldest record kept, at the group's committed positions, or at InputKafkaInitialTimestamp.",
+			Doc:    "Where a job that was never started before begins to read: at what arrives from the start on (LATEST: where the check at start saw a partition end; where that could not be seen, from the first record on whose own time is not before the start, if it is there already), at the oldest record kept, at the group's committed positions, or at InputKafkaInitialTimestamp.",
 		},
 		{
 			Name: "InputKafkaInitialTimestamp", Group: groupKafkaSource, Kind: Time,
@@ -104,7 +104,7 @@ func kafkaSink() []Property {
 			Doc: "The compression of the batches that are written.",
 		},
 		{
-			Name: "OutputKafkaMaxMessageBytes", Group: groupKafkaSink, Kind: Int, Default: "1000012", Min: 1024, Max: 1 << 30,
+			Name: "OutputKafkaMaxMessageBytes", Group: groupKafkaSink, Kind: Int, Default: "1000012", Min: 1024, Max: 100 << 20,
 			Doc: "The largest message, with its key and headers, in bytes; larger events are dead letters. With the batch around it, it must not be above the max.message.bytes of a topic that is named here; where that is lowered later, and of topics that events name, the lower max.message.bytes counts.",
 		},
 		{
@@ -113,7 +113,7 @@ func kafkaSink() []Property {
 		},
 		{
 			Name: "OutputKafkaDeadLetterTopic", Group: groupKafkaSink, Kind: String, Default: "dead-letters", Check: checkTopic, Allowed: "a topic's name",
-			Doc: "Where dead letters are written when the job has no bucket for them, a JSON text each, in the same transactions as events. Their keys name event and sink, so that it may be compacted. It must be there at start, or OutputKafkaCreateTopic makes it.",
+			Doc: "Where dead letters are written when the job has no bucket for them, a JSON text each, in the same transactions as events. Their keys name event and sink, so that it may be compacted. It is not OutputKafkaTopic. It must be there at start, or OutputKafkaCreateTopic makes it.",
 		},
 	}
 }

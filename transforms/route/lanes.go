@@ -293,19 +293,23 @@ func (l *Lanes) timely(r *TopicRules, timestamp int64) error {
 }
 
 // AddLetter puts a dead letter into a block, as a message of the topic, with as
-// much of its payload as fits. It has a key, since the topic may be compacted, and
+// much of its payload as fits. Whether the topic is there is not its question: the
+// user names it, so it was there at start. The letter has a key, since the topic may be compacted, and
 // the time when it is written: the event's may be why it is a dead letter. One that
 // does not fit without any payload fails the bundle: in a block that is numbered it
 // would stop the job until the topic takes more.
 func (l *Lanes) AddLetter(topic string, d *deadletter.Letter) {
 	key := d.Key()
-	limit := math.MaxInt
-	if l.config.MaxMessageBytes > 0 {
-		limit = l.config.MaxMessageBytes - messageOverhead - len(key)
+	most, limit := l.config.MaxMessageBytes, math.MaxInt
+	if n := l.ask([]byte(topic)).rules.MaxBytes; n > 0 && (most <= 0 || n < most) {
+		most = n
+	}
+	if most > 0 {
+		limit = most - messageOverhead - len(key)
 	}
 	l.letterText = d.AppendShort(l.letterText[:0], limit)
 	if n := len(l.letterText); n > limit {
-		l.err = cmp.Or(l.err, fmt.Errorf("the dead letter %s has %d bytes without its event, and a message may have %d", key, n, l.config.MaxMessageBytes))
+		l.err = cmp.Or(l.err, fmt.Errorf("the dead letter %s has %d bytes without its event, and a message of topic %s may have %d", key, n, topic, most))
 		return
 	}
 	l.meta = batch.Meta{Key: []byte(key), Headers: l.meta.Headers[:0]}

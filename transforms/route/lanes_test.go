@@ -491,6 +491,36 @@ func TestADeadLetterThatCannotFitIsNotPutIntoABlock(t *testing.T) {
 	}
 }
 
+// Its topic may take less than when the job was started. That it is gone is for
+// the commit to wait for.
+func TestADeadLetterHeedsTheLimitOfItsOwnTopic(t *testing.T) {
+	for name, refusal := range map[string]error{"there": nil, "gone": &route.Refusal{Reason: "unknown_topic"}} {
+		for _, topic := range []string{"t", "{place}"} {
+			l, s := newLanes(t, route.LanesConfig{Topic: topic, Lanes: 1, MaxMessageBytes: 100_000})
+			l.Start(s.emit, func(name string) (route.TopicRules, error) {
+				if name == "letters" {
+					return route.TopicRules{MaxBytes: 2000}, refusal
+				}
+				return route.TopicRules{}, nil
+			})
+			d := &deadletter.Letter{Reason: "x", Source: "in", Shard: "0", Seq: "1", Payload: make([]byte, 5000)}
+			l.AddLetter("letters", d)
+			l.Flush()
+			if s.letters != 1 || l.Err() != nil {
+				t.Fatalf("%s, events to %s: %d letters, error %v", name, topic, s.letters, l.Err())
+			}
+			if m := s.messages[0][0]; len(m.Value)+len(m.Meta.Key)+96 > 2000 {
+				t.Errorf("%s, events to %s: a message of %d bytes", name, topic, len(m.Value)+len(m.Meta.Key)+96)
+			}
+			d.Reason = strings.Repeat("r", 3000)
+			l.AddLetter("letters", d)
+			if l.Err() == nil || !strings.Contains(l.Err().Error(), "a message of topic letters may have 2000") {
+				t.Errorf("%s, events to %s: error %v", name, topic, l.Err())
+			}
+		}
+	}
+}
+
 func TestVariablesAreThoseOfTheSource(t *testing.T) {
 	parsed, err := event.Parse([]byte(schema))
 	if err != nil {

@@ -29,20 +29,38 @@ const (
 // partition per lane and three replicas where there are as many brokers, and Topic where CreateTopic is set. Call it before a job
 // is started. It initialises no transactional id, so it disturbs nobody.
 func (o Options) Check(ctx context.Context) error {
+	_, err := o.CheckRules(ctx)
+	return err
+}
+
+// CheckRules is Check, and returns what Topic asks of records, for Fixed.
+func (o Options) CheckRules(ctx context.Context) (rules Rules, err error) {
 	if err := o.Validate(); err != nil {
-		return err
+		return Rules{}, err
 	}
-	return o.check(ctx, func(ctx context.Context, a *admin) error {
-		return errors.Join(a.markerTopic(ctx), a.transactionalIDs(ctx), a.topic(ctx))
+	err = o.check(ctx, func(ctx context.Context, a *admin) (err error) {
+		rules, err = a.topic(ctx)
+		return errors.Join(a.markerTopic(ctx), a.transactionalIDs(ctx), err)
 	})
+	return rules, err
 }
 
 // CheckProducer is Check for a Producer.
 func (o Options) CheckProducer(ctx context.Context) error {
+	_, err := o.CheckProducerRules(ctx)
+	return err
+}
+
+// CheckProducerRules is CheckRules for a Producer.
+func (o Options) CheckProducerRules(ctx context.Context) (rules Rules, err error) {
 	if err := o.validateProducer(); err != nil {
-		return err
+		return Rules{}, err
 	}
-	return o.check(ctx, func(ctx context.Context, a *admin) error { return a.topic(ctx) })
+	err = o.check(ctx, func(ctx context.Context, a *admin) (err error) {
+		rules, err = a.topic(ctx)
+		return err
+	})
+	return rules, err
 }
 
 func (o Options) check(ctx context.Context, look func(context.Context, *admin) error) error {
@@ -205,37 +223,36 @@ func (a *admin) patiently(ctx context.Context, once func() error) error {
 }
 
 // topic looks at the topic of the records, and makes it where it may.
-func (a *admin) topic(ctx context.Context) error {
+func (a *admin) topic(ctx context.Context) (rules Rules, err error) {
 	name := a.opts.Topic
 	if name == "" {
-		return nil
+		return Rules{}, nil
 	}
 	found, err := a.describe(ctx, name)
 	if errors.Is(err, kerr.UnknownTopicOrPartition) {
 		if !a.opts.CreateTopic {
-			return fmt.Errorf("topic %s: %w", name, ErrNoTopic)
+			return Rules{}, fmt.Errorf("topic %s: %w", name, ErrNoTopic)
 		}
 		if err := a.create(ctx, name, a.partitions(), a.opts.ReplicationFactor, nil); err != nil {
-			return fmt.Errorf("topic %s: %w", name, a.opts.explain(err, ""))
+			return Rules{}, fmt.Errorf("topic %s: %w", name, a.opts.explain(err, ""))
 		}
 	} else if err != nil {
-		return a.opts.explain(err, name)
+		return Rules{}, a.opts.explain(err, name)
 	} else if err := writable(found); err != nil {
-		return a.opts.explain(err, name)
+		return Rules{}, a.opts.explain(err, name)
 	}
-	var rules Rules
 	// Not every broker knows a topic that was just made.
 	err = a.patiently(ctx, func() (err error) {
 		rules, err = a.rules(ctx, name)
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("topic %s: read its settings: %w", name, a.opts.explain(err, ""))
+		return Rules{}, fmt.Errorf("topic %s: read its settings: %w", name, a.opts.explain(err, ""))
 	}
 	if most := rules.MaxBytes; most > 0 && most < a.opts.MaxMessageBytes {
-		return fmt.Errorf("topic %s: its max.message.bytes is %d, less than the largest message of %d bytes: raise the one or lower the other", name, most, a.opts.MaxMessageBytes)
+		return rules, fmt.Errorf("topic %s: its max.message.bytes is %d, less than the largest message of %d bytes: raise the one or lower the other", name, most, a.opts.MaxMessageBytes)
 	}
-	return nil
+	return rules, nil
 }
 
 // partitions is how many a topic that is made gets; -1 leaves it to the cluster.

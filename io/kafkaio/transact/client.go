@@ -12,6 +12,12 @@ const (
 	requestDeadline = 15 * time.Second
 	// linger lets batches fill while a block's records come; a flush ends it.
 	linger = 5 * time.Millisecond
+	// metadataAge is how old the client's picture of the cluster is at least before
+	// it looks again, as it does before a batch that brokers refused is sent again.
+	metadataAge = 250 * time.Millisecond
+	// refusedWithin is about how long a transaction's batch is sent again that
+	// brokers refuse: only then does the client tell why.
+	refusedWithin = 16 * time.Second
 	// Records and bytes that a client holds at most before Produce waits. The
 	// bytes are those of the blocks, which are in memory anyway; the bound is
 	// for compressed batches and requests.
@@ -31,7 +37,7 @@ func (o Options) clientOptions(ctx context.Context) ([]kgo.Opt, error) {
 		kgo.ClientID("streaming-etl"),
 		kgo.RetryTimeout(requestDeadline),
 		// After a leader's change the default of 5 s is a long stop.
-		kgo.MetadataMinAge(250*time.Millisecond),
+		kgo.MetadataMinAge(metadataAge),
 		kgo.DisableClientMetrics(),
 	), nil
 }
@@ -47,6 +53,13 @@ func (o Options) producerOptions(topics *Topics) []kgo.Opt {
 		kgo.MaxBufferedBytes(max(maxBufferedBytes, 2*o.MaxMessageBytes)),
 		kgo.RecordPartitioner(partitioner{o.MarkerTopic}),
 	}
+}
+
+// refusals is how often a batch of a transaction may be refused: that for
+// refusedWithin, and well within the time of the transaction and of all attempts.
+func (o Options) refusals() int {
+	within := min(refusedWithin, o.TransactionTimeout/4, o.RetryDeadline/4)
+	return max(1, int(within/metadataAge))
 }
 
 // partitioner sends markers to the partition of their lane, and records as

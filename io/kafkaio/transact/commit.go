@@ -95,12 +95,13 @@ func (o Options) transactionalID(lane int) string {
 }
 
 // Commit writes the blocks of a lane that were not committed before, in one
-// transaction, or a few where they are large. When it returns without an error
+// transaction, or a few where they are large or the way to the brokers is slow. When it returns without an error
 // all of them are visible to readers of committed data, once.
 //
 // Passing faults are waited out for up to RetryDeadline since the last
-// progress; a login that is refused after others were taken is one. After an error the same blocks may be committed again: those that
-// are in Kafka are skipped. Errors that a retry cannot help are *OrderError,
+// progress, or since a transaction was made smaller; a login that is refused
+// after others were taken is one. After an error the same blocks may be committed
+// again: those that are in Kafka are skipped. Errors that a retry cannot help are *OrderError,
 // ErrFenced, and what Permanent reports.
 func (c *Committer) Commit(ctx context.Context, number int, blocks []Block) (Outcome, error) {
 	out, err := c.commit(ctx, number, blocks)
@@ -147,8 +148,9 @@ func (c *Committer) commit(ctx context.Context, number int, blocks []Block) (out
 				err = fmt.Errorf("%w; %w", err, ended)
 			}
 		}
-		if n > 0 {
-			attempt, first = 1, time.Time{}
+		var late *lateError
+		if n > 0 || errors.As(err, &late) && late.smaller {
+			attempt, first = 1, time.Time{} // it has come further, or takes a smaller step
 		}
 		if first.IsZero() {
 			first = time.Now()
@@ -160,6 +162,7 @@ func (c *Committer) commit(ctx context.Context, number int, blocks []Block) (out
 			return out, fmt.Errorf("%w (%v)", context.Cause(ctx), err)
 		case permanent:
 			if errors.Is(err, kerr.MessageTooLarge) && c.topics != nil && !l.alone {
+				c.topics.expire(topicOf(err)) // its limit may have been lowered
 				l.alone = true
 				continue
 			}

@@ -188,11 +188,11 @@ func (l *lastError) note(err error) {
 	}
 }
 
-// because adds the connections' last error to one that only says that the time
-// is over.
+// because adds the connections' last error to one that only says that the time,
+// or the number of attempts, is over.
 func (l *lastError) because(err error) error {
 	last := l.last.Load()
-	if last == nil || err == nil || !(errors.Is(err, context.DeadlineExceeded) || errors.Is(err, kgo.ErrRecordTimeout)) {
+	if last == nil || err == nil || !(errors.Is(err, context.DeadlineExceeded) || errors.Is(err, kgo.ErrRecordTimeout) || errors.Is(err, kgo.ErrRecordRetries)) {
 		return err
 	}
 	return fmt.Errorf("%w; the last error of a connection: %w", err, security.Explain(*last))

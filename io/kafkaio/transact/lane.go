@@ -39,6 +39,9 @@ type lane struct {
 	// before compression: a record that was routed before the limit was lowered,
 	// or known, cannot be left out any more, and compressed it may be taken.
 	alone bool
+	// bytes is where a transaction ends for now, 0 stands for TransactionBytes:
+	// see shrink.
+	bytes int64
 	// known is set once the lane was initialised, marker is the last one that
 	// was read or written since; nil stands for none.
 	known  bool
@@ -92,6 +95,7 @@ func (c *Committer) newLaneSession(ctx context.Context, l *lane, more ...kgo.Opt
 	return newSession(c.opts.producerOptions(topics), c.client, []kgo.Opt{
 		kgo.TransactionalID(c.opts.transactionalID(l.number)),
 		kgo.TransactionTimeout(c.opts.TransactionTimeout),
+		kgo.RecordRetries(c.opts.refusals()),
 	}, more)
 }
 
@@ -109,8 +113,38 @@ func (c *Committer) see(ctx context.Context, l *lane, read func(*markers, contex
 	return nil
 }
 
+// room is how many bytes a transaction may have.
+func (l *lane) room(most int64) int64 {
+	if l.bytes > 0 {
+		return min(l.bytes, most)
+	}
+	return most
+}
+
+// shrink makes the next transaction smaller, after one of bytes of which so many
+// were taken in its time. The way to the brokers is slow, or a quota holds it
+// back, so the same again would not be in time either. It says whether that
+// changes anything: a transaction has one block at least.
+func (l *lane) shrink(bytes, taken int64) bool {
+	before := l.bytes
+	l.bytes = max(1, min(bytes, taken)/2)
+	return before == 0 || l.bytes < before
+}
+
+// grow lets the next transaction be larger, after one of bytes that was full
+// and left so much of its time that twice as much would be in time too.
+func (l *lane) grow(most, bytes int64, spent, timeout time.Duration) {
+	switch {
+	case l.bytes == 0 || bytes < l.bytes || spent > timeout/4:
+	case bytes >= most/2:
+		l.bytes = 0
+	default:
+		l.bytes = 2 * bytes
+	}
+}
+
 // transaction writes blocks, the first of which is next, in one transaction
-// and returns how many it was. It ends at TransactionBytes, and before a block
+// and returns how many it was. It ends at the lane's room, and before a block
 // that does not follow the one before it.
 func (c *Committer) transaction(ctx context.Context, l *lane, blocks []Block) (done Outcome, err error) {
 	s := l.now
@@ -122,43 +156,20 @@ func (c *Committer) transaction(ctx context.Context, l *lane, blocks []Block) (d
 		return done, fmt.Errorf("begin a transaction: %w", err)
 	}
 	// The brokers count from the first record.
-	writing, cancel := context.WithTimeout(ctx, c.opts.TransactionTimeout*3/4)
+	timeout := c.opts.TransactionTimeout * 3 / 4
+	writing, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	m := &marker{Lane: l.number, Owner: c.owner}
-	if l.marker != nil {
-		m.Job, m.Number, m.Runs = l.marker.Job, l.marker.Number, l.marker.Runs
-	}
-	for i, b := range blocks {
-		if i > 0 {
-			if done.Bytes >= c.opts.TransactionBytes {
-				break
-			}
-			if v, err := decide(m, l.number, b, Strict); err != nil || v != write || b.Job != m.Job {
-				break
-			}
-		}
-		if err := c.produce(writing, l, producer{id, epoch}, b, &done); err != nil {
-			return Outcome{}, err
-		}
-		m.Runs = m.after(b)
-		m.Job, m.Number = b.Job, b.Number
-		done.Blocks++
-	}
-	value, err := m.encode()
-	if err != nil {
-		return Outcome{}, fault{err}
-	}
-	r, promise := s.slabs.take()
-	r.Topic, r.Partition, r.Key, r.Value = c.opts.MarkerTopic, int32(l.number), markerKey(l.number), value
-	s.client.Produce(writing, r, promise)
-	s.slabs.rest()
-	err = s.client.Flush(writing)
+	begun, taken, throttles := time.Now(), s.slabs.taken.Load(), c.counts.throttles.Load()
+	m, err := c.write(writing, l, producer{id, epoch}, blocks, &done)
 	if writing.Err() != nil && ctx.Err() == nil {
-		return Outcome{}, fmt.Errorf("blocks %d to %d were not written within %s, three quarters of the transaction timeout: %w",
-			blocks[0].Number, m.Number, c.opts.TransactionTimeout*3/4, writing.Err())
+		late := &lateError{first: blocks[0].Number, last: m.Number, timeout: timeout, throttles: c.counts.throttles.Load() - throttles, err: writing.Err()}
+		if done.Records > 0 {
+			late.smaller = l.shrink(done.Bytes, done.Bytes*(s.slabs.taken.Load()-taken)/done.Records)
+		}
+		return Outcome{}, late
 	}
 	if err != nil {
-		return Outcome{}, fmt.Errorf("write blocks: %w", err)
+		return Outcome{}, err
 	}
 	if err := s.failed(); err != nil {
 		return Outcome{}, err
@@ -172,11 +183,70 @@ func (c *Committer) transaction(ctx context.Context, l *lane, blocks []Block) (d
 	if err := s.client.EndTransaction(ending, kgo.TryCommit); err != nil {
 		return Outcome{}, &commitError{err}
 	}
+	l.grow(c.opts.TransactionBytes, done.Bytes, time.Since(begun), timeout)
 	m.Version = markerVersion
 	l.marker = m
 	done.Transactions++
 	return done, nil
 }
+
+// write hands the transaction's records and its marker to the client and waits
+// until they are taken. The marker's number is that of the block which it came to.
+func (c *Committer) write(ctx context.Context, l *lane, p producer, blocks []Block, done *Outcome) (*marker, error) {
+	s, m, room := l.now, &marker{Lane: l.number, Owner: c.owner}, l.room(c.opts.TransactionBytes)
+	if l.marker != nil {
+		m.Job, m.Number, m.Runs = l.marker.Job, l.marker.Number, l.marker.Runs
+	}
+	for i, b := range blocks {
+		if i > 0 {
+			if done.Bytes >= room {
+				break
+			}
+			if v, err := decide(m, l.number, b, Strict); err != nil || v != write || b.Job != m.Job {
+				break
+			}
+		}
+		m.Runs = m.after(b)
+		m.Job, m.Number = b.Job, b.Number
+		if err := c.produce(ctx, l, p, b, done); err != nil {
+			return m, err
+		}
+		done.Blocks++
+	}
+	value, err := m.encode()
+	if err != nil {
+		return m, fault{err}
+	}
+	r, promise := s.slabs.take()
+	r.Topic, r.Partition, r.Key, r.Value = c.opts.MarkerTopic, int32(l.number), markerKey(l.number), value
+	s.client.Produce(ctx, r, promise)
+	s.slabs.rest()
+	if err := s.client.Flush(ctx); err != nil {
+		return m, fmt.Errorf("write blocks: %w", err)
+	}
+	return m, nil
+}
+
+// lateError is a transaction that was not written in its time.
+type lateError struct {
+	first, last int64
+	timeout     time.Duration
+	// throttles are the answers meanwhile that a quota held back.
+	throttles int64
+	// smaller says that the next attempt is another one.
+	smaller bool
+	err     error
+}
+
+func (e *lateError) Error() string {
+	text := fmt.Sprintf("blocks %d to %d were not written within %s, three quarters of the transaction timeout", e.first, e.last, e.timeout)
+	if e.throttles > 0 {
+		text += fmt.Sprintf(" (a quota of the brokers held %d answers back meanwhile: raise the user's or client's producer_byte_rate)", e.throttles)
+	}
+	return text + ": " + e.err.Error()
+}
+
+func (e *lateError) Unwrap() error { return e.err }
 
 // commitError is a commit whose outcome is not known, or was refused.
 type commitError struct{ err error }

@@ -60,7 +60,7 @@ func (p *Producer) Put(ctx context.Context, r Record) error {
 			return fmt.Errorf("write to Kafka: %w", err)
 		}
 		p.now = s
-		s.watch(ctx, p.opts.RetryDeadline)
+		s.watch(ctx, p.opts)
 	}
 	if err := p.now.failed(); err != nil {
 		return p.explain(err)

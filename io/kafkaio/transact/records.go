@@ -73,8 +73,8 @@ type slabs struct {
 	free []*slab
 	now  *slab
 	err  atomic.Pointer[error]
-	// settled counts the records that the client is done with.
-	settled atomic.Int64
+	// taken counts the records that the brokers took.
+	taken atomic.Int64
 }
 
 type slab struct {
@@ -109,9 +109,10 @@ func (s *slabs) next() {
 	} else {
 		b := new(slab)
 		b.done = func(r *kgo.Record, err error) {
-			s.settled.Add(1)
 			if err != nil {
 				s.fail(r, err)
+			} else {
+				s.taken.Add(1)
 			}
 			s.drop(b)
 		}

@@ -18,6 +18,8 @@ type session struct {
 	client *kgo.Client
 	slabs  slabs
 	errors lastError
+	// refusals are heard by watch.
+	refusals refusals
 	// refused is why the brokers let nobody in.
 	refused atomic.Pointer[error]
 	// stopWatch ends the watch; nil where there is none.
@@ -26,7 +28,7 @@ type session struct {
 
 func newSession(opts ...[]kgo.Opt) (*session, error) {
 	s := new(session)
-	all := []kgo.Opt{kgo.WithHooks(&s.errors)}
+	all := []kgo.Opt{kgo.WithHooks(&s.errors), kgo.WithLogger(&s.refusals)}
 	for _, o := range opts {
 		all = append(all, o...)
 	}
@@ -54,7 +56,8 @@ const watchInterval = 10 * time.Second
 // (The client's own RecordDeliveryTimeout counts from a record's timestamp,
 // which for an event is that of its source.) Until then it warns: the client
 // itself says nothing. ctx is for the log only.
-func (s *session) watch(ctx context.Context, deadline time.Duration) {
+func (s *session) watch(ctx context.Context, o Options) {
+	deadline := o.RetryDeadline
 	ctx, cancel := context.WithCancel(logging.Copy(context.Background(), ctx))
 	s.stopWatch = cancel
 	go func() {
@@ -67,19 +70,29 @@ func (s *session) watch(ctx context.Context, deadline time.Duration) {
 				return
 			case <-tick.C:
 			}
-			if n := s.slabs.settled.Load(); n != taken || s.client.BufferedProduceRecords() == 0 {
+			if n := s.slabs.taken.Load(); n != taken || s.client.BufferedProduceRecords() == 0 {
 				taken, since = n, time.Now()
+				s.refusals.listen(false)
 				continue
 			}
-			waited := time.Since(since)
+			waited, err := time.Since(since), s.stuck()
+			s.refusals.listen(true)
 			if waited >= deadline {
-				s.giveUp(fmt.Errorf("no record was taken for %s: %w", deadline, kgo.ErrRecordTimeout))
+				s.giveUp(fmt.Errorf("no record was taken for %s: %w", deadline, err))
 				return
 			}
 			slog.WarnContext(ctx, "kafka: no record is taken, they are sent again", "since", waited.Round(time.Millisecond),
-				logging.Error, s.errors.because(kgo.ErrRecordTimeout))
+				logging.Error, o.explain(s.errors.because(err), ""))
 		}
 	}()
+}
+
+// stuck says why nothing is taken, as far as brokers have told.
+func (s *session) stuck() error {
+	if code := s.refusals.last.Load(); code != nil {
+		return fmt.Errorf("%w: %w", kgo.ErrRecordTimeout, code)
+	}
+	return kgo.ErrRecordTimeout
 }
 
 // close drops what was not flushed, and all connections.

@@ -51,6 +51,12 @@ const (
 	// unknownTo is how many brokers must not know a topic: one that was just
 	// started, or has not heard of a new topic, is not believed alone.
 	unknownTo = 3
+	// listedFor is how long their lists of all topics do for that: whoever writes
+	// events can name as many topics as they like.
+	listedFor = 5 * time.Second
+	// glance is how long a new answer of a fixed topic of which something is known
+	// is waited for. Brokers that are there answer in it.
+	glance = time.Second
 )
 
 // Topics knows of topics that records name, so that a record that could never
@@ -63,15 +69,31 @@ type Topics struct {
 	turn chan struct{}
 	// proven says, to who has the turn, that brokers have answered.
 	proven bool
-	now    func() time.Time
-	// patience is how long Options.Topic is asked for while nothing is known of it.
+	// listed are the topics that some brokers know, for who has the turn.
+	listed      map[string]bool
+	listedUntil time.Time
+	now         func() time.Time
+	// patience is how long a fixed topic is asked for while nothing is known of it.
 	patience time.Duration
-	// ending is closed by Close.
+	// glance is that of the constant, but in tests.
+	glance time.Duration
+	// ending is closed by Close, which waits for asking.
 	ending context.Context
 	end    context.CancelFunc
+	asking sync.WaitGroup
 
 	mu    sync.RWMutex
 	known map[string]topicFacts
+	// renewals are under way.
+	renewals map[string]*renewal
+}
+
+// renewal asks, in the background, for a topic of which something is known.
+type renewal struct {
+	begun time.Time
+	done  chan struct{}
+	// err is why there is no answer, once done is closed.
+	err error
 }
 
 // Rules are what a topic's settings ask of its records. One that is 0 or false
@@ -94,7 +116,7 @@ type topicFacts struct {
 	until   time.Time
 }
 
-// NewTopics returns Topics that know nothing yet. It opens no connection.
+// NewTopics returns Topics that know what the options do. It opens no connection.
 func NewTopics(ctx context.Context, o Options) (*Topics, error) {
 	if err := o.validateProducer(); err != nil {
 		return nil, fmt.Errorf("ask for topics: %w", err)
@@ -111,7 +133,13 @@ func NewTopics(ctx context.Context, o Options) (*Topics, error) {
 	}
 	t := &Topics{
 		admin: &admin{o, client, kadm.NewClient(client)}, errors: last,
-		turn: make(chan struct{}, 1), now: time.Now, patience: topicRequests, known: map[string]topicFacts{},
+		turn: make(chan struct{}, 1), now: time.Now, patience: topicRequests, glance: glance,
+		known: map[string]topicFacts{}, renewals: map[string]*renewal{},
+	}
+	for topic, rules := range o.Fixed {
+		if rules != (Rules{}) {
+			t.known[topic] = topicFacts{rules: rules, until: time.Now()} // to be asked for at once
+		}
 	}
 	t.ending, t.end = context.WithCancel(context.Background())
 	return t, nil
@@ -119,21 +147,29 @@ func NewTopics(ctx context.Context, o Options) (*Topics, error) {
 
 // Close ends the calls that are under way, and all connections.
 func (t *Topics) Close() {
+	t.mu.Lock()
 	t.end()
+	t.mu.Unlock()
+	t.asking.Wait()
 	t.turn <- struct{}{} // nobody asks any more
 	t.admin.client.Close()
 }
 
 // Rules returns what the topic asks of records. A *TopicRefusal says that none can
 // be written there. Where the topic is not there and CreateTopic is set it is made,
-// but for Options.Topic, which was there at start. Passing faults are waited out
-// for up to RetryDeadline; of Options.Topic, after some seconds, what was heard last
-// counts, with a refusal too.
+// but for a fixed one, Options.Topic or one of Options.Fixed, which was there at
+// start. Passing faults are waited out for up to RetryDeadline; of a fixed topic what
+// was heard last counts, with a refusal too, until there is a new answer, and nothing
+// is asked where for some seconds there is none.
 func (t *Topics) Rules(ctx context.Context, topic string) (Rules, error) {
 	f, fresh := t.look(topic)
 	if !fresh {
+		ask := t.ask
+		if t.fixed(topic) && !f.until.IsZero() {
+			ask = t.renew
+		}
 		var err error
-		if f, err = t.ask(ctx, topic); err != nil {
+		if f, err = ask(ctx, topic); err != nil {
 			return Rules{}, fmt.Errorf("ask for topic %s: %w", topic, err)
 		}
 	}
@@ -143,12 +179,73 @@ func (t *Topics) Rules(ctx context.Context, topic string) (Rules, error) {
 	return f.rules, nil
 }
 
+// fixed says that the user named the topic, and not an event.
+func (t *Topics) fixed(topic string) bool {
+	_, ok := t.admin.opts.Fixed[topic]
+	return ok || topic == t.admin.opts.Topic
+}
+
+// renew returns a new answer where it comes soon, else what is known.
+func (t *Topics) renew(ctx context.Context, topic string) (topicFacts, error) {
+	r := t.renewal(ctx, topic)
+	if r == nil {
+		return topicFacts{}, ErrClosed
+	}
+	late := time.NewTimer(time.Until(r.begun.Add(t.glance)))
+	defer late.Stop()
+	select {
+	case <-r.done:
+		if r.err != nil {
+			return topicFacts{}, r.err
+		}
+	case <-late.C:
+	case <-ctx.Done():
+		return topicFacts{}, context.Cause(ctx)
+	}
+	f, _ := t.look(topic)
+	return f, nil
+}
+
+// renewal returns the topic's, which it begins if there is none; nil after Close.
+func (t *Topics) renewal(ctx context.Context, topic string) *renewal {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.ending.Err() != nil {
+		return nil
+	}
+	r := t.renewals[topic]
+	if r == nil {
+		topic = strings.Clone(topic) // it may be part of a block
+		r = &renewal{begun: time.Now(), done: make(chan struct{})}
+		t.renewals[topic] = r
+		ctx = logging.Copy(t.ending, ctx)
+		t.asking.Go(func() {
+			defer close(r.done)
+			_, r.err = t.ask(ctx, topic)
+			t.mu.Lock()
+			defer t.mu.Unlock()
+			delete(t.renewals, topic)
+		})
+	}
+	return r
+}
+
 // look returns what is known, and whether that is still to be believed.
 func (t *Topics) look(topic string) (f topicFacts, fresh bool) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	f, ok := t.known[topic]
 	return f, ok && t.now().Before(f.until)
+}
+
+// expire has a topic asked for anew when it is named next.
+func (t *Topics) expire(topic string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if f, ok := t.known[topic]; ok {
+		f.until = t.now()
+		t.known[topic] = f
+	}
 }
 
 // batchLimit is the largest batch for a topic, uncompressed. It asks nobody.
@@ -181,7 +278,7 @@ func (t *Topics) ask(ctx context.Context, topic string) (topicFacts, error) {
 			return old, nil // by who had the turn before
 		}
 		f, err := t.request(ctx, topic)
-		fixed := topic == t.admin.opts.Topic
+		fixed := t.fixed(topic)
 		if err == nil {
 			if fixed && f.refusal != nil {
 				f.rules = old.rules // it is for the commit to find out what became of the topic
@@ -253,13 +350,14 @@ func (t *Topics) request(ctx context.Context, topic string) (topicFacts, error) 
 	refused := func(reason, detail string) (topicFacts, error) {
 		return topicFacts{refusal: &TopicRefusal{topic, reason, detail}, until: t.now().Add(refusedFor)}, nil
 	}
-	found, err := t.admin.find(ctx, topic)
+	found, err := t.find(ctx, topic)
 	if errors.Is(err, kerr.UnknownTopicOrPartition) {
-		if !t.admin.opts.CreateTopic || topic == t.admin.opts.Topic {
+		if !t.admin.opts.CreateTopic || t.fixed(topic) {
 			return refused(ReasonUnknownTopic, ErrNoTopic.Error())
 		}
 		if err = t.admin.create(ctx, topic, t.admin.partitions(), t.admin.opts.ReplicationFactor, nil); err == nil {
-			found, err = t.admin.find(ctx, topic)
+			t.listedUntil = time.Time{}
+			found, err = t.find(ctx, topic)
 		} else if classify(ctx, err) == permanent && !security.Refused(err) && !errors.Is(err, kerr.InvalidTopicException) {
 			return refused(ReasonUnknownTopic, fmt.Sprintf("it does not exist: %v", t.admin.opts.explain(err, "")))
 		}
@@ -279,21 +377,53 @@ func (t *Topics) request(ctx context.Context, topic string) (topicFacts, error) 
 	return topicFacts{rules: rules, until: t.now().Add(takenFor)}, err
 }
 
-// find is describe, but for a topic that is not known other brokers are asked too.
-func (a *admin) find(ctx context.Context, topic string) (*kmsg.MetadataResponseTopic, error) {
-	found, err := a.describe(ctx, topic)
+// find is describe, but a topic that is not known is looked for in the lists of
+// other brokers too. One that was made since they were asked is found a while later.
+func (t *Topics) find(ctx context.Context, topic string) (*kmsg.MetadataResponseTopic, error) {
+	found, err := t.admin.describe(ctx, topic)
 	if !errors.Is(err, kerr.UnknownTopicOrPartition) {
 		return found, err
 	}
-	brokers := a.client.DiscoveredBrokers()
-	for _, b := range brokers[:min(len(brokers), unknownTo)] {
-		found, other := a.describeBy(ctx, b, topic)
+	brokers := t.admin.client.DiscoveredBrokers()
+	brokers = brokers[:min(len(brokers), unknownTo)]
+	if !t.now().Before(t.listedUntil) {
+		var all bool
+		if t.listed, all = t.admin.list(ctx, brokers); all {
+			t.listedUntil = t.now().Add(listedFor)
+		}
+	}
+	if !t.listed[topic] {
+		return nil, err
+	}
+	for _, b := range brokers {
+		found, other := t.admin.describeBy(ctx, b, topic)
 		var code *kerr.Error
 		if other == nil || errors.As(other, &code) && !errors.Is(other, kerr.UnknownTopicOrPartition) {
 			return found, other
 		}
 	}
 	return nil, err
+}
+
+// list returns the names of all topics that one of the brokers knows, and whether
+// all of them have answered.
+func (a *admin) list(ctx context.Context, brokers []*kgo.Broker) (names map[string]bool, all bool) {
+	names, all = map[string]bool{}, true
+	for _, b := range brokers {
+		req := kmsg.NewPtrMetadataRequest()
+		req.Topics = nil // stands for all
+		resp, err := req.RequestWith(ctx, b)
+		if err != nil {
+			all = false
+			continue
+		}
+		for _, t := range resp.Topics {
+			if t.Topic != nil {
+				names[*t.Topic] = true
+			}
+		}
+	}
+	return names, all
 }
 
 // rules returns what a topic's settings ask, nothing where this user is not told.

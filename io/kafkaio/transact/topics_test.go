@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net"
 	"strconv"
 	"strings"
 	"sync"
@@ -464,5 +465,199 @@ func TestARecordAboveALoweredLimitIsForTheBrokersToRefuse(t *testing.T) {
 	mustCommit(t, k, 0, 1, 0, block(3, random))
 	if n := len(c.committed(t, c.name)); n != 63 {
 		t.Errorf("%d records are there", n)
+	}
+}
+
+// Each record fits, but not the batch that was right for the old limit.
+func TestALimitThatIsLoweredBetweenTwoLooksCostsNothing(t *testing.T) {
+	c := newCluster(t)
+	c.makeTopic(t, c.name, 1, setting(1_048_588))
+	o := c.named()
+	o.Compression = "none"
+	prepare(t, o)
+	topics := newTopics(t, o)
+	k, err := New(t.Context(), o, topics)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(k.Close)
+	block := func(number int64) Block {
+		return blockOf("job", number, 0, func(yield func(Record, error) bool) {
+			for range 20 {
+				if !yield(Record{Topic: c.name, Value: make([]byte, 1500)}, nil) {
+					return
+				}
+			}
+		})
+	}
+	mustCommit(t, k, 0, 1, 0, block(1))
+	if err := c.alter(t, c.name, 2000); err != nil {
+		t.Fatal(err)
+	}
+	mustCommit(t, k, 0, 1, 0, block(2))
+	wantLimit(t, topics, c.name, 2000)
+	if n := len(c.committed(t, c.name)); n != 40 {
+		t.Errorf("%d records are there", n)
+	}
+}
+
+// A look at a fixed topic holds nobody up: its rules do until it is answered.
+func TestAFixedTopicIsLookedAtAgainInTheBackground(t *testing.T) {
+	c := newFake(t, "trips")
+	c.makeTopic(t, "trips", 1, setting(5000))
+	o := c.named()
+	o.Topic = "trips"
+	topics := newTopics(t, o)
+	wantLimit(t, topics, "trips", 5000)
+	if err := c.alter(t, "trips", 6000); err != nil {
+		t.Fatal(err)
+	}
+	held := make(chan struct{})
+	c.fake.ControlKey(int16(kmsg.Metadata), func(kmsg.Request) (kmsg.Response, error, bool) {
+		c.fake.SleepControl(func() { <-held })
+		return nil, nil, false
+	})
+	topics.now = func() time.Time { return time.Now().Add(takenFor + time.Second) }
+	topics.glance = 0
+	wantLimit(t, topics, "trips", 5000)
+	topics.mu.Lock()
+	under := topics.renewals["trips"]
+	topics.mu.Unlock()
+	if under == nil {
+		t.Fatal("it is not looked at")
+	}
+	wantLimit(t, topics, "trips", 5000)
+	close(held)
+	<-under.done
+	wantLimit(t, topics, "trips", 6000)
+}
+
+func TestAnAnswerThatComesSoonIsWaitedFor(t *testing.T) {
+	c := newFake(t, "trips")
+	c.makeTopic(t, "trips", 1, setting(5000))
+	o := c.named()
+	o.Topic = "trips"
+	topics := newTopics(t, o)
+	wantLimit(t, topics, "trips", 5000)
+	if err := c.alter(t, "trips", 6000); err != nil {
+		t.Fatal(err)
+	}
+	topics.now = func() time.Time { return time.Now().Add(takenFor + time.Second) }
+	topics.glance = time.Hour
+	wantLimit(t, topics, "trips", 6000)
+}
+
+func TestTopicsThatAreClosedEndWhatIsAskedInTheBackground(t *testing.T) {
+	c := newFake(t, "trips", kfake.SeedTopics(1, "trips"))
+	o := c.named()
+	o.Topic, o.RetryDeadline = "trips", time.Hour
+	topics, err := NewTopics(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules, err := topics.Rules(t.Context(), "trips")
+	if err != nil {
+		t.Fatal(err)
+	}
+	held := make(chan struct{})
+	defer close(held)
+	c.fake.ControlKey(int16(kmsg.Metadata), func(kmsg.Request) (kmsg.Response, error, bool) {
+		c.fake.KeepControl()
+		c.fake.SleepControl(func() { <-held })
+		return nil, nil, false
+	})
+	topics.now = func() time.Time { return time.Now().Add(takenFor + time.Second) }
+	topics.glance = 0
+	wantLimit(t, topics, "trips", rules.MaxBytes)
+	topics.Close()
+	if n := len(topics.renewals); n != 0 {
+		t.Errorf("%d are asked for still", n)
+	}
+	if _, err := topics.Rules(t.Context(), "trips"); !errors.Is(err, ErrClosed) {
+		t.Errorf("error %v", err)
+	}
+}
+
+// What the check at the start has heard does for a worker that starts when the
+// brokers are away.
+func TestAFixedTopicHasTheRulesOfTheStart(t *testing.T) {
+	c := newFake(t, "trips")
+	compact := "compact"
+	c.makeTopic(t, "trips", 1, map[string]*string{"cleanup.policy": &compact})
+	c.makeTopic(t, "letters", 1, setting(5000))
+	o := c.options()
+	o.MaxMessageBytes = 4000
+	rules, err := o.CheckRules(t.Context())
+	if err != nil || !rules.Keyed {
+		t.Fatalf("the rules are %+v, %v", rules, err)
+	}
+	other := o
+	other.Topic = "letters"
+	letters, err := other.CheckProducerRules(t.Context())
+	if err != nil || letters.MaxBytes != 5000 {
+		t.Fatalf("the rules are %+v, %v", letters, err)
+	}
+	o.Fixed = map[string]Rules{"trips": rules, "letters": letters}
+	o.Brokers, o.RetryDeadline = []string{"127.0.0.1:1"}, time.Hour
+	topics := newTopics(t, o)
+	topics.glance = 0
+	for name, want := range o.Fixed {
+		if got, err := topics.Rules(t.Context(), name); err != nil || got != want {
+			t.Errorf("topic %s: the rules are %+v, %v; want %+v", name, got, err, want)
+		}
+	}
+}
+
+// Whoever writes events can name as many topics as they like.
+func TestWhichTopicsThereAreIsAskedForOnceForAllNames(t *testing.T) {
+	c := newFake(t, "trips", kfake.SeedTopics(1, "trips"))
+	topics := newTopics(t, c.named())
+	seen := c.counting(kmsg.Metadata)
+	const names = 50
+	for i := range names {
+		wantRefusal(t, topics, fmt.Sprint("none-", i), ReasonUnknownTopic)
+	}
+	// One of its own each, and all topics of each broker.
+	if n := seen()[kmsg.Metadata]; n > names+2*unknownTo {
+		t.Errorf("%d requests for %d names", n, names)
+	}
+	// One that is made meanwhile is there for its own question, or a while later.
+	c.makeTopic(t, "made", 1, setting(5000))
+	wantLimit(t, topics, "made", 5000)
+}
+
+// A broker that has not heard of a topic is not believed alone.
+func TestATopicThatOneBrokerDoesNotKnowIsThere(t *testing.T) {
+	c := newFake(t, "trips")
+	c.makeTopic(t, "trips", 1, setting(5000))
+	topics := newTopics(t, c.named())
+	denied := false
+	c.fake.ControlKey(int16(kmsg.Metadata), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		c.fake.KeepControl()
+		asked := req.(*kmsg.MetadataRequest).Topics
+		if denied || len(asked) != 1 {
+			return nil, nil, false
+		}
+		denied = true
+		resp := req.ResponseKind().(*kmsg.MetadataResponse)
+		for _, address := range c.brokers {
+			host, port, err := net.SplitHostPort(address)
+			if err != nil {
+				t.Error(err)
+			}
+			b := kmsg.NewMetadataResponseBroker()
+			b.NodeID, b.Host = int32(len(resp.Brokers)), host
+			n, _ := strconv.Atoi(port)
+			b.Port = int32(n)
+			resp.Brokers = append(resp.Brokers, b)
+		}
+		topic := kmsg.NewMetadataResponseTopic()
+		topic.Topic, topic.ErrorCode = asked[0].Topic, kerr.UnknownTopicOrPartition.Code
+		resp.Topics = append(resp.Topics, topic)
+		return resp, nil, true
+	})
+	wantLimit(t, topics, "trips", 5000)
+	if !denied {
+		t.Error("no broker denied it")
 	}
 }

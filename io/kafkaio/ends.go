@@ -1,0 +1,88 @@
+package kafkaio
+
+import "context"
+
+// Ends are where the partitions of topics ended when a job was submitted, by
+// topic's name. They marshal to JSON and back without loss.
+type Ends map[string]TopicEnds
+
+// TopicEnds are those of one topic, by partition.
+type TopicEnds struct {
+	// ID is the topic's: one that was made anew has other offsets.
+	ID      [16]byte
+	Offsets map[int32]int64
+}
+
+// maxEnds bounds the partitions of Ends: they are part of the job's graph.
+const maxEnds = 20_000
+
+// of returns that of a partition, if it is known.
+func (e Ends) of(p place) (int64, bool) {
+	t, ok := e[p.key.topic]
+	if !ok || t.ID != p.id {
+		return 0, false
+	}
+	end, ok := t.Offsets[p.key.number]
+	return end, ok
+}
+
+// beginsLatest says that partitions may be begun at LATEST.
+func (o *Options) beginsLatest() bool {
+	return o.InitialPosition == Latest || o.InitialPosition == GroupOffsets && o.GroupFallback == Latest
+}
+
+// ends asks where the topics end. What could not be told is left out: readers
+// then go by the records' times.
+func (c *client) ends(ctx context.Context, o *Options, topics []topic) Ends {
+	var places []place
+	for _, t := range topics {
+		for _, p := range t.partitions {
+			places = append(places, place{key: partitionKey{t.name, p.number}, id: t.id, leader: p.leader, epoch: p.epoch})
+		}
+	}
+	if len(places) > maxEnds {
+		return nil
+	}
+	found, _ := c.listOffsets(ctx, o, places, timeLatest)
+	out := Ends{}
+	for _, p := range places {
+		end, ok := found[p.key]
+		if !ok {
+			continue
+		}
+		t, ok := out[p.key.topic]
+		if !ok {
+			t = TopicEnds{ID: p.id, Offsets: map[int32]int64{}}
+			out[p.key.topic] = t
+		}
+		t.Offsets[p.key.number] = end
+	}
+	return out
+}
+
+// latest finds out where a job begins that reads what is written from its start
+// on: at the end that its submission saw. A partition of which it saw none, and
+// all where jobStart is 0, begin at ends, or before at what is of the job's start.
+func (c *client) latest(ctx context.Context, o *Options, places []place, ends map[partitionKey]int64, jobStart int64) (map[partitionKey]int64, error) {
+	if jobStart <= 0 {
+		return ends, nil
+	}
+	out := make(map[partitionKey]int64, len(places))
+	var rest []place
+	for _, p := range places {
+		end, told := ends[p.key]
+		at, known := o.Ends.of(p)
+		switch {
+		case !known:
+			rest = append(rest, p)
+		case told:
+			// What was cut off since by an unclean change of leaders is not waited for.
+			out[p.key] = min(at, end)
+		}
+	}
+	more, err := c.sinceStart(ctx, o, rest, ends, jobStart)
+	for k, n := range more {
+		out[k] = n
+	}
+	return out, err
+}
