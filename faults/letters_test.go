@@ -5,7 +5,6 @@ package faults
 import (
 	"encoding/json"
 	"errors"
-	"reflect"
 	"strings"
 	"testing"
 
@@ -134,7 +133,7 @@ func TestVerdictOnPoison(t *testing.T) {
 				t.Fatalf("%v: trip %d of kind %q is %s", p, id, kind, line)
 			}
 			var refused *decode.Error
-			err := decoder.Decode(line, make(event.Row, reflect.TypeFor[trip]().NumField()))
+			err := decoder.Decode(line, make(event.Row, tripColumns))
 			if errors.As(err, &refused) != (kind == badJSON) || refused != nil && string(refused.Reason) != kind {
 				t.Fatalf("%v: trip %d of kind %q is decoded with error %v", p, id, kind, err)
 			}

@@ -10,6 +10,7 @@ import (
 	"time"
 )
 
+// TestStopAndResume starts a job from savepoints with another parallelism, another schema, and another build.
 func TestStopAndResume(t *testing.T) {
 	random := randomness(t)
 	r := newRun(t)
@@ -33,9 +34,14 @@ func TestStopAndResume(t *testing.T) {
 	for range rounds(t) - defaultRounds {
 		parallelisms = append(parallelisms, 1+random.IntN(taskManagers*slotsEach))
 	}
-	for _, parallelism := range parallelisms {
+	for i, parallelism := range parallelisms {
+		if i == len(parallelisms)-1 {
+			// What waits for its file is of the schema of before.
+			r.sinks = append(r.sinks, "--EventSchema="+surchargedSchema())
+		}
 		r.resume(t, r.lab.jar, parallelism, within(random, spread))
 	}
+	r.lab.trips.surcharge(t)
 	b := <-rebuilt
 	if b.err != nil {
 		t.Fatal(b.err)
@@ -46,6 +52,11 @@ func TestStopAndResume(t *testing.T) {
 		t.Errorf("workers %q unpacked with the rebuilt program, %q before: it is the same", after, before)
 	}
 	r.finish(t)
+	old, surcharged := r.watch.columns[tripColumns], r.watch.columns[moreColumns]
+	t.Logf("%d trips are in files of the first schema, %d in those of the other", old, surcharged)
+	if old == 0 || surcharged == 0 {
+		t.Error("a schema has no files")
+	}
 }
 
 // workersOf returns the directories of the workers that were unpacked.

@@ -12,13 +12,17 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"sync/atomic"
+	"testing"
 	"time"
 
 	"github.com/parquet-go/parquet-go"
 	"github.com/pierrec/lz4/v4"
 
 	"github.com/streaming-etl/streaming-etl/testdata"
+	"github.com/streaming-etl/streaming-etl/transforms/event"
 )
 
 // largeSample is the folder of a larger sample, where there is one.
@@ -46,7 +50,15 @@ type trip struct {
 	TripID               int64   `parquet:"trip_id" json:"trip_id"`
 	Type                 string  `parquet:"type" json:"type"`
 	Padding              string  `parquet:"padding" json:"padding"`
+	// CongestionSurcharge is 0 where it is null or no column; see trips.surcharge.
+	CongestionSurcharge float64 `parquet:"congestion_surcharge,optional" json:"-"`
 }
+
+// Columns of a trip's file: those of the built-in schema, and with a field more.
+const (
+	tripColumns = 20
+	moreColumns = tripColumns + 1
+)
 
 // instant is a time in milliseconds since 1970; in JSON it is text.
 type instant int64
@@ -62,21 +74,57 @@ func (i *instant) UnmarshalJSON(text []byte) error {
 type trips struct {
 	before, after [][]byte // a trip's line without the number
 	rows          []trip
+	// surcharged has trips get a field more, the first of which is firstSurcharged. It is 0 before there is one.
+	surcharged      atomic.Bool
+	firstSurcharged atomic.Int64
+}
+
+// surcharge has every third trip have a field more, from the next to be sent until the test is over.
+func (s *trips) surcharge(t *testing.T) {
+	s.surcharged.Store(true)
+	t.Cleanup(func() {
+		s.surcharged.Store(false)
+		s.firstSurcharged.Store(0)
+	})
+}
+
+// surchargeOf returns what a trip has in that field, 0 if it has none.
+func (s *trips) surchargeOf(id int64) float64 {
+	if first := s.firstSurcharged.Load(); first == 0 || id < first || id%3 != 0 {
+		return 0
+	}
+	return 2.5
+}
+
+// surchargedSchema is the built-in schema with that field at its end.
+func surchargedSchema() string {
+	s := *event.TaxiTrip()
+	s.Fields = append(slices.Clone(s.Fields), event.Field{
+		Name: "congestion_surcharge", Type: event.Double, Nullable: true, HasDefault: true, Default: event.Value{Null: true},
+	})
+	return s.Text()
 }
 
 // line returns the line of the trip with a number.
 func (s *trips) line(id int64) []byte {
+	if s.surcharged.Load() {
+		s.firstSurcharged.CompareAndSwap(0, id)
+	}
 	i := id % int64(len(s.rows))
-	line := make([]byte, 0, len(s.before[i])+len(s.after[i])+20)
+	line := make([]byte, 0, len(s.before[i])+len(s.after[i])+60)
 	line = append(line, s.before[i]...)
 	line = strconv.AppendInt(line, id, 10)
-	return append(line, s.after[i]...)
+	line = append(line, s.after[i]...)
+	if v := s.surchargeOf(id); v != 0 {
+		line = fmt.Appendf(line[:len(line)-1], `,"congestion_surcharge":%v}`, v)
+	}
+	return line
 }
 
 // row returns what is to come of it.
 func (s *trips) row(id int64) trip {
 	row := s.rows[id%int64(len(s.rows))]
-	row.TripID = id
+	row.TripID, row.CongestionSurcharge = id, s.surchargeOf(id)
 	return row
 }
 
@@ -144,20 +192,20 @@ func (s *trips) add(line []byte) error {
 	return nil
 }
 
-// readParquet returns the rows of a file.
-func readParquet(body []byte) ([]trip, error) {
+// readParquet returns the rows of a file, and how many columns it has.
+func readParquet(body []byte) (rows []trip, columns int, err error) {
 	f, err := parquet.OpenFile(bytes.NewReader(body), int64(len(body)))
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	r := parquet.NewGenericReader[trip](f)
-	rows := make([]trip, f.NumRows())
+	rows = make([]trip, f.NumRows())
 	n, err := r.Read(rows)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
+		return nil, 0, err
 	}
 	if n != len(rows) {
-		return nil, fmt.Errorf("%d rows read of %d", n, len(rows))
+		return nil, 0, fmt.Errorf("%d rows read of %d", n, len(rows))
 	}
-	return rows, r.Close()
+	return rows, len(f.Schema().Columns()), r.Close()
 }

@@ -39,7 +39,7 @@ func TestVerdict(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			f := new(feed)
 			f.sent.Store(second + 1)
-			w := &watch{prefix: "p/", trips: sample, feed: f, etags: make(map[string]string)}
+			w := &watch{prefix: "p/", trips: sample, feed: f, etags: make(map[string]string), columns: make(map[int]int64)}
 			// As if all but the two had come.
 			w.seen = make([]bool, second+1)
 			for id := range w.seen {
@@ -58,7 +58,7 @@ func TestVerdict(t *testing.T) {
 	t.Run("in another folder", func(t *testing.T) {
 		f := new(feed)
 		f.sent.Store(1)
-		w := &watch{prefix: "p/", trips: sample, feed: f, etags: make(map[string]string)}
+		w := &watch{prefix: "p/", trips: sample, feed: f, etags: make(map[string]string), columns: make(map[int]int64)}
 		w.check("p/job_start=1/vendor=99/passengers=1/part-x.parquet", parquetOf(t, sample.row(0)))
 		if got := strings.Join(w.verdict(), "\n"); !strings.Contains(got, "belongs to") {
 			t.Errorf("verdict %q", got)

@@ -29,6 +29,7 @@ type watch struct {
 	seen      []bool            // by trip
 	delivered int64             // different trips
 	newest    int64             // the highest number that was seen
+	columns   map[int]int64     // trips by the number of their file's columns
 	jobStart  string
 	faults
 }
@@ -37,7 +38,7 @@ const lookInterval = 300 * time.Millisecond
 
 func startWatch(t *testing.T, l *lab, prefix string, f *feed) *watch {
 	t.Helper()
-	w := &watch{bucket: l.bucket, prefix: prefix, trips: l.trips, feed: f, etags: make(map[string]string), newest: -1}
+	w := &watch{bucket: l.bucket, prefix: prefix, trips: l.trips, feed: f, etags: make(map[string]string), newest: -1, columns: make(map[int]int64)}
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	t.Cleanup(func() { stop(); <-done })
@@ -114,10 +115,13 @@ func (w *watch) check(key string, body []byte) {
 	} else if w.jobStart != start {
 		w.fault("%s has another job_start than %s", key, w.jobStart)
 	}
-	rows, err := readParquet(body)
+	rows, columns, err := readParquet(body)
 	if err != nil {
 		w.fault("%s: %v", key, err)
 		return
+	}
+	if columns != tripColumns && columns != moreColumns {
+		w.fault("%s has %d columns", key, columns)
 	}
 	sent := w.feed.sent.Load()
 	for len(w.seen) < int(sent) {
@@ -136,6 +140,7 @@ func (w *watch) check(key string, body []byte) {
 		}
 		w.seen[id] = true
 		w.delivered++
+		w.columns[columns]++
 		w.newest = max(w.newest, id)
 		if want := w.trips.row(id); *row != want {
 			w.fault("%s: trip %d is\n%+v, was sent as\n%+v", key, id, *row, want)

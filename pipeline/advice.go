@@ -8,6 +8,7 @@ import (
 	"github.com/streaming-etl/streaming-etl/io/kafkaio"
 	"github.com/streaming-etl/streaming-etl/io/kafkaio/transact"
 	"github.com/streaming-etl/streaming-etl/io/s3io"
+	"github.com/streaming-etl/streaming-etl/transforms/block"
 )
 
 // nextStep says what to do about an error that failed a running job. The
@@ -31,6 +32,9 @@ func nextStep(err error) string {
 	case errors.Is(err, kerr.MessageTooLarge):
 		return "raise the topic's max.message.bytes to OutputKafkaMaxMessageBytes or more: the job goes on by itself then. " +
 			"Lower OutputKafkaMaxMessageBytes at the next start to have such events as dead letters"
+	case errors.Is(err, block.ErrSchema):
+		return "start the job from the same savepoint or checkpoint with the EventSchema of before; when it has run for longer than OutputFileRollIntervalMs, " +
+			"stop it with a savepoint, and start it from that one with the new EventSchema"
 	case errors.Is(err, kafkaio.ErrLost):
 		return "raise the topic's retention; InputKafkaOffsetReset=EARLIEST goes on with what is left"
 	case away(err):

@@ -39,11 +39,11 @@ const partitionAttribute = "partition"
 type assembleFn struct {
 	Config Config
 	Blocks state.Bag[[]byte]
-	Size   state.Value[int64]
+	Size   state.Value[int64] // an openFile
 	Roll   timers.ProcessingTime
 
 	job     *process
-	formats map[route.Stream]file.Format
+	schemas *schemas
 	stores  stores
 	files   *files
 	metrics assembleMetrics
@@ -79,11 +79,10 @@ func newAssembleFn(c Config) *assembleFn {
 func (f *assembleFn) Setup(ctx context.Context) error {
 	f.job = processFor(f.Config.JobID)
 	f.metrics = assembleMetrics{files: beam.NewCounter("s3", "files_uploaded"), bytes: beam.NewCounter("s3", "bytes_uploaded")}
-	events, err := f.Config.format()
-	if err != nil {
+	var err error
+	if f.schemas, err = newSchemas(f.Config); err != nil {
 		return err
 	}
-	f.formats = map[route.Stream]file.Format{route.Events: events, route.DeadLetters: file.Lines()}
 	f.stores, err = f.Config.stores(ctx, f.job)
 	return err
 }
@@ -146,22 +145,27 @@ func (f *assembleFn) ProcessElement(ctx context.Context, sp state.Provider, tp t
 	}
 	f.job.monitor.arrived(len(blk))
 	f.job.waiting.took(key, time.Now())
-	size, known, err := f.Size.Read(sp)
+	was, known, err := f.Size.Read(sp)
 	if err != nil {
 		return fmt.Errorf("read size of %s: %w", key, err)
 	}
-	if err := f.Blocks.Add(sp, blk); err != nil {
+	kept, open := blk, openFile(was).add(len(blk))
+	if kind == block.Events {
+		if kept, open, err = f.schemas.keep(openFile(was), blk); err != nil {
+			return fmt.Errorf("assemble %s: %w", key, err)
+		}
+	}
+	if err := f.Blocks.Add(sp, kept); err != nil {
 		return fmt.Errorf("keep block of %s: %w", key, err)
 	}
-	size += int64(len(blk))
-	if size >= f.Config.TargetBytes {
+	if open.size() >= f.Config.TargetBytes {
 		f.Roll.Clear(tp)
 		return f.close(ctx, sp, key)
 	}
-	if (!known || size == int64(len(blk))) && !f.job.monitor.closesFiles() {
+	if (!known || open.size() == int64(len(blk))) && !f.job.monitor.closesFiles() {
 		f.Roll.Set(tp, time.Now().Add(f.Config.RollInterval))
 	}
-	return f.Size.Write(sp, size)
+	return f.Size.Write(sp, int64(open))
 }
 
 // OnTimer closes the file because of its age. Errors are FinishBundle's, as
@@ -191,47 +195,63 @@ func (f *assembleFn) close(ctx context.Context, sp state.Provider, key string) e
 	return f.start(ctx, key, blocks)
 }
 
-// start has a file written in the background once there is room for it.
-func (f *assembleFn) start(ctx context.Context, key string, blocks [][]byte) error {
-	var weight int64
-	for _, b := range blocks {
-		weight += int64(len(b))
+// start has a key's files written in the background, each once there is room for it.
+func (f *assembleFn) start(ctx context.Context, keyText string, kept [][]byte) error {
+	key, err := route.ParseKey(keyText)
+	if err != nil {
+		return fmt.Errorf("write file of %s: %w", keyText, err)
 	}
-	weight = min(weight, assembleBytes)
-	if err := f.job.memory.Acquire(ctx, weight); err != nil {
-		return err
-	}
-	out, waiting := f.files, f.job.waiting.closed(key, time.Now())
-	out.waiting = append(out.waiting, waiting)
-	out.group.Go(func() error {
-		defer f.job.memory.Release(weight)
-		t, err := f.write(out.ctx, key, blocks)
-		if err != nil {
-			return fmt.Errorf("write file of %s: %w", key, err)
-		}
-		f.job.monitor.written(key, len(blocks))
-		f.job.waiting.uploaded(waiting, &t, time.Now())
-		out.mu.Lock()
-		defer out.mu.Unlock()
-		out.tokens = append(out.tokens, t)
+	closed, err := f.filesOf(key, kept)
+	if err != nil {
+		// As one of the file itself: FinishBundle tells it, with what to do.
+		f.files.group.Go(func() error { return fmt.Errorf("write file of %s: %w", keyText, err) })
 		return nil
-	})
+	}
+	out, waiting := f.files, f.job.waiting.closed(keyText, len(closed), time.Now())
+	out.waiting = append(out.waiting, waiting...)
+	for i, b := range closed {
+		var weight int64
+		for _, blk := range b.blocks {
+			weight += int64(len(blk))
+		}
+		weight = min(weight, assembleBytes)
+		if err := f.job.memory.Acquire(ctx, weight); err != nil {
+			return err
+		}
+		out.group.Go(func() error {
+			defer f.job.memory.Release(weight)
+			t, err := f.write(out.ctx, key, b)
+			if err != nil {
+				return fmt.Errorf("write file of %s: %w", keyText, err)
+			}
+			f.job.monitor.written(keyText, len(b.blocks))
+			f.job.waiting.uploaded(waiting[i], &t, time.Now())
+			out.mu.Lock()
+			defer out.mu.Unlock()
+			out.tokens = append(out.tokens, t)
+			return nil
+		})
+	}
 	return nil
 }
 
-func (f *assembleFn) write(ctx context.Context, keyText string, blocks [][]byte) (t s3io.Token, err error) {
-	key, err := route.ParseKey(keyText)
-	if err != nil {
-		return s3io.Token{}, err
+// filesOf returns what a key's blocks become: a file, but where the job has
+// another schema than before.
+func (f *assembleFn) filesOf(key route.Key, kept [][]byte) ([]fileBlocks, error) {
+	if key.Stream != route.Events {
+		return []fileBlocks{{file.Lines(), kept}}, nil
 	}
-	format := f.formats[key.Stream]
+	return f.schemas.split(kept)
+}
+
+func (f *assembleFn) write(ctx context.Context, key route.Key, b fileBlocks) (t s3io.Token, err error) {
 	to, err := f.stores.of(key.Stream)
 	if err != nil {
 		return s3io.Token{}, err
 	}
 	var rows int
-	for _, b := range blocks {
-		n, err := block.RowsOf(b)
+	for _, blk := range b.blocks {
+		n, err := block.RowsOf(blk)
 		if err != nil {
 			return s3io.Token{}, err
 		}
@@ -243,10 +263,10 @@ func (f *assembleFn) write(ctx context.Context, keyText string, blocks [][]byte)
 		}
 	}()
 	err = f.Config.patiently(ctx, to, "Assemble", f.pause, func() (err error) {
-		t, err = f.upload(ctx, to, key.Path, format, blocks, rows)
+		t, err = f.upload(ctx, to, key.Path, b, rows)
 		return err
 	})
-	t.Attributes = map[string]string{partitionAttribute: keyText}
+	t.Attributes = map[string]string{partitionAttribute: key.String()}
 	return t, err
 }
 
@@ -256,8 +276,8 @@ func fileName(path string, format file.Format) string {
 }
 
 // upload writes a file with so many rows, once.
-func (f *assembleFn) upload(ctx context.Context, to folder, path string, format file.Format, blocks [][]byte, rows int) (_ s3io.Token, err error) {
-	up, err := to.store.Create(ctx, to.prefix+fileName(path, format), format.ContentType(), map[string]string{"job": f.Config.JobName, "rows": strconv.Itoa(rows)})
+func (f *assembleFn) upload(ctx context.Context, to folder, path string, b fileBlocks, rows int) (_ s3io.Token, err error) {
+	up, err := to.store.Create(ctx, to.prefix+fileName(path, b.format), b.format.ContentType(), map[string]string{"job": f.Config.JobName, "rows": strconv.Itoa(rows)})
 	if err != nil {
 		return s3io.Token{}, err
 	}
@@ -270,7 +290,7 @@ func (f *assembleFn) upload(ctx context.Context, to folder, path string, format 
 		}
 	}()
 	f.job.encode <- struct{}{}
-	written, err := format.Write(up, blocks, map[string]string{"job": f.Config.JobName, "partition": path})
+	written, err := b.format.Write(up, b.blocks, map[string]string{"job": f.Config.JobName, "partition": path})
 	<-f.job.encode
 	if err != nil {
 		return s3io.Token{}, err

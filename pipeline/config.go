@@ -420,7 +420,7 @@ func (c *Config) compile(p *property.Set, schema *event.Schema) {
 	if c.Files {
 		_, err := template.CompilePath(c.Route.Path, schema, variables...)
 		fault("OutputPathTemplate", err)
-		if format, err := c.format(); err != nil {
+		if format, err := c.format(schema); err != nil {
 			addFault(p, "ParquetConversion", err)
 		} else {
 			c.boundPath(p, format)
@@ -515,12 +515,8 @@ func addFault(p *property.Set, name string, err error) {
 	p.Add(property.Mistake{Property: name, Problem: err.Error()})
 }
 
-// format returns the format of events' files.
-func (c Config) format() (file.Format, error) {
-	schema, err := c.Route.LoadSchema()
-	if err != nil {
-		return nil, fmt.Errorf("event schema: %w", err)
-	}
+// format returns the format of the files of events of a schema.
+func (c Config) format(schema *event.Schema) (file.Format, error) {
 	if !c.Parquet {
 		return file.JSONLines(schema), nil
 	}

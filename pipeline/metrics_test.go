@@ -203,11 +203,11 @@ func TestUncommittedKnowsTheOldestOfWhatWaits(t *testing.T) {
 	u.took("a", at(2))
 	u.took("b", at(3))
 	expect(5, 2, 4, 0)
-	a := u.closed("a", at(6))
+	a := u.closed("a", 1, at(6))[0]
 	expect(7, 1, 6, 0) // it is being written
 	token := s3io.Token{UploadID: "1", Attributes: map[string]string{}}
 	u.uploaded(a, &token, at(8))
-	b := u.closed("b", at(9))
+	b := u.closed("b", 1, at(9))[0]
 	later := s3io.Token{UploadID: "2", Attributes: map[string]string{}}
 	u.uploaded(b, &later, at(10))
 	expect(11, 0, 10, 0)
@@ -222,9 +222,18 @@ func TestUncommittedKnowsTheOldestOfWhatWaits(t *testing.T) {
 	u.committed(w, later)
 	expect(15, 0, 0, 0)
 
-	c := u.closed("c", at(16))
-	u.dropped([]*waitingFile{c})
+	u.dropped(u.closed("c", 1, at(16)))
 	expect(17, 0, 0, 0)
+
+	// A file for each of two schemas.
+	u.took("d", at(17))
+	both := u.closed("d", 2, at(18))
+	of := s3io.Token{UploadID: "5", Attributes: map[string]string{}}
+	u.uploaded(both[0], &of, at(18))
+	u.committed(u.committing(of, at(18)), of)
+	expect(20, 0, 3, 0)
+	u.dropped(both)
+	expect(20, 0, 0, 0)
 
 	// Tokens of a version before have no times.
 	old := s3io.Token{UploadID: "4"}

@@ -141,16 +141,26 @@ func assembleNow(t *testing.T, c Config, blocks []keyedBlock) ([]s3io.Token, err
 	for _, b := range blocks {
 		byKey[b.Key] = append(byKey[b.Key], b.Block)
 	}
-	for _, key := range slices.Sorted(maps.Keys(byKey)) {
-		token, err := f.write(t.Context(), key, byKey[key])
+	for _, text := range slices.Sorted(maps.Keys(byKey)) {
+		key, err := route.ParseKey(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files, err := f.filesOf(key, byKey[text])
 		if err != nil {
 			return tokens, err
 		}
-		// As the exchange would pass it on.
-		if token, err = decodeToken(encodeToken(token)); err != nil {
-			t.Fatal(err)
+		for _, b := range files {
+			token, err := f.write(t.Context(), key, b)
+			if err != nil {
+				return tokens, err
+			}
+			// As the exchange would pass it on.
+			if token, err = decodeToken(encodeToken(token)); err != nil {
+				t.Fatal(err)
+			}
+			tokens = append(tokens, token)
 		}
-		tokens = append(tokens, token)
 	}
 	return tokens, nil
 }

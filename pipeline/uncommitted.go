@@ -59,8 +59,8 @@ func (u *uncommitted) took(partition string, now time.Time) {
 	}
 }
 
-// closed notes that what a partition has becomes a file.
-func (u *uncommitted) closed(partition string, now time.Time) *waitingFile {
+// closed notes that what a partition has becomes so many files.
+func (u *uncommitted) closed(partition string, files int, now time.Time) []*waitingFile {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	taken, ok := u.open[partition]
@@ -68,9 +68,12 @@ func (u *uncommitted) closed(partition string, now time.Time) *waitingFile {
 		taken = now.UnixMilli()
 	}
 	delete(u.open, partition)
-	w := &waitingFile{taken: taken}
-	u.add(w)
-	return w
+	out := make([]*waitingFile, files)
+	for i := range out {
+		out[i] = &waitingFile{taken: taken}
+		u.add(out[i])
+	}
+	return out
 }
 
 // add is for who holds u.mu.

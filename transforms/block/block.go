@@ -18,6 +18,9 @@
 //
 // The raw body of Events is one column after another in the schema's order,
 // each encoded as column.go says.
+//
+// A block of Events that is kept may have a description of its schema before
+// it; described.go says how.
 package block
 
 import (
@@ -83,8 +86,9 @@ var (
 	ErrCorrupt = errors.New("block: corrupt")
 	// ErrVersion is returned for a block written by a newer version of this package.
 	ErrVersion = errors.New("block: unknown version")
-	// ErrSchema is returned for a block of another schema than the reader's:
-	// the job was restored with a schema that has other fields.
+	// ErrSchema is returned for a block of another schema than the reader's: the
+	// job was restored with a schema that has other fields. Where the block's own
+	// was described, DescribedSchema has it.
 	ErrSchema = errors.New("block: written with another schema")
 )
 

@@ -64,7 +64,19 @@ func FuzzDecode(f *testing.F) {
 	f.Add(encode(s, blocktest.Rows(rand.New(rand.NewPCG(1, 0)), s, 5)))
 	f.Add(block.EncodeLines(nil, []byte("a\nb\n"), 2))
 	f.Add(block.FlushMarker())
-	f.Fuzz(func(t *testing.T, blk []byte) {
+	f.Add(describe(s, encode(s, blocktest.Rows(rand.New(rand.NewPCG(2, 0)), s, 3))))
+	f.Add(describe(event.TaxiTrip(), nil))
+	f.Fuzz(func(t *testing.T, in []byte) {
+		description, blk, err := block.CutDescription(in)
+		if err != nil {
+			if !errors.Is(err, block.ErrCorrupt) {
+				t.Fatalf("another error than ErrCorrupt: %v", err)
+			}
+			return
+		}
+		if len(description) > 0 {
+			checkDescription(t, description, blk)
+		}
 		k, err := block.KindOf(blk)
 		if err != nil {
 			return
@@ -85,6 +97,25 @@ func FuzzDecode(f *testing.F) {
 			}
 		}
 	})
+}
+
+// checkDescription checks that a description gives the block's own schema, or none.
+func checkDescription(t *testing.T, description, blk []byte) {
+	fingerprint, _ := block.FingerprintOf(blk)
+	s, err := block.DescribedSchema(description, fingerprint)
+	if err != nil {
+		if !errors.Is(err, block.ErrCorrupt) {
+			t.Fatalf("another error than ErrCorrupt: %v", err)
+		}
+		return
+	}
+	again, _, err := block.CutDescription(block.Describe(s))
+	if err != nil || s.Fingerprint() != fingerprint {
+		t.Fatalf("the described schema %s has the fingerprint %016x, its block %016x; error %v", s.Text(), s.Fingerprint(), fingerprint, err)
+	}
+	if other, err := block.DescribedSchema(again, fingerprint); err != nil || other.Text() != s.Text() {
+		t.Fatalf("%s described again: %v", s.Text(), err)
+	}
 }
 
 // checkShape checks that every value of what Decode accepted can be read.

@@ -14,6 +14,11 @@ import (
 	"github.com/hamba/avro/v2"
 )
 
+// MaxText is the size in bytes of the largest schema, as a file and as Text:
+// it is kept with blocks in saved state, where it bounds what damaged bytes can
+// make a reader allocate.
+const MaxText = 1 << 20
+
 // allowed ends every refusal of a type.
 const allowed = "allowed are int, long, float, double, boolean, string, " +
 	`{"type":"long","logicalType":"timestamp-millis"}, and unions of one of them with null`
@@ -30,7 +35,11 @@ const allowed = "allowed are int, long, float, double, boolean, string, " +
 // other logical types, and aliases, which would promise a reading that is not
 // done. Names are Avro's, so letters, digits and "_", and may not differ in
 // case only: they become Parquet columns, which SQL reads regardless of case.
+// A schema larger than MaxText is refused too.
 func Parse(avsc []byte) (*Schema, error) {
+	if len(avsc) > MaxText {
+		return nil, fmt.Errorf("schema: %d bytes, at most %d are read", len(avsc), MaxText)
+	}
 	top, err := parseRecord(avsc)
 	if err != nil {
 		return nil, fmt.Errorf("schema: %w", err)
@@ -66,6 +75,10 @@ func Parse(avsc []byte) (*Schema, error) {
 	}
 	if len(bad) > 0 {
 		return nil, fmt.Errorf("schema %s: %w", top.label(), errors.Join(bad...))
+	}
+	// Escapes can make a default's text longer than it was in the file.
+	if n := len(s.Text()); n > MaxText {
+		return nil, fmt.Errorf("schema %s: its text has %d bytes, at most %d are kept", top.label(), n, MaxText)
 	}
 	return s, nil
 }

@@ -156,6 +156,25 @@ func TestNameIncludesTheNamespace(t *testing.T) {
 	}
 }
 
+// What is kept in saved state is bounded, and so is what is read.
+func TestASchemaTooLargeIsRefused(t *testing.T) {
+	const around = `{"type":"record","name":"E","fields":[{"name":"a","type":"string","default":""}]}`
+	with := func(fill string, n int) []byte {
+		return []byte(strings.Replace(around, `""`, `"`+strings.Repeat(fill, n)+`"`, 1))
+	}
+	if _, err := Parse(with("x", MaxText-len(around))); err != nil {
+		t.Errorf("a schema of MaxText bytes: %v", err)
+	}
+	for name, avsc := range map[string][]byte{
+		"a file too large": with("x", MaxText-len(around)+1),
+		"a text too large": with("<", MaxText/4),
+	} {
+		if _, err := Parse(avsc); err == nil || !strings.Contains(err.Error(), "1048576") {
+			t.Errorf("%s of %d bytes: error %v", name, len(avsc), err)
+		}
+	}
+}
+
 func TestTaxiTripIsTheReplayedTrip(t *testing.T) {
 	want := "vendor_id int, pickup_datetime timestamp-millis, dropoff_datetime timestamp-millis, passenger_count int, " +
 		"trip_distance double, ratecode_id int, store_and_fwd_flag string, pickup_location_id int, dropoff_location_id int, " +
