@@ -46,11 +46,9 @@ const minListing = 250 * time.Millisecond
 // Stream stand for defaults. They marshal to JSON and back without loss, and
 // hold no secrets.
 type ProducerOptions struct {
-	// Stream, Region, Endpoint and EmulatorCredentials are as in Options.
-	Stream, Region, Endpoint string
-	EmulatorCredentials      bool
-	// RoleARN and RoleExternalID are as in Options.
-	RoleARN, RoleExternalID string
+	// Stream, Region, RoleARN, Endpoint and EmulatorCredentials are as in Options.
+	Stream, Region, RoleARN, Endpoint string
+	EmulatorCredentials               bool
 	// MaxBytes overrides DefaultProducerBytes; Put waits while it is reached.
 	MaxBytes int64
 	// MaxCalls overrides DefaultProducerCalls.
@@ -197,7 +195,7 @@ const maxAggregateLanes = 64
 func (o ProducerOptions) reading() Options {
 	return Options{
 		Stream: o.Stream, Region: o.Region, Endpoint: o.Endpoint, EmulatorCredentials: o.EmulatorCredentials,
-		RoleARN: o.RoleARN, RoleExternalID: o.RoleExternalID,
+		RoleARN:       o.RoleARN,
 		RetryDeadline: o.RetryDeadline, RetryBackoff: o.RetryBackoff, RetryBackoffMax: o.RetryBackoffMax,
 	}
 }

@@ -47,7 +47,7 @@ func KinesisSink(property string, o kinesisio.ProducerOptions) Probe {
 	return func(ctx context.Context) Report {
 		p := newKinesisProbe(ctx, property, kinesisio.Options{
 			Stream: o.Stream, Region: o.Region, Endpoint: o.Endpoint, EmulatorCredentials: o.EmulatorCredentials,
-			RoleARN: o.RoleARN, RoleExternalID: o.RoleExternalID,
+			RoleARN: o.RoleARN,
 		})
 		p.describe(false)
 		p.list()
@@ -157,14 +157,14 @@ func (p *kinesisProbe) consumer() {
 		p.try("kinesis:DescribeStreamConsumer", func() error {
 			_, err := p.client.DescribeStreamConsumer(p.ctx, &kinesis.DescribeStreamConsumerInput{StreamARN: &p.told, ConsumerName: &p.opts.Consumer}, fewAttempts)
 			var missing *types.ResourceNotFoundException
-			if errors.As(err, &missing) && !p.opts.ExistingConsumer {
+			if errors.As(err, &missing) {
 				return nil // allowed, and not registered yet
 			}
 			registered = err == nil
 			return err
 		})
 	}
-	if !registered && !p.opts.ExistingConsumer {
+	if !registered {
 		p.add("kinesis:RegisterStreamConsumer", errChanges)
 	}
 }
