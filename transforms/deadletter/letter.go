@@ -3,8 +3,8 @@
 // payload, written as a line of JSON by the same path as the data. Parse reads
 // it back, so that letters can be corrected and sent again.
 //
-// The reasons are those of the steps that refuse: transforms/decode,
-// transforms/template.
+// The reasons are those of what refuses: transforms/decode, transforms/template,
+// transforms/route and the sinks.
 package deadletter
 
 import (
