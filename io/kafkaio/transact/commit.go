@@ -102,7 +102,7 @@ func (o Options) transactionalID(lane int) string {
 // progress, or since a transaction was made smaller; a login that is refused
 // after others were taken is one. After an error the same blocks may be committed
 // again: those that are in Kafka are skipped. Errors that a retry cannot help are *OrderError,
-// ErrFenced, and what Permanent reports.
+// ErrFenced, and those that come of the configuration or the data.
 func (c *Committer) Commit(ctx context.Context, number int, blocks []Block) (Outcome, error) {
 	out, err := c.commit(ctx, number, blocks)
 	if err != nil {
@@ -191,12 +191,6 @@ func (c *Committer) commit(ctx context.Context, number int, blocks []Block) (out
 			return out, context.Cause(ctx)
 		}
 	}
-}
-
-// Permanent reports whether an error of Commit, Put or Flush would come again
-// at the next attempt with the same configuration and data.
-func Permanent(err error) bool {
-	return err != nil && classify(context.Background(), err) == permanent
 }
 
 // try goes through the blocks once and returns how many of them are done.

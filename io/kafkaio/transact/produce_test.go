@@ -90,7 +90,7 @@ func TestProducerGoesOnAfterAnError(t *testing.T) {
 		t.Fatal(err)
 	}
 	err := p.Flush(t.Context())
-	if !errors.Is(err, kerr.MessageTooLarge) || !Permanent(err) || !strings.Contains(err.Error(), "1000012 bytes") {
+	if !errors.Is(err, kerr.MessageTooLarge) || !isPermanent(err) || !strings.Contains(err.Error(), "1000012 bytes") {
 		t.Fatalf("error %v", err)
 	}
 	if err := p.Put(t.Context(), Record{Topic: c.name, Value: []byte("v")}); err != nil {
@@ -207,7 +207,7 @@ func TestProducerTellsARefusedLoginAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	err := p.Flush(ctx)
-	if !Permanent(err) || !strings.Contains(err.Error(), "does not offer this SASL mechanism") || ctx.Err() != nil {
+	if !isPermanent(err) || !strings.Contains(err.Error(), "does not offer this SASL mechanism") || ctx.Err() != nil {
 		t.Errorf("error %v", err)
 	}
 }

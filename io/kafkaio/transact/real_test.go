@@ -186,7 +186,7 @@ func TestRealBrokersWithSecurity(t *testing.T) {
 	if err := o.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "refused the login") {
 		t.Errorf("check: %v", err)
 	}
-	if _, err := newCommitter(t, o).Commit(t.Context(), 1, []Block{c.block("job", 1, 0)}); !Permanent(err) || !strings.Contains(err.Error(), "refused the login") {
+	if _, err := newCommitter(t, o).Commit(t.Context(), 1, []Block{c.block("job", 1, 0)}); !isPermanent(err) || !strings.Contains(err.Error(), "refused the login") {
 		t.Errorf("commit: %v", err)
 	}
 	p := newProducer(t, o)
@@ -273,7 +273,7 @@ func TestRealBrokersTakeARefusedRecordOnceTheTopicDoes(t *testing.T) {
 				yield(r, nil)
 			})
 			_, err := w.Commit(t.Context(), 0, []Block{b})
-			if !Permanent(err) || !errors.Is(err, test.code) || !strings.Contains(err.Error(), test.words) || !strings.Contains(err.Error(), "goes on by itself") {
+			if !isPermanent(err) || !errors.Is(err, test.code) || !strings.Contains(err.Error(), test.words) || !strings.Contains(err.Error(), "goes on by itself") {
 				t.Fatalf("error %v", err)
 			}
 			if _, err := c.admin(t).AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Name: test.setting, Value: &test.set}}, c.name); err != nil {

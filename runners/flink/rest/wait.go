@@ -3,7 +3,6 @@ package rest
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 )
@@ -32,19 +31,6 @@ type WaitOptions struct {
 func (c *Client) WaitRunning(ctx context.Context, jobID string, o WaitOptions) (Job, error) {
 	j, err := c.wait(ctx, jobID, Job.AllRunning, o)
 	return j, wrap(err, "wait for job "+jobID+" to run")
-}
-
-// WaitState waits until a job is in one of the states. If it ends in another one, the error is a JobEndedError.
-func (c *Client) WaitState(ctx context.Context, jobID string, o WaitOptions, states ...State) (Job, error) {
-	j, err := c.wait(ctx, jobID, func(j Job) bool {
-		for _, s := range states {
-			if j.State == s {
-				return true
-			}
-		}
-		return false
-	}, o)
-	return j, wrap(err, fmt.Sprintf("wait for job %s to be %v", jobID, states))
 }
 
 // WaitEnd waits until a job is over, in whatever way, and returns it. If it failed the error is a JobEndedError.
