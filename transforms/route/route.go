@@ -351,7 +351,7 @@ func (r *Router) addRow(emit Emit) (err error) {
 		p.touched = true
 		r.touched = append(r.touched, p)
 	}
-	if rows >= r.blockBytes {
+	if rows >= r.blockBytes || p.rows.Full() {
 		r.finish(p, emit)
 	} else if r.open >= r.openBytes {
 		r.Flush(emit)
