@@ -223,8 +223,9 @@ type passed struct {
 // pass drains the slot's reader of a portion of at most about limit bytes and
 // passes it on. It returns the slot behind it, and whether there is more.
 func (f *readFn) pass(ctx context.Context, sp state.Provider, key int64, s slots.State, limit int, emit func(batch.Batch), n *passed) (slots.State, bool, error) {
-	// The reader's own lines tell the slot: it lives on behind the firing.
-	fired, err := f.job.readers.Fire(logging.With(ctx, logging.Stage, "Read", logging.Slot, s.Slot.Index), f.Config.source(), s, limit)
+	// The reader's own lines tell the slot and the property: it lives on behind the firing.
+	lines := logging.With(ctx, logging.Stage, "Read", logging.Slot, s.Slot.Index, logging.Property, f.Config.sourceProperty())
+	fired, err := f.job.readers.Fire(lines, f.Config.source(), s, limit)
 	if err != nil {
 		return s, false, fmt.Errorf("%s: %w", f.Config.sourceProperty(), err)
 	}

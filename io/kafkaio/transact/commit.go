@@ -143,7 +143,7 @@ func (c *Committer) commit(ctx context.Context, number int, blocks []Block) (out
 		}
 		l.drop(ctx, err)
 		if hangs := (*hangingError)(nil); errors.As(err, &hangs) {
-			slog.WarnContext(ctx, "kafka: a transaction that no coordinator knows is ended", "lane", number, "error", err)
+			slog.WarnContext(ctx, "kafka: a transaction that no coordinator knows is ended", logging.Lane, number, logging.Error, err)
 			if ended := c.endHanging(ctx, l, hangs); ended != nil {
 				err = fmt.Errorf("%w; %w", err, ended)
 			}
@@ -186,7 +186,7 @@ func (c *Committer) commit(ctx context.Context, number int, blocks []Block) (out
 		}
 		out.Retries++
 		c.counts.retries.Add(1)
-		logging.Retry(ctx, "kafka: a lane's blocks are written again", attempt, wait, err, "lane", number, "blocks", len(blocks))
+		logging.Retry(ctx, "kafka: a lane's blocks are written again", attempt, wait, err, logging.Lane, number, "blocks", len(blocks))
 		if pause.Sleep(ctx, wait) != nil {
 			return out, context.Cause(ctx)
 		}

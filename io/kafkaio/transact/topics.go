@@ -311,7 +311,7 @@ func (t *Topics) ask(ctx context.Context, topic string) (topicFacts, error) {
 		case time.Since(begun)+wait > t.admin.opts.RetryDeadline:
 			return f, fmt.Errorf("tried %d times in %s: %w", attempt, time.Since(begun).Round(time.Millisecond), err)
 		}
-		logging.Retry(ctx, "kafka: a topic is asked for again", attempt, wait, err, "topic", topic)
+		logging.Retry(ctx, "kafka: a topic is asked for again", attempt, wait, err, logging.Topic, topic)
 		if pause.Sleep(ctx, wait) != nil {
 			return f, context.Cause(ctx)
 		}
