@@ -30,6 +30,7 @@ import (
 	"github.com/streaming-etl/streaming-etl/pipeline"
 	"github.com/streaming-etl/streaming-etl/pipeline/property"
 	"github.com/streaming-etl/streaming-etl/runners/direct"
+	"github.com/streaming-etl/streaming-etl/transforms/deadletter"
 )
 
 // tryOptions are the flags of try, beside the job's properties.
@@ -325,7 +326,7 @@ const documentsFolder = "_elasticsearch"
 func (s *tryServers) keep(out string, c pipeline.Config) ([]string, error) {
 	look := []string{
 		filepath.Join(out, c.Prefix, c.Route.Path) + "/ (the files)",
-		filepath.Join(out, c.Prefix, "dead-letters") + "/ (where there are any)",
+		filepath.Join(out, c.Prefix, deadletter.Folder) + "/ (where there are any)",
 	}
 	if s.elasticsearch == nil {
 		return look, nil

@@ -19,6 +19,14 @@ import (
 	"github.com/go-faster/jx"
 )
 
+// The folders, below an output's prefix, of letters and of the record of those
+// that were sent again: beside each other, so that what reads letters does not
+// meet the record. No event may name one as the first folder of its path.
+const (
+	Folder       = "dead-letters"
+	ResentFolder = "dead-letters-resent"
+)
+
 // Letter is one refused event.
 type Letter struct {
 	// Reason is a short stable word for what is wrong, such as "out_of_range".
