@@ -1,6 +1,7 @@
 package kinesisio
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
@@ -233,32 +234,20 @@ func (o Options) Validate() error {
 
 // withDefaults returns the options with defaults in place of zero values.
 func (o Options) withDefaults() Options {
-	orDuration(&o.PollInterval, DefaultPollInterval)
-	orDuration(&o.IdlePollInterval, DefaultIdlePollInterval)
-	orDuration(&o.CallInterval, DefaultCallInterval)
-	orDuration(&o.DiscoveryInterval, DefaultDiscoveryInterval)
-	orDuration(&o.RetryDeadline, DefaultRetryDeadline)
-	orDuration(&o.RetryBackoff, DefaultRetryBackoff)
-	orDuration(&o.RetryBackoffMax, DefaultRetryBackoffMax)
-	if o.InitialPosition == "" {
-		o.InitialPosition = Latest
-	}
-	if o.MaxRecordsPerCall == 0 {
-		o.MaxRecordsPerCall = DefaultMaxRecordsPerCall
-	}
-	if o.BufferBytes == 0 {
-		o.BufferBytes = DefaultBufferBytes
-	}
+	o.PollInterval = cmp.Or(o.PollInterval, DefaultPollInterval)
+	o.IdlePollInterval = cmp.Or(o.IdlePollInterval, DefaultIdlePollInterval)
+	o.CallInterval = cmp.Or(o.CallInterval, DefaultCallInterval)
+	o.DiscoveryInterval = cmp.Or(o.DiscoveryInterval, DefaultDiscoveryInterval)
+	o.RetryDeadline = cmp.Or(o.RetryDeadline, DefaultRetryDeadline)
+	o.RetryBackoff = cmp.Or(o.RetryBackoff, DefaultRetryBackoff)
+	o.RetryBackoffMax = cmp.Or(o.RetryBackoffMax, DefaultRetryBackoffMax)
+	o.InitialPosition = cmp.Or(o.InitialPosition, Latest)
+	o.MaxRecordsPerCall = cmp.Or(o.MaxRecordsPerCall, DefaultMaxRecordsPerCall)
+	o.BufferBytes = cmp.Or(o.BufferBytes, DefaultBufferBytes)
 	if arn := streamARN.FindStringSubmatch(o.Stream); arn != nil && o.Region == "" {
 		o.Region = arn[1]
 	}
 	return o
-}
-
-func orDuration(d *time.Duration, def time.Duration) {
-	if *d == 0 {
-		*d = def
-	}
 }
 
 // StreamName returns the stream's name, also where Stream is an ARN; of several

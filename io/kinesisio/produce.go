@@ -1,6 +1,7 @@
 package kinesisio
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -201,19 +202,12 @@ func (o ProducerOptions) reading() Options {
 }
 
 func (o ProducerOptions) withDefaults() ProducerOptions {
-	orInt := func(i *int, def int) {
-		if *i == 0 {
-			*i = def
-		}
-	}
-	if o.MaxBytes == 0 {
-		o.MaxBytes = DefaultProducerBytes
-	}
-	orInt(&o.MaxCalls, DefaultProducerCalls)
-	orInt(&o.MaxRecordBytes, DefaultMaxRecordBytes)
-	orInt(&o.AggregateBytes, DefaultAggregateBytes)
-	orInt(&o.AggregateLanes, DefaultAggregateLanes)
-	orDuration(&o.Linger, DefaultLinger)
+	o.MaxBytes = cmp.Or(o.MaxBytes, DefaultProducerBytes)
+	o.MaxCalls = cmp.Or(o.MaxCalls, DefaultProducerCalls)
+	o.MaxRecordBytes = cmp.Or(o.MaxRecordBytes, DefaultMaxRecordBytes)
+	o.AggregateBytes = cmp.Or(o.AggregateBytes, DefaultAggregateBytes)
+	o.AggregateLanes = cmp.Or(o.AggregateLanes, DefaultAggregateLanes)
+	o.Linger = cmp.Or(o.Linger, DefaultLinger)
 	return o
 }
 

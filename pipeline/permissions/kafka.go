@@ -1,6 +1,7 @@
 package permissions
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -133,7 +134,7 @@ func (p *kafkaProbe) add(operation, resource string, err error) {
 	if p.opts.Security.Mechanism == security.AWSMSKIAM {
 		kind, name, _ := strings.Cut(resource, " ")
 		out.System, out.Action = IAM, mskActions[kind+" "+operation]
-		out.Resource = "arn:aws:kafka:" + or(p.opts.Security.Region, "REGION") + ":" + account + ":" + kind + "/CLUSTER/UUID"
+		out.Resource = "arn:aws:kafka:" + cmp.Or(p.opts.Security.Region, "REGION") + ":" + account + ":" + kind + "/CLUSTER/UUID"
 		if name != "" {
 			out.Resource += "/" + name
 		}
@@ -148,13 +149,6 @@ func (p *kafkaProbe) add(operation, resource string, err error) {
 		out.Outcome, out.Why = Failed, err.Error()
 	}
 	p.report.Permissions = append(p.report.Permissions, out)
-}
-
-func or(text, other string) string {
-	if text == "" {
-		return other
-	}
-	return text
 }
 
 func refusedByKafka(err error) bool {
