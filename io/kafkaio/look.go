@@ -9,7 +9,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
-	"github.com/streaming-etl/streaming-etl/io/internal/pause"
+	"github.com/streaming-etl/streaming-etl/internal/pause"
 	"github.com/streaming-etl/streaming-etl/logging"
 )
 

@@ -10,7 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 
-	"github.com/streaming-etl/streaming-etl/io/internal/pause"
+	"github.com/streaming-etl/streaming-etl/internal/pause"
 )
 
 // consumerPoll is the time between two looks at a consumer that is being made.

@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/streaming-etl/streaming-etl/internal/pause"
 	"github.com/streaming-etl/streaming-etl/io/kafkaio/security"
 )
 
@@ -341,13 +342,8 @@ const (
 func (p *kafkaProbe) coordinator(ctx context.Context, kind int8, key string) error {
 	for attempt := 1; ; attempt++ {
 		err := p.findCoordinator(ctx, kind, key)
-		if err == nil || !kerr.IsRetriable(err) || attempt == coordinatorAttempts {
+		if err == nil || !kerr.IsRetriable(err) || attempt == coordinatorAttempts || pause.Sleep(ctx, coordinatorPause) != nil {
 			return err
-		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-time.After(coordinatorPause):
 		}
 	}
 }

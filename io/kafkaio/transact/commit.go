@@ -14,7 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/streaming-etl/streaming-etl/io/internal/pause"
+	"github.com/streaming-etl/streaming-etl/internal/pause"
 	"github.com/streaming-etl/streaming-etl/logging"
 )
 
@@ -187,8 +187,8 @@ func (c *Committer) commit(ctx context.Context, number int, blocks []Block) (out
 		out.Retries++
 		c.counts.retries.Add(1)
 		logging.Retry(ctx, "kafka: a lane's blocks are written again", attempt, wait, err, logging.Lane, number, "blocks", len(blocks))
-		if pause.Sleep(ctx, wait) != nil {
-			return out, context.Cause(ctx)
+		if err := pause.Sleep(ctx, wait); err != nil {
+			return out, err
 		}
 	}
 }

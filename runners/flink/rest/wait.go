@@ -5,6 +5,8 @@ import (
 	"errors"
 	"strings"
 	"time"
+
+	"github.com/streaming-etl/streaming-etl/internal/pause"
 )
 
 // Defaults of WaitOptions.
@@ -70,7 +72,7 @@ func (c *Client) wait(ctx context.Context, id string, reached func(Job) bool, o 
 				return j, err
 			}
 		}
-		if err := pause(ctx, pollInterval); err != nil {
+		if err := pause.Sleep(ctx, pollInterval); err != nil {
 			return j, err
 		}
 	}
@@ -123,17 +125,5 @@ func (c *Client) checkSlots(ctx context.Context, j Job, since time.Time, patienc
 	}
 	return since, &NotEnoughSlotsError{
 		JobID: j.ID, Needed: j.Slots(), Total: o.SlotsTotal, Available: o.SlotsAvailable, TaskManagers: o.TaskManagers,
-	}
-}
-
-// pause waits, or returns why the context has ended.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-timer.C:
-		return nil
 	}
 }
