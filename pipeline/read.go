@@ -42,8 +42,8 @@ type readFn struct {
 	firings, fired int
 	// err is why a firing of this bundle failed; FinishBundle returns it.
 	err error
-	// toldReaders says that it was told that the state is of another number of slots.
-	toldReaders bool
+	// warnedReaders says that it was told that the state is of another number of slots.
+	warnedReaders bool
 }
 
 type readMetrics struct {
@@ -106,10 +106,10 @@ func sameSlots(state, slot []byte) error {
 
 // checkReaders tells once that the job goes on with the slots of its saved state: the runner does not send slots anew.
 func (f *readFn) checkReaders(ctx context.Context, saved int) {
-	if saved == f.Config.Readers || f.toldReaders {
+	if saved == f.Config.Readers || f.warnedReaders {
 		return
 	}
-	f.toldReaders = true
+	f.warnedReaders = true
 	slog.WarnContext(ctx, "the job's saved state is of another number of reader slots, with which it goes on", logging.Stage, "Read",
 		logging.Property, "InputReaders", "value", f.Config.Readers, "saved", saved)
 }
@@ -165,7 +165,7 @@ func (f *readFn) fire(ctx context.Context, sp state.Provider, tp timers.Provider
 		f.Tick.Set(tp, time.Now().Add(idleInterval))
 		return nil
 	}
-	defer f.job.monitor.fired()
+	defer f.job.monitor.endFiring()
 	f.tellLags(ctx, s.Slot.Index)
 	limit := f.job.monitor.allowance(min(f.Config.ReadMaxBytes, f.job.pace.limit(f.fired)))
 	if limit == 0 {
