@@ -125,7 +125,7 @@ func TestSubscriptionsOutliveResetsOfHTTP2(t *testing.T) {
 	})
 	o = o.withDefaults()
 	slot := one()
-	r := newReader(t.Context(), o, slot, startPositions(o, slot.Index, slot.Count, slot.JobStart), client, client, func() {})
+	r := newReader(t.Context(), o, slot, startPositions(o, slot.Index, slot.Count, slot.JobStart), connections{client, client, func() {}})
 	t.Cleanup(r.Close)
 	got := collect(t)
 	for round := range 10 {

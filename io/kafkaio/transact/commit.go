@@ -156,25 +156,12 @@ func (c *Committer) commit(ctx context.Context, number int, blocks []Block) (out
 			first = time.Now()
 		}
 		kind := c.classify(ctx, err)
+		if kind == permanent && c.goesAlone(l, err) {
+			continue
+		}
 		err = c.opts.explain(err, topicOf(err))
-		switch kind {
-		case canceled:
-			return out, fmt.Errorf("%w (%v)", context.Cause(ctx), err)
-		case permanent:
-			if errors.Is(err, kerr.MessageTooLarge) && c.topics != nil && !l.alone {
-				c.topics.expire(topicOf(err)) // its limit may have been lowered
-				l.alone = true
-				continue
-			}
-			l.alone = false
-			return out, fault{err}
-		case fenced:
-			if !errors.Is(err, ErrFenced) {
-				err = fmt.Errorf("lane %d: %w, or the transaction was open for longer than its timeout, %s (%w)",
-					number, ErrFenced, c.opts.TransactionTimeout, err)
-			}
-			l.gone = err
-			return out, err
+		if end := c.final(ctx, l, kind, err); end != nil {
+			return out, end
 		}
 		wait := pause.Backoff(attempt, c.opts.RetryBackoff, c.opts.RetryBackoffMax)
 		spent := time.Since(first)
@@ -191,6 +178,38 @@ func (c *Committer) commit(ctx context.Context, number int, blocks []Block) (out
 			return out, err
 		}
 	}
+}
+
+// goesAlone sets the lane to write records alone after a batch that was too
+// large for its topic, whose limit may have been lowered, and tells whether that
+// is still to be tried.
+func (c *Committer) goesAlone(l *lane, err error) bool {
+	if !errors.Is(err, kerr.MessageTooLarge) || c.topics == nil || l.alone {
+		return false
+	}
+	c.topics.expire(topicOf(err))
+	l.alone = true
+	return true
+}
+
+// final returns the error that ends a commit, or nil where another attempt may
+// help.
+func (c *Committer) final(ctx context.Context, l *lane, kind class, err error) error {
+	switch kind {
+	case canceled:
+		return fmt.Errorf("%w (%v)", context.Cause(ctx), err)
+	case permanent:
+		l.alone = false
+		return fault{err}
+	case fenced:
+		if !errors.Is(err, ErrFenced) {
+			err = fmt.Errorf("lane %d: %w, or the transaction was open for longer than its timeout, %s (%w)",
+				l.number, ErrFenced, c.opts.TransactionTimeout, err)
+		}
+		l.gone = err
+		return err
+	}
+	return nil
 }
 
 // try goes through the blocks once and returns how many of them are done.
