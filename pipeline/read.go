@@ -99,7 +99,7 @@ func sameSlots(state, slot []byte) error {
 		return err
 	}
 	if was.Slot.Count != is.Slot.Count {
-		return fmt.Errorf("InputReaders is %d, but the job's saved state is of %d readers: it cannot change over a restore", is.Slot.Count, was.Slot.Count)
+		return fmt.Errorf("InputReaders is %d, but the job's saved state is of %d readers: it cannot change when a job is restored", is.Slot.Count, was.Slot.Count)
 	}
 	return nil
 }

@@ -173,7 +173,7 @@ func restoredPositions(ctx context.Context, o Options, sel selection, slot slots
 	}
 	// Going on would skip or repeat records without a word.
 	if at.index != slot.Index || at.count != slot.Count {
-		return positions{}, fmt.Errorf("the positions to restore are of slot %d of %d, not %d of %d: the number of readers cannot change over a restore",
+		return positions{}, fmt.Errorf("the positions to restore are of slot %d of %d, not %d of %d: the number of readers cannot change when a job is restored",
 			at.index, at.count, slot.Index, slot.Count)
 	}
 	if at.rule != sel.rule() {

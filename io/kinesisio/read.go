@@ -208,11 +208,11 @@ func restoredPositions(o Options, slot slots.Slot, encoded []byte) (positions, e
 		return positions{}, fmt.Errorf("the positions to restore are of stream %s", at.stream)
 	}
 	if at.index != slot.Index || at.count != slot.Count {
-		return positions{}, fmt.Errorf("the positions to restore are of slot %d of %d, not %d of %d: the number of readers cannot change over a restore",
+		return positions{}, fmt.Errorf("the positions to restore are of slot %d of %d, not %d of %d: the number of readers cannot change when a job is restored",
 			at.index, at.count, slot.Index, slot.Count)
 	}
 	if at.byKey != o.KeyOrder {
-		return positions{}, errors.New("the positions to restore are of a job with another choice of key order: it cannot change over a restore")
+		return positions{}, errors.New("the positions to restore are of a job with another choice of key order: it cannot change when a job is restored")
 	}
 	return at, nil
 }

@@ -273,7 +273,7 @@ func (p *kafkaProbe) describe(ctx context.Context, name string) (*kmsg.MetadataR
 		return nil, err
 	}
 	if len(resp.Topics) != 1 {
-		return nil, fmt.Errorf("%d topics are told of in place of one", len(resp.Topics))
+		return nil, fmt.Errorf("the broker described %d topics instead of one", len(resp.Topics))
 	}
 	return resp, kerr.ErrorForCode(resp.Topics[0].ErrorCode)
 }

@@ -191,7 +191,7 @@ func TestProducerTellsWhyBrokersAreNotReached(t *testing.T) {
 	if err := p.Flush(ctx); err == nil || !strings.Contains(err.Error(), "connection refused") {
 		t.Errorf("error %v", err)
 	}
-	if text := log.String(); !strings.Contains(text, `level=WARN msg="kafka: no record is taken`) || !strings.Contains(text, "connection refused") {
+	if text := log.String(); !strings.Contains(text, `level=WARN msg="kafka: the brokers accept no records`) || !strings.Contains(text, "connection refused") {
 		t.Errorf("the log does not say that brokers are waited for, and why:\n%s", text)
 	}
 }
