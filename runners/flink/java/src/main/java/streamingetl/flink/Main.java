@@ -18,6 +18,7 @@ import org.apache.beam.runners.fnexecution.provisioning.JobInfo;
 import org.apache.beam.sdk.util.construction.PipelineOptionsTranslation;
 import org.apache.flink.configuration.DeploymentOptions;
 import org.apache.flink.configuration.HighAvailabilityOptions;
+import org.apache.flink.configuration.PipelineOptionsInternal;
 import org.apache.flink.configuration.ReadableConfig;
 import org.apache.flink.streaming.api.environment.CheckpointConfig;
 import org.apache.flink.streaming.api.environment.ExecutionCheckpointingOptions;
@@ -47,7 +48,7 @@ public final class Main {
   /** Building the pipeline takes a second; a worker that asks a service on the way may take longer. */
   private static final long BUILD_MINUTES = 3;
 
-  /** What application clusters set as the target: EmbeddedExecutor.NAME of flink-clients. */
+  /** What application clusters set as the target, and session clusters for a jar: EmbeddedExecutor.NAME of flink-clients. */
   private static final String EMBEDDED = "embedded";
 
   public static void main(String[] args) throws Exception {
@@ -96,9 +97,13 @@ public final class Main {
     return command;
   }
 
-  /** Says that Flink runs this again when it recovers the job, and ends the JobManager if it fails. */
+  /**
+   * Says that Flink runs this again when it recovers the job, and ends the JobManager if it fails. With high availability
+   * an application cluster gives the job an id; a session cluster does so only where a request names one.
+   */
   private static boolean recovers(ReadableConfig cluster) {
     return EMBEDDED.equals(cluster.getOptional(DeploymentOptions.TARGET).orElse(null))
+        && cluster.getOptional(PipelineOptionsInternal.PIPELINE_FIXED_JOB_ID).isPresent()
         && !"NONE".equalsIgnoreCase(cluster.get(HighAvailabilityOptions.HA_MODE));
   }
 
