@@ -2,9 +2,7 @@ package pipeline
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
-	"os"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
@@ -17,17 +15,19 @@ import (
 // It is called where the jar's main class asks for the graph, so what is wrong
 // with the properties, the source or the sink is told as the text of a failed
 // submission. Where the cluster recovers jobs by itself, what is merely away is
-// said on standard error, and waited for by the job.
+// waited for.
 func FlinkJob(ctx context.Context, p *property.Set, cluster flink.Cluster) (flink.Job, error) {
 	c, err := flinkConfig(p, cluster)
 	if err != nil {
 		return flink.Job{}, err
 	}
-	if err := Check(ctx, c); err != nil {
-		if !cluster.Recovers || !allAway(err) {
-			return flink.Job{}, err
-		}
-		fmt.Fprintf(os.Stderr, "the job is not refused, and waits for what is away: %v\n", err)
+	if cluster.Recovers {
+		err = c.await(ctx, startPatience, awaitPause, func(away error) { flink.Waiting(away.Error()) })
+	} else {
+		err = Check(ctx, c)
+	}
+	if err != nil {
+		return flink.Job{}, err
 	}
 	c.waitOutages()
 	o := flink.DefaultJobOptions()

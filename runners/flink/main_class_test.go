@@ -1,10 +1,13 @@
 package flink
 
 import (
+	"bufio"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -59,5 +62,39 @@ func TestMainClassSaysWhetherTheClusterRecoversTheJob(t *testing.T) {
 		if got := strings.Contains(asked[i], "--cluster-recovers"); got != test.recovers {
 			t.Errorf("%s: recovers is %v: %s", test.name, got, asked[i])
 		}
+	}
+}
+
+func TestMainClassLogsWhatTheWorkerWaitsForAtOnce(t *testing.T) {
+	fifo := filepath.Join(t.TempDir(), "service")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	java := mainClass(t, `echo "`+waitingMark+`OutputKafkaTopic: nobody listens" >&2
+		read answer < `+fifo+`
+		echo "the service said $answer" >&2
+		exit 1`, "execution.target=embedded")
+	stdout, err := java.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := java.Start(); err != nil {
+		t.Fatal(err)
+	}
+	logged := false
+	refusal := ""
+	for lines := bufio.NewScanner(stdout); lines.Scan(); {
+		switch line := lines.Text(); {
+		case strings.Contains(line, "WARN") && strings.HasSuffix(line, "OutputKafkaTopic: nobody listens"):
+			logged = true
+			if err := os.WriteFile(fifo, []byte("no\n"), 0); err != nil {
+				t.Error(err)
+			}
+		case strings.HasPrefix(line, "refused: "):
+			refusal = line
+		}
+	}
+	if err := java.Wait(); err != nil || !logged || refusal != "refused: the service said no" {
+		t.Errorf("%v, logged is %v, %q", err, logged, refusal)
 	}
 }
