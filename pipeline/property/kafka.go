@@ -129,9 +129,10 @@ func kafkaSecurity() []Property {
 			}
 			return "Kafka" + name
 		}
-		which := "of source and sink are protected."
+		which, with, undo := "of source and sink are protected.", "", ""
 		if side != "" {
-			which = "of the sink are protected, where it is another cluster."
+			with, undo = " A sink with a user name of its own has a password of its own too.", " Empty undoes that of both sides."
+			which = "of the sink are protected, where it is another cluster. Of the login of both, a sink with a property of its own takes what fits its protocol and mechanism: one with PLAINTEXT no login and no files, one with AWS_MSK_IAM no user name."
 		}
 		out = append(out,
 			Property{
@@ -150,27 +151,27 @@ func kafkaSecurity() []Property {
 			},
 			Property{
 				Name: side + "KafkaPasswordFrom", Group: groupKafkaSecurity, Kind: String, DefaultOf: of("PasswordFrom"), Check: checkSecretPlace, Allowed: allowedSecretPlace,
-				Doc: "Where the workers read the password: an environment variable or a file.",
+				Doc: "Where the workers read the password: an environment variable or a file." + with,
 			},
 			Property{
 				Name: side + "KafkaTokenFrom", Group: groupKafkaSecurity, Kind: String, DefaultOf: of("TokenFrom"), Check: checkSecretPlace, Allowed: allowedSecretPlace,
 				Doc: "Where the workers read the bearer token of OAUTHBEARER, anew at each login.",
 			},
 			Property{
-				Name: side + "KafkaCaFile", Group: groupKafkaSecurity, Kind: Path, DefaultOf: of("CaFile"), DefaultNote: "the system's authorities",
-				Doc: "The certificate authorities (PEM) that the brokers' certificates are checked by.",
+				Name: side + "KafkaCaFile", Group: groupKafkaSecurity, Kind: Path, DefaultOf: of("CaFile"), AllowEmpty: side != "", DefaultNote: "the system's authorities",
+				Doc: "The certificate authorities (PEM) that the brokers' certificates are checked by." + undo,
 			},
 			Property{
-				Name: side + "KafkaCertificateFile", Group: groupKafkaSecurity, Kind: Path, DefaultOf: of("CertificateFile"),
-				Doc: "The client's certificate chain (PEM), for brokers that ask for one.",
+				Name: side + "KafkaCertificateFile", Group: groupKafkaSecurity, Kind: Path, DefaultOf: of("CertificateFile"), AllowEmpty: side != "",
+				Doc: "The client's certificate chain (PEM), for brokers that ask for one." + undo,
 			},
 			Property{
-				Name: side + "KafkaPrivateKeyFile", Group: groupKafkaSecurity, Kind: Path, DefaultOf: of("PrivateKeyFile"),
-				Doc: "The key of the client's certificate (PEM, not encrypted).",
+				Name: side + "KafkaPrivateKeyFile", Group: groupKafkaSecurity, Kind: Path, DefaultOf: of("PrivateKeyFile"), AllowEmpty: side != "",
+				Doc: "The key of the client's certificate (PEM, not encrypted)." + undo,
 			},
 			Property{
-				Name: side + "KafkaRoleArn", Group: groupKafkaSecurity, Kind: String, DefaultOf: of("RoleArn"), Check: checkRole, Allowed: allowedRole,
-				Doc: "A role to assume for AWS_MSK_IAM.",
+				Name: side + "KafkaRoleArn", Group: groupKafkaSecurity, Kind: String, DefaultOf: of("RoleArn"), AllowEmpty: side != "", Check: checkRole, Allowed: allowedRole,
+				Doc: "A role to assume for AWS_MSK_IAM." + undo,
 			},
 		)
 	}
