@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -166,14 +167,15 @@ func (c *Config) readFrom(p *property.Set) {
 		c.Route.Source = route.Kinesis
 		c.checkKinesis(p)
 		if !kafka {
-			refuseUnused(p, "InputKafkaInitialPosition", "the source is Kinesis, whose property is InputStreamInitialPosition")
+			refuseUnused(p, ofKafka, "the source is Kinesis", true)
 		}
 	case kafka:
 		c.Route.Source = route.Kafka
 		c.checkKafkaSource(p)
-		refuseUnused(p, "InputStreamInitialPosition", "the source is Kafka, whose property is InputKafkaInitialPosition")
+		refuseUnused(p, ofKinesis, "the source is Kafka", true)
 	case generate:
 		c.Generate = int64(p.Int("InputGeneratedRecords"))
+		refuseUnused(p, slices.Concat(ofKinesis, ofKafka), "the records are generated", false)
 	}
 }
 
@@ -216,10 +218,33 @@ func (c *Config) checkKinesis(p *property.Set) {
 	}
 }
 
-// refuseUnused refuses a property that decides what is delivered, and would be passed over in silence.
-func refuseUnused(p *property.Set, name, why string) {
-	if p.Given(name) {
-		p.Add(property.Mistake{Property: name, Problem: "has no effect: " + why})
+// unused is a property that decides what one source delivers, and the one of
+// the other source that does so there, if it has one.
+type unused struct{ name, other string }
+
+var (
+	ofKinesis = []unused{
+		{"InputStreamInitialPosition", "InputKafkaInitialPosition"}, {"InputStreamInitialTimestamp", "InputKafkaInitialTimestamp"},
+		{"InputStreamStopTimestamp", "InputKafkaStopAtEnd"}, {"InputKeyOrder", ""}, {"InputStreamConsumer", ""},
+	}
+	ofKafka = []unused{
+		{"InputKafkaInitialPosition", "InputStreamInitialPosition"}, {"InputKafkaInitialTimestamp", "InputStreamInitialTimestamp"},
+		{"InputKafkaStopAtEnd", "InputStreamStopTimestamp"}, {"InputKafkaTombstones", ""}, {"InputKafkaOffsetReset", ""},
+		{"InputKafkaGroupFallback", ""}, {"InputKafkaIsolation", ""},
+	}
+)
+
+// refuseUnused refuses properties that decide what is delivered, and would be passed over in silence.
+func refuseUnused(p *property.Set, properties []unused, source string, hasOther bool) {
+	for _, u := range properties {
+		if !p.Given(u.name) {
+			continue
+		}
+		problem := "has no effect: " + source
+		if hasOther && u.other != "" {
+			problem += ", whose property is " + u.other
+		}
+		p.Add(property.Mistake{Property: u.name, Problem: problem})
 	}
 }
 
