@@ -401,19 +401,9 @@ func (c *Config) lanes() bool { return c.ToKafka && !c.AtLeastOnce }
 // events reads the schema file, so that a mistake is told at start.
 func (c *Config) events(p *property.Set) *event.Schema {
 	c.Route.Path, c.Route.Writers, c.Route.BlockBytes = p.Get("OutputPathTemplate"), p.Int("OutputWritersPerPartition"), p.Int("OutputBlockKb")<<10
-	if name := p.Get("EventSchema"); strings.HasPrefix(name, "{") {
-		c.Route.Schema = name
-	} else if name != "" {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			addFault(p, "EventSchema", err)
-			return nil
-		}
-		if len(bytes.TrimSpace(text)) == 0 { // which would stand for the built-in schema
-			addFault(p, "EventSchema", fmt.Errorf("%s is empty", name))
-			return nil
-		}
-		c.Route.Schema = string(text)
+	var ok bool
+	if c.Route.Schema, ok = textOf(p, "EventSchema"); !ok {
+		return nil
 	}
 	schema, err := c.Route.LoadSchema()
 	if err != nil {
@@ -421,6 +411,21 @@ func (c *Config) events(p *property.Set) *event.Schema {
 		return nil
 	}
 	return schema
+}
+
+// textOf returns the JSON that a property is, or that is in the file that it
+// names, and false where there is none in it; "" where it is not given.
+func textOf(p *property.Set, name string) (text string, ok bool) {
+	value := p.Get(name)
+	if value == "" || strings.HasPrefix(value, "{") {
+		return value, true
+	}
+	file, err := os.ReadFile(value)
+	if err == nil && len(bytes.TrimSpace(file)) == 0 { // which would stand for none
+		err = fmt.Errorf("%s is empty", value)
+	}
+	addFault(p, name, err)
+	return string(file), err == nil
 }
 
 // compile compiles what depends on the schema.
