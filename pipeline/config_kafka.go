@@ -38,13 +38,14 @@ func (c *Config) readKafka(p *property.Set) {
 }
 
 func (c *Config) checkKafkaSource(p *property.Set) {
+	login := kafkaLogin{p, ""}.check(c.Kafka.Security)
 	if !bothOf(p, "InputKafkaBootstrapServers", "InputKafkaTopic") {
 		return
 	}
 	if !checkInitialTime(p, c.Kafka.InitialPosition == kafkaio.Timestamp, "InputKafkaInitialPosition", "TIMESTAMP", "InputKafkaInitialTimestamp") {
 		return
 	}
-	if (kafkaLogin{p, ""}).check(c.Kafka.Security) && p.Valid("InputKafkaTopic") && p.Valid("InputKafkaBootstrapServers") {
+	if login && p.Valid("InputKafkaTopic") && p.Valid("InputKafkaBootstrapServers") {
 		addFault(p, "InputKafkaTopic", c.Kafka.Validate())
 	}
 }
@@ -94,9 +95,22 @@ func (c *Config) writeKafka(p *property.Set) {
 	if !strings.ContainsAny(c.Lanes.Topic, "{}") {
 		c.KafkaSink.Topic = c.Lanes.Topic
 	}
-	if bothOf(p, "OutputKafkaBootstrapServers", "OutputKafkaTopic") && (kafkaLogin{p, "Output"}).check(c.KafkaSink.Security) {
+	if bothOf(p, "OutputKafkaBootstrapServers", "OutputKafkaTopic") && c.checkSinkLogin(p) {
 		addFault(p, "OutputKafkaTopic", c.KafkaSink.Validate())
 	}
+}
+
+// checkSinkLogin says whether the sink can log in. A login of both sides is told
+// by the properties of both, once.
+func (c *Config) checkSinkLogin(p *property.Set) bool {
+	login := kafkaLogin{p, "Output"}
+	switch {
+	case login.own():
+		return login.check(c.KafkaSink.Security)
+	case c.Route.Source == route.Kafka:
+		return c.KafkaSink.Security.Validate() == nil
+	}
+	return kafkaLogin{p, ""}.check(c.KafkaSink.Security)
 }
 
 // keepApart keeps the job from reading what it writes. Topics of its own beside

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/streaming-etl/streaming-etl/io/kafkaio/security"
@@ -14,6 +15,11 @@ import (
 type kafkaLogin struct {
 	p    *property.Set
 	side string
+}
+
+// loginProperties are those of a login, protocol and mechanism first.
+var loginProperties = [...]string{
+	"SecurityProtocol", "SaslMechanism", "Username", "PasswordFrom", "TokenFrom", "CaFile", "CertificateFile", "PrivateKeyFile", "RoleArn",
 }
 
 // security returns the login.
@@ -48,12 +54,7 @@ func (l kafkaLogin) own() bool {
 	if l.side == "" {
 		return false
 	}
-	for _, name := range []string{"SecurityProtocol", "SaslMechanism", "Username", "PasswordFrom", "TokenFrom", "CaFile", "CertificateFile", "PrivateKeyFile", "RoleArn"} {
-		if l.p.Given(l.name(name)) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(loginProperties[:], func(name string) bool { return l.p.Given(l.name(name)) })
 }
 
 // goesWith says whether a property of both sides goes with what the sink has of
@@ -83,14 +84,63 @@ func fits(name string, c security.Config) bool {
 	return c.Mechanism == security.Plain || c.Mechanism == security.ScramSHA256 || c.Mechanism == security.ScramSHA512
 }
 
-// check tells mistakes of the login by the property that a newcomer finds first.
+// check tells what is wrong with the login, by the property that would mend it,
+// and says whether nothing is.
 func (l kafkaLogin) check(c security.Config) bool {
-	if strings.HasPrefix(c.Protocol, "SASL_") && c.Mechanism == "" {
-		l.p.Add(property.Mistake{Property: l.name("SaslMechanism"), Problem: "is missing: " + l.name("SecurityProtocol") + " is " + c.Protocol,
-			Allowed: security.Mechanisms()})
-		return false
+	ok := true
+	tell := func(name, problem, allowed string) {
+		l.p.Add(property.Mistake{Property: l.name(name), Problem: problem, Allowed: allowed})
+		ok = false
 	}
-	err := c.Validate()
-	addFault(l.p, l.name("SecurityProtocol"), err)
-	return err == nil
+	is := func(name, value string) string { return l.name(name) + " is " + value }
+	sasl := strings.HasPrefix(c.Protocol, "SASL_")
+	switch {
+	case l.wrong("SecurityProtocol") || l.wrong("SaslMechanism"):
+		return false
+	case !sasl && c.Mechanism != "":
+		tell("SaslMechanism", "does not go with this: "+is("SecurityProtocol", c.Protocol), "NONE, or "+l.name("SecurityProtocol")+"=SASL_SSL or SASL_PLAINTEXT")
+		return false
+	case sasl && c.Mechanism == "":
+		tell("SaslMechanism", "is missing: "+is("SecurityProtocol", c.Protocol), security.Mechanisms())
+		return false
+	case c.Mechanism == security.AWSMSKIAM && c.Protocol != security.SASLSSL:
+		tell("SecurityProtocol", "does not go with this: "+is("SaslMechanism", c.Mechanism), security.SASLSSL)
+	}
+	for _, name := range loginProperties[2:] {
+		if l.p.Given(l.name(name)) && l.p.Get(l.name(name)) != "" && !fits(name, c) {
+			why := is("SecurityProtocol", c.Protocol)
+			if sasl && !strings.HasSuffix(name, "File") {
+				why = is("SaslMechanism", c.Mechanism)
+			}
+			tell(name, "does not go with this: "+why, "")
+		}
+	}
+	need := func(name, why, allowed string) {
+		if l.get(name, c) == "" && !l.wrong(name) {
+			tell(name, "is missing: "+why, allowed)
+		}
+	}
+	const place = "env:NAME or file:/path"
+	if fits("Username", c) {
+		need("Username", is("SaslMechanism", c.Mechanism), "a user's name")
+		need("PasswordFrom", is("SaslMechanism", c.Mechanism), place)
+	}
+	if fits("TokenFrom", c) {
+		need("TokenFrom", is("SaslMechanism", c.Mechanism), place)
+	}
+	if fits("CertificateFile", c) && (c.CertFile == "") != (c.KeyFile == "") {
+		need("CertificateFile", l.name("PrivateKeyFile")+" is its key", "the path of a file")
+		need("PrivateKeyFile", l.name("CertificateFile")+" needs it", "the path of a file")
+	}
+	if ok && !slices.ContainsFunc(loginProperties[:], l.wrong) {
+		err := c.Validate()
+		addFault(l.p, l.name("SecurityProtocol"), err)
+		return err == nil
+	}
+	return false
+}
+
+// wrong says that a property is wrong by itself, which is told already.
+func (l kafkaLogin) wrong(name string) bool {
+	return !l.p.Valid(l.name(name)) || !l.p.Given(l.name(name)) && !l.p.Valid("Kafka"+name)
 }

@@ -124,3 +124,50 @@ func TestWhatTheSinkHasOfItsOwnIsNotPassedOver(t *testing.T) {
 		})
 	}
 }
+
+func TestMistakesOfALoginAreToldOnceByTheirProperties(t *testing.T) {
+	source := []string{"--InputKafkaBootstrapServers=in:9092", "--InputKafkaTopic=trips"}
+	sink := []string{"--OutputKafkaBootstrapServers=out:9092", "--OutputKafkaTopic=clean"}
+	stream := []string{"--InputKinesisStream=trips"}
+	both := slices.Concat(source, sink)
+	for name, test := range map[string]struct {
+		job, login []string
+		want       []string
+	}{
+		"no user and no password":         {both, []string{"KafkaSecurityProtocol=SASL_SSL", "KafkaSaslMechanism=PLAIN"}, []string{"KafkaPasswordFrom", "KafkaUsername"}},
+		"of both sides, without a source": {slices.Concat(stream, sink), []string{"KafkaSecurityProtocol=SASL_SSL", "KafkaSaslMechanism=PLAIN", "KafkaUsername=ann"}, []string{"KafkaPasswordFrom"}},
+		"a place that is none":            {both, []string{"KafkaSecurityProtocol=SASL_SSL", "KafkaSaslMechanism=PLAIN", "KafkaUsername=ann", "KafkaPasswordFrom=hunter2"}, []string{"KafkaPasswordFrom"}},
+		"no token":                        {both, []string{"KafkaSecurityProtocol=SASL_SSL", "KafkaSaslMechanism=OAUTHBEARER"}, []string{"KafkaTokenFrom"}},
+		"a token by password":             {both, []string{"KafkaSecurityProtocol=SASL_SSL", "KafkaSaslMechanism=PLAIN", "KafkaUsername=ann", "KafkaPasswordFrom=env:P", "KafkaTokenFrom=env:T"}, []string{"KafkaTokenFrom"}},
+		"a certificate without its key":   {both, []string{"KafkaSecurityProtocol=SSL", "KafkaCertificateFile=/c.pem"}, []string{"KafkaPrivateKeyFile"}},
+		"files without TLS":               {both, []string{"KafkaCaFile=/ca.pem", "KafkaPrivateKeyFile=/k.pem"}, []string{"KafkaCaFile", "KafkaPrivateKeyFile"}},
+		"a mechanism without SASL":        {both, []string{"KafkaSecurityProtocol=SSL", "KafkaSaslMechanism=PLAIN", "KafkaUsername=ann", "KafkaPasswordFrom=env:P"}, []string{"KafkaSaslMechanism"}},
+		"SASL without a mechanism":        {both, []string{"KafkaSecurityProtocol=SASL_SSL"}, []string{"KafkaSaslMechanism"}},
+		"AWS_MSK_IAM without TLS":         {both, []string{"KafkaSecurityProtocol=SASL_PLAINTEXT", "KafkaSaslMechanism=AWS_MSK_IAM"}, []string{"KafkaSecurityProtocol"}},
+		"a mechanism that is none":        {both, []string{"KafkaSecurityProtocol=SASL_SSL", "KafkaSaslMechanism=GSSAPI"}, []string{"KafkaSaslMechanism"}},
+		"a role of no account":            {both, []string{"KafkaSecurityProtocol=SASL_SSL", "KafkaSaslMechanism=AWS_MSK_IAM", "KafkaRoleArn=arn:aws:iam::12:role/x"}, []string{"KafkaRoleArn"}},
+		"the sink's own alone":            {both, []string{"OutputKafkaSecurityProtocol=SASL_SSL", "OutputKafkaSaslMechanism=PLAIN", "OutputKafkaUsername=ann"}, []string{"OutputKafkaPasswordFrom"}},
+		"each side's": {both, []string{"KafkaSecurityProtocol=SASL_SSL", "KafkaSaslMechanism=PLAIN", "KafkaUsername=ann", "OutputKafkaSaslMechanism=OAUTHBEARER"},
+			[]string{"KafkaPasswordFrom", "OutputKafkaTokenFrom"}},
+		"a broker without a port": {slices.Concat(source[1:], sink[1:]), []string{"InputKafkaBootstrapServers=in:0", "OutputKafkaBootstrapServers=out:65536"},
+			[]string{"InputKafkaBootstrapServers", "OutputKafkaBootstrapServers"}},
+		"a time that is missing too": {both, []string{"KafkaSecurityProtocol=SASL_SSL", "InputKafkaInitialPosition=TIMESTAMP"}, []string{"InputKafkaInitialTimestamp", "KafkaSaslMechanism"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, _ := property.Load(property.Sources{Args: slices.Concat(test.job, flagsOf("", test.login), []string{"--Region=eu-west-1"})})
+			_, err := FromProperties(p, false)
+			invalid, ok := err.(*property.Invalid)
+			if !ok {
+				t.Fatalf("error is %v", err)
+			}
+			var told []string
+			for _, m := range invalid.Mistakes {
+				told = append(told, m.Property)
+			}
+			slices.Sort(told)
+			if !slices.Equal(told, test.want) {
+				t.Errorf("told of %q, want %q: %v", told, test.want, err)
+			}
+		})
+	}
+}

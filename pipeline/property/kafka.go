@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -183,7 +184,8 @@ const allowedBrokers = "host:port, several with commas between"
 func checkBrokers(text string) string {
 	for b := range strings.SplitSeq(text, ",") {
 		host, port, err := net.SplitHostPort(strings.TrimSpace(b))
-		if err != nil || host == "" || port == "" || !only(port, "0123456789") {
+		number, bad := strconv.ParseUint(port, 10, 16)
+		if err != nil || host == "" || bad != nil || number == 0 {
 			return fmt.Sprintf("has %q in it, which is no host:port", maskLogin(b))
 		}
 	}
@@ -234,9 +236,10 @@ func checkSecretPlace(text string) string {
 
 const allowedRole = "the ARN of an IAM role"
 
+var roleARN = regexp.MustCompile(`^arn:aws[a-z-]*:iam::\d{12}:role/.+$`)
+
 func checkRole(text string) string {
-	parts := strings.SplitN(text, ":", 6)
-	if len(parts) != 6 || parts[0] != "arn" || !strings.HasPrefix(parts[1], "aws") || parts[2] != "iam" || !strings.HasPrefix(parts[5], "role/") {
+	if !roleARN.MatchString(text) {
 		return "is not the ARN of a role (arn:aws:iam::account:role/name)"
 	}
 	return ""
