@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
@@ -21,15 +22,6 @@ func FlinkJob(ctx context.Context, p *property.Set, cluster flink.Cluster) (flin
 	if err != nil {
 		return flink.Job{}, err
 	}
-	if cluster.Recovers {
-		err = c.await(ctx, startPatience, awaitPause, func(away error) { flink.Waiting(away.Error()) })
-	} else {
-		err = Check(ctx, c)
-	}
-	if err != nil {
-		return flink.Job{}, err
-	}
-	c.waitOutages()
 	o := flink.DefaultJobOptions()
 	o.Parallelism = p.Int("Parallelism")
 	o.MaxParallelism = maxParallelism
@@ -43,6 +35,18 @@ func FlinkJob(ctx context.Context, p *property.Set, cluster flink.Cluster) (flin
 	o.ProfileDir = p.Get("WorkerProfileDir")
 	o.ObjectReuse = p.Bool("ObjectReuse")
 	o.Log = LogOptions(p, slog.LevelInfo)
+	if err := o.WithCluster(cluster).Validate(); err != nil { // what the cluster's configuration says among them
+		return flink.Job{}, err
+	}
+	if cluster.Recovers {
+		err = c.await(ctx, startPatience, awaitPause, func(away error) { flink.Waiting(away.Error()) })
+	} else {
+		err = Check(ctx, c)
+	}
+	if err != nil {
+		return flink.Job{}, err
+	}
+	c.waitOutages()
 
 	built, s := beam.NewPipelineWithRoot()
 	graph := Build(s, c)
@@ -58,6 +62,11 @@ func flinkConfig(p *property.Set, cluster flink.Cluster) (Config, error) {
 		return c, err
 	}
 	c.Parallelism = cluster.Parallelism
+	if c.Parallelism > maxParallelism {
+		p.Add(property.Mistake{Property: "Parallelism", Problem: fmt.Sprintf("is left to the cluster, whose parallelism.default, or what the submission asks for, is %d", c.Parallelism),
+			Allowed: fmt.Sprintf("Parallelism, or parallelism.default, up to %d", maxParallelism)})
+		return c, p.Err()
+	}
 	if p.Int("InputReaders") == 0 {
 		c.Readers = max(c.Parallelism, defaultReaders)
 	}

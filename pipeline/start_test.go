@@ -388,3 +388,23 @@ func TestAMissingRegionNamesWhatToSet(t *testing.T) {
 		t.Errorf("plan, error %v:\n%s", err, plan.String())
 	}
 }
+
+func TestAJobIsRefusedForItsOptionsBeforeItsServicesAreAsked(t *testing.T) {
+	for name, test := range map[string]struct {
+		cluster flink.Cluster
+		says    string
+	}{
+		"a cluster of too many":                   {flink.Cluster{Parallelism: 200}, "Parallelism: is left to the cluster, whose parallelism.default, or what the submission asks for, is 200; allowed: Parallelism, or parallelism.default, up to 128"},
+		"a checkpoint interval that is too short": {flink.Cluster{CheckpointInterval: time.Millisecond}, "checkpoint interval 1ms"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, err := property.Load(property.Sources{Args: []string{"--InputKinesisStream=trips", "--InputStreamEndpoint=" + nobody(t), "--Region=us-east-1", "--OutputBucket=lake", "--OutputBucketEndpoint=" + nobody(t)}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := FlinkJob(t.Context(), p, test.cluster); err == nil || !strings.Contains(err.Error(), test.says) || strings.Contains(err.Error(), "OutputBucket") {
+				t.Error(err)
+			}
+		})
+	}
+}
