@@ -292,6 +292,7 @@ func (c *Config) writeTo(p *property.Set, schema *event.Schema) {
 		c.Route.Path = ""
 	}
 	c.placeLetters(p)
+	c.keepLettersApart(p)
 	c.keepApart(p)
 	c.keepStreamsApart(p)
 	if p.Get("InputKafkaTombstones") == "PASS" {

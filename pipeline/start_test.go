@@ -171,11 +171,17 @@ func TestWrongCombinationsAreAllTold(t *testing.T) {
 		"an index template that is no JSON": {append(source, "--OutputElasticsearchEndpoint=http://es:9200", "--ElasticsearchIndexTemplate={nonsense"), []string{"ElasticsearchIndexTemplate"}, nil},
 		"an index template for another API": {append(source, "--OutputElasticsearchEndpoint=http://es:9200", `--ElasticsearchIndexTemplate={"index_patterns":["trips-*"]}`),
 			[]string{"ElasticsearchIndexTemplate"}, []string{"none of component_templates"}},
-		"a stop before the start":        {append(sink, append(source, "--InputStreamInitialPosition=AT_TIMESTAMP", "--InputStreamInitialTimestamp=2018-02-01T00:00:00Z", "--InputStreamStopTimestamp=2018-01-01T00:00:00Z")...), []string{"InputKinesisStream"}, []string{"is before the initial timestamp"}},
-		"dead letters among the markers": {append(source, "--OutputKafkaBootstrapServers=b:9092", "--OutputKafkaTopic=t", "--OutputKafkaTransactionalIdPrefix=x", "--OutputKafkaDeadLetterTopic=x-markers"), []string{"OutputKafkaDeadLetterTopic"}, []string{"marker topic"}},
-		"templates of another schema":    {append(sink, append(source, `--EventSchema={"type":"record","name":"E","fields":[{"name":"id","type":"string"}]}`)...), []string{"OutputPathTemplate"}, []string{`(default): at offset`, "allowed: the fields id and the variables"}},
-		"a Kinesis position for Kafka":   {append(sink, "--InputKafkaBootstrapServers=b:9092", "--InputKafkaTopic=t", "--InputStreamInitialPosition=TRIM_HORIZON"), []string{"InputStreamInitialPosition"}, []string{"InputKafkaInitialPosition"}},
-		"a Kafka position for Kinesis":   {append(sink, append(source, "--InputKafkaInitialPosition=EARLIEST")...), []string{"InputKafkaInitialPosition"}, []string{"InputStreamInitialPosition"}},
+		"a stop before the start":          {append(sink, append(source, "--InputStreamInitialPosition=AT_TIMESTAMP", "--InputStreamInitialTimestamp=2018-02-01T00:00:00Z", "--InputStreamStopTimestamp=2018-01-01T00:00:00Z")...), []string{"InputKinesisStream"}, []string{"is before the initial timestamp"}},
+		"dead letters among the markers":   {append(source, "--OutputKafkaBootstrapServers=b:9092", "--OutputKafkaTopic=t", "--OutputKafkaTransactionalIdPrefix=x", "--OutputKafkaDeadLetterTopic=x-markers"), []string{"OutputKafkaDeadLetterTopic"}, []string{"marker topic"}},
+		"events among the dead letters":    {append(source, "--OutputKafkaBootstrapServers=b:9092", "--OutputKafkaTopic=dead-letters"), []string{"OutputKafkaTopic"}, []string{`"dead-letters"`, "another OutputKafkaDeadLetterTopic"}},
+		"events among those sent again":    {append(source, "--OutputKafkaBootstrapServers=b:9092", "--OutputKafkaTopic=x-resent", "--OutputKafkaDeadLetterTopic=x", "--OutputKafkaDelivery=AT_LEAST_ONCE"), []string{"OutputKafkaTopic"}, []string{`"x-resent"`}},
+		"documents among the dead letters": {append(source, "--OutputElasticsearchEndpoint=http://es:9200", "--ElasticsearchIndex=letters", "--ElasticsearchDeadLetterIndex=letters"), []string{"ElasticsearchIndex"}, []string{"another ElasticsearchDeadLetterIndex"}},
+		"files among the dead letters":     {append(sink, append(source, "--OutputPathTemplate=dead-letters/{type}")...), []string{"OutputPathTemplate"}, []string{"are written: dead-letters/"}},
+		"files in their folder":            {append(sink, append(source, "--OutputPathTemplate=dead-letters-resent")...), []string{"OutputPathTemplate"}, []string{"dead-letters-resent/"}},
+		"dead letters among the files":     {append(source, "--OutputBucket=s3://lake/dead-letters/", "--DeadLetterBucket=s3://lake"), []string{"DeadLetterBucket"}, []string{"a prefix of its own"}},
+		"templates of another schema":      {append(sink, append(source, `--EventSchema={"type":"record","name":"E","fields":[{"name":"id","type":"string"}]}`)...), []string{"OutputPathTemplate"}, []string{`(default): at offset`, "allowed: the fields id and the variables"}},
+		"a Kinesis position for Kafka":     {append(sink, "--InputKafkaBootstrapServers=b:9092", "--InputKafkaTopic=t", "--InputStreamInitialPosition=TRIM_HORIZON"), []string{"InputStreamInitialPosition"}, []string{"InputKafkaInitialPosition"}},
+		"a Kafka position for Kinesis":     {append(sink, append(source, "--InputKafkaInitialPosition=EARLIEST")...), []string{"InputKafkaInitialPosition"}, []string{"InputStreamInitialPosition"}},
 		"what else is Kinesis' for Kafka": {append(sink, "--InputKafkaBootstrapServers=b:9092", "--InputKafkaTopic=t", "--InputStreamInitialTimestamp=2018-01-01T00:00:00Z",
 			"--InputStreamStopTimestamp=2018-01-01T00:00:00Z", "--InputKeyOrder", "--InputStreamConsumer=EFO"),
 			[]string{"InputStreamInitialTimestamp", "InputStreamStopTimestamp", "InputKeyOrder", "InputStreamConsumer"}, []string{"whose property is InputKafkaStopAtEnd"}},
@@ -405,6 +411,20 @@ func TestAJobIsRefusedForItsOptionsBeforeItsServicesAreAsked(t *testing.T) {
 			if _, err := FlinkJob(t.Context(), p, test.cluster); err == nil || !strings.Contains(err.Error(), test.says) || strings.Contains(err.Error(), "OutputBucket") {
 				t.Error(err)
 			}
+		})
+	}
+}
+
+func TestPlacesBesideDeadLettersAreTaken(t *testing.T) {
+	for name, flags := range map[string][]string{
+		"a topic of that name, with a bucket":      {"--OutputBucket=lake", "--OutputKafkaBootstrapServers=b:9092", "--OutputKafkaTopic=dead-letters"},
+		"a folder of that name, letters elsewhere": {"--OutputBucket=lake", "--OutputPathTemplate=dead-letters/{type}", "--DeadLetterBucket=letters"},
+		"a folder of that name further down":       {"--OutputBucket=lake", "--OutputPathTemplate=x/dead-letters/{type}"},
+		"a folder whose name begins so":            {"--OutputBucket=lake", "--OutputPathTemplate=dead-letters-of/{type}"},
+		"an index of that name, with a bucket":     {"--OutputBucket=lake", "--OutputElasticsearchEndpoint=http://es:9200", "--ElasticsearchIndex=dead-letters"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			configure(t, append(flags, "--InputKinesisStream=trips", "--Region=us-east-1")...)
 		})
 	}
 }
