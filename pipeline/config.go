@@ -36,8 +36,12 @@ type Config struct {
 	// process and writes to another; where they listen is filled in by Run.
 	Embedded bool
 
-	// Parallelism is how many instances of each step run at once.
+	// Parallelism is how many instances of each step run at once; 0 is for a
+	// cluster to decide.
 	Parallelism int
+	// leastReaders and leastLanes say that there may be more, where the cluster
+	// has a higher parallelism. They are for the plan.
+	leastReaders, leastLanes bool
 	// Readers is the number of the source's slots.
 	Readers int
 	// ReadMaxBytes is how much a slot reads in a firing.

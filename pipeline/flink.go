@@ -53,6 +53,10 @@ func FlinkJob(ctx context.Context, p *property.Set, cluster flink.Cluster) (flin
 	return flink.Job{Name: c.JobName, Pipeline: built, StableInput: graph.StableInput, Options: o}, nil
 }
 
+// FlinkPlan is the configuration of a job for a cluster that is not known: its
+// plan says what is the cluster's to decide.
+func FlinkPlan(p *property.Set) (Config, error) { return flinkConfig(p, flink.Cluster{}) }
+
 // flinkConfig is the configuration of a job for a cluster. Where the properties
 // leave open what hangs on the parallelism it is the cluster's, which may not
 // be known here, but never that of the machine where the job is built.
@@ -68,10 +72,11 @@ func flinkConfig(p *property.Set, cluster flink.Cluster) (Config, error) {
 		return c, p.Err()
 	}
 	if p.Int("InputReaders") == 0 {
-		c.Readers = max(c.Parallelism, defaultReaders)
+		c.Readers, c.leastReaders = max(c.Parallelism, defaultReaders), c.Parallelism == 0
 	}
 	if p.Int("OutputKafkaLanes") == 0 {
 		c.setLanes(max(c.Parallelism, defaultLanes))
+		c.leastLanes = c.Parallelism == 0
 	}
 	return c, nil
 }
