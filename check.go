@@ -36,7 +36,12 @@ func check(ctx context.Context, args, env []string, stdout, stderr io.Writer) in
 	if errors.Is(err, property.ErrHelp) {
 		return help(stdout, stderr, checkUsage, checkOptions()...)
 	}
-	c, err := pipeline.FromProperties(p, false)
+	var c pipeline.Config
+	if p.Get("runner") == "flink" {
+		c, err = pipeline.FlinkPlan(p)
+	} else {
+		c, err = pipeline.FromProperties(p, false)
+	}
 	if err != nil {
 		return fail(stderr, err)
 	}

@@ -193,25 +193,28 @@ func runJobServer(ctx context.Context, p *property.Set, stdout, stderr io.Writer
 	return exitOK
 }
 
-// portableArgs are the given properties, with a schema file replaced by its
+// textProperties are JSON texts, or name files that hold them.
+var textProperties = [...]string{"EventSchema", "ElasticsearchIndexTemplate"}
+
+// portableArgs are the given properties, with such files replaced by their
 // text: the file is here, the job is built there.
 func portableArgs(p *property.Set) ([]string, error) {
 	args := p.Args()
-	const schema = "--EventSchema="
-	for i, a := range args {
-		name, ok := strings.CutPrefix(a, schema)
-		if !ok || name == "" || strings.HasPrefix(name, "{") {
+	for _, name := range textProperties {
+		file := p.Get(name)
+		if !p.Given(name) || file == "" || strings.HasPrefix(file, "{") {
 			continue
 		}
-		text, err := os.ReadFile(name)
+		text, err := os.ReadFile(file)
 		if err != nil {
-			return nil, fmt.Errorf("EventSchema: %w", err)
+			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 		var line bytes.Buffer // properties are single lines
 		if err := json.Compact(&line, text); err != nil {
-			return nil, fmt.Errorf("EventSchema %s: %w", name, err)
+			return nil, fmt.Errorf("%s %s: %w", name, file, err)
 		}
-		args[i] = schema + line.String()
+		prefix := "--" + name + "="
+		args[slices.Index(args, prefix+file)] = prefix + line.String()
 	}
 	return args, nil
 }

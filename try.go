@@ -324,7 +324,7 @@ const documentsFolder = "_elasticsearch"
 // keep writes the documents to files, one an index, and says where all is.
 func (s *tryServers) keep(out string, c pipeline.Config) ([]string, error) {
 	look := []string{
-		filepath.Join(out, c.Prefix, c.Route.Path) + "/ (the files)",
+		c.Look(out),
 		filepath.Join(out, c.Prefix, "dead-letters") + "/ (where there are any)",
 	}
 	if s.elasticsearch == nil {

@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"os"
 	"strings"
 
 	"github.com/streaming-etl/streaming-etl/io/elasticsearchio"
@@ -46,10 +45,9 @@ func (c *Config) writeElasticsearch(p *property.Set) {
 		DeleteValue: p.Get("ElasticsearchDeleteValue"),
 		Typed:       p.Get("ElasticsearchDocument") == "TYPED",
 	}
-	if name := p.Get("ElasticsearchIndexTemplate"); name != "" {
-		text, err := os.ReadFile(name)
-		addFault(p, "ElasticsearchIndexTemplate", err)
-		e.IndexTemplate = string(text)
+	var ok bool
+	if e.IndexTemplate, ok = textOf(p, "ElasticsearchIndexTemplate"); ok && e.IndexTemplate != "" {
+		addFault(p, "ElasticsearchIndexTemplate", elasticsearchio.CheckTemplate([]byte(e.IndexTemplate)))
 	}
 	if e.Version != "" && e.Operation != "index" {
 		p.Add(property.Mistake{Property: "ElasticsearchVersion", Problem: "goes with ElasticsearchOperation=index: Elasticsearch has no versions for " + e.Operation})

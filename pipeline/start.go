@@ -38,6 +38,8 @@ const (
 	// startPause and startPauseMax bound the time between two attempts, which doubles.
 	startPause    = 250 * time.Millisecond
 	startPauseMax = 2 * time.Second
+	// awaitPause is between two checks of a job that is not refused for what is away.
+	awaitPause = 30 * time.Second
 )
 
 // Check finds out whether the job's source and sinks can be used, within 30 s.
@@ -67,6 +69,25 @@ func (c *Config) start(ctx context.Context, patience time.Duration) error {
 	}
 	_ = g.Wait() // the functions tell their errors through errs
 	return errors.Join(errs...)
+}
+
+// await is start for a cluster that would end, and begin anew, if it were
+// refused the job: while all that fails is away it is told to waiting, and
+// checked again after a pause, until ctx ends. The job is not built unchecked:
+// what a check makes, the marker topic for one, nobody makes later.
+func (c *Config) await(ctx context.Context, patience, pause time.Duration, waiting func(error)) error {
+	for {
+		err := c.start(ctx, patience)
+		if !allAway(err) {
+			return err
+		}
+		waiting(err)
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(pause):
+		}
+	}
 }
 
 // regionHint names the properties that tell a region where one is missing.

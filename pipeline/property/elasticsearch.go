@@ -80,7 +80,7 @@ func elasticsearchSink() []Property {
 		},
 		{
 			Name: "ElasticsearchIndexTemplate", Group: groupElasticsearch, Kind: Path,
-			Doc: "A JSON file of index templates that are put at the job's start.",
+			Doc: "The path of a JSON file of index templates, or its text itself where it begins with {, that are put at the job's start: an object with component_templates and index_templates, whose fields are names and bodies of Elasticsearch's API, and data_streams, names that are made where they are not there.",
 		},
 		{
 			Name: "ElasticsearchBulkFlushMaxSizeMb", Group: groupElasticsearch, Kind: Megabytes, Default: "5", Min: 1, Max: 100,

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -129,9 +130,10 @@ func kafkaSecurity() []Property {
 			}
 			return "Kafka" + name
 		}
-		which := "of source and sink are protected."
+		which, with, undo := "of source and sink are protected.", "", ""
 		if side != "" {
-			which = "of the sink are protected, where it is another cluster."
+			with, undo = " A sink with a user name of its own has a password of its own too.", " Empty undoes that of both sides."
+			which = "of the sink are protected, where it is another cluster. Of the login of both, a sink with a property of its own takes what fits its protocol and mechanism: one with PLAINTEXT no login and no files, one with AWS_MSK_IAM no user name."
 		}
 		out = append(out,
 			Property{
@@ -150,27 +152,27 @@ func kafkaSecurity() []Property {
 			},
 			Property{
 				Name: side + "KafkaPasswordFrom", Group: groupKafkaSecurity, Kind: String, DefaultOf: of("PasswordFrom"), Check: checkSecretPlace, Allowed: allowedSecretPlace,
-				Doc: "Where the workers read the password: an environment variable or a file.",
+				Doc: "Where the workers read the password: an environment variable or a file." + with,
 			},
 			Property{
 				Name: side + "KafkaTokenFrom", Group: groupKafkaSecurity, Kind: String, DefaultOf: of("TokenFrom"), Check: checkSecretPlace, Allowed: allowedSecretPlace,
 				Doc: "Where the workers read the bearer token of OAUTHBEARER, anew at each login.",
 			},
 			Property{
-				Name: side + "KafkaCaFile", Group: groupKafkaSecurity, Kind: Path, DefaultOf: of("CaFile"), DefaultNote: "the system's authorities",
-				Doc: "The certificate authorities (PEM) that the brokers' certificates are checked by.",
+				Name: side + "KafkaCaFile", Group: groupKafkaSecurity, Kind: Path, DefaultOf: of("CaFile"), AllowEmpty: side != "", DefaultNote: "the system's authorities",
+				Doc: "The certificate authorities (PEM) that the brokers' certificates are checked by." + undo,
 			},
 			Property{
-				Name: side + "KafkaCertificateFile", Group: groupKafkaSecurity, Kind: Path, DefaultOf: of("CertificateFile"),
-				Doc: "The client's certificate chain (PEM), for brokers that ask for one.",
+				Name: side + "KafkaCertificateFile", Group: groupKafkaSecurity, Kind: Path, DefaultOf: of("CertificateFile"), AllowEmpty: side != "",
+				Doc: "The client's certificate chain (PEM), for brokers that ask for one." + undo,
 			},
 			Property{
-				Name: side + "KafkaPrivateKeyFile", Group: groupKafkaSecurity, Kind: Path, DefaultOf: of("PrivateKeyFile"),
-				Doc: "The key of the client's certificate (PEM, not encrypted).",
+				Name: side + "KafkaPrivateKeyFile", Group: groupKafkaSecurity, Kind: Path, DefaultOf: of("PrivateKeyFile"), AllowEmpty: side != "",
+				Doc: "The key of the client's certificate (PEM, not encrypted)." + undo,
 			},
 			Property{
-				Name: side + "KafkaRoleArn", Group: groupKafkaSecurity, Kind: String, DefaultOf: of("RoleArn"), Check: checkRole, Allowed: allowedRole,
-				Doc: "A role to assume for AWS_MSK_IAM.",
+				Name: side + "KafkaRoleArn", Group: groupKafkaSecurity, Kind: String, DefaultOf: of("RoleArn"), AllowEmpty: side != "", Check: checkRole, Allowed: allowedRole,
+				Doc: "A role to assume for AWS_MSK_IAM." + undo,
 			},
 		)
 	}
@@ -182,7 +184,8 @@ const allowedBrokers = "host:port, several with commas between"
 func checkBrokers(text string) string {
 	for b := range strings.SplitSeq(text, ",") {
 		host, port, err := net.SplitHostPort(strings.TrimSpace(b))
-		if err != nil || host == "" || port == "" || !only(port, "0123456789") {
+		number, bad := strconv.ParseUint(port, 10, 16)
+		if err != nil || host == "" || bad != nil || number == 0 {
 			return fmt.Sprintf("has %q in it, which is no host:port", maskLogin(b))
 		}
 	}
@@ -233,9 +236,10 @@ func checkSecretPlace(text string) string {
 
 const allowedRole = "the ARN of an IAM role"
 
+var roleARN = regexp.MustCompile(`^arn:aws[a-z-]*:iam::\d{12}:role/.+$`)
+
 func checkRole(text string) string {
-	parts := strings.SplitN(text, ":", 6)
-	if len(parts) != 6 || parts[0] != "arn" || !strings.HasPrefix(parts[1], "aws") || parts[2] != "iam" || !strings.HasPrefix(parts[5], "role/") {
+	if !roleARN.MatchString(text) {
 		return "is not the ARN of a role (arn:aws:iam::account:role/name)"
 	}
 	return ""

@@ -2,6 +2,7 @@ package property
 
 import (
 	"slices"
+	"strconv"
 
 	"github.com/streaming-etl/streaming-etl/logging"
 )
@@ -236,7 +237,7 @@ func job() []Property {
 		},
 
 		{
-			Name: "CheckpointInterval", Group: groupFlink, Kind: Millis, Default: "0", Max: 86_400_000, DefaultNote: "the cluster's, or 60000 where it has none",
+			Name: "CheckpointInterval", Group: groupFlink, Kind: Millis, Default: "0", Max: 86_400_000, Check: checkCheckpoints, Allowed: "0, or 10 to 86400000 ms", DefaultNote: "the cluster's, or 60000 where it has none",
 			Doc: "The time between two checkpoints, in milliseconds. Nothing is committed but by a checkpoint, so it is how long an event takes to be visible at the least.",
 		},
 		{
@@ -244,7 +245,7 @@ func job() []Property {
 			Doc: "The least time from the end of a checkpoint to the start of the next, in milliseconds. There is always one: exactness after a restart hangs on it.",
 		},
 		{
-			Name: "CheckpointTimeout", Group: groupFlink, Kind: Millis, Default: "0", Max: 86_400_000, DefaultNote: "the cluster's, or 3600000 where its configuration has none",
+			Name: "CheckpointTimeout", Group: groupFlink, Kind: Millis, Default: "0", Max: 86_400_000, Check: checkCheckpoints, Allowed: "0, or 10 to 86400000 ms", DefaultNote: "the cluster's, or 3600000 where its configuration has none",
 			Doc: "How long a checkpoint may take, in milliseconds. A bundle that waits for a sink that is away holds checkpoints up, and one that takes longer than this sets the job back: each time takes one of CheckpointBuffers.",
 		},
 		{
@@ -272,6 +273,14 @@ func job() []Property {
 			Doc: "Has Flink hand elements from operator to operator without copying them.",
 		},
 	}
+}
+
+// checkCheckpoints knows Flink's own least of checkpoints' times.
+func checkCheckpoints(text string) string {
+	if ms, err := strconv.Atoi(text); err == nil && ms > 0 && ms < 10 {
+		return "is less than the 10 ms of Flink"
+	}
+	return ""
 }
 
 // commandOptions are the flags that Load itself acts on.

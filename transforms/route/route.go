@@ -199,20 +199,21 @@ func (r *Router) Reset() {
 	r.touched, r.open, r.held = nil, 0, 0
 }
 
-// The folders of dead letters and of the record of which were sent again. An
-// event may not name them as the first of its path.
+// LettersFolder and ResentFolder are the folders of dead letters and of the
+// record of which were sent again. An event may not name them as the first of
+// its path.
 const (
-	lettersFolder = "dead-letters"
-	resentFolder  = "dead-letters-resent"
+	LettersFolder = "dead-letters"
+	ResentFolder  = "dead-letters-resent"
 )
 
 // reserved says that a path begins with one of them.
 func reserved(path []byte) bool {
-	if path[0] != lettersFolder[0] {
+	if path[0] != LettersFolder[0] {
 		return false // nearly all
 	}
 	first, _, _ := bytes.Cut(path, []byte("/"))
-	return string(first) == lettersFolder || string(first) == resentFolder
+	return string(first) == LettersFolder || string(first) == ResentFolder
 }
 
 // firstFolder is a path template's text up to its first slash.
@@ -453,7 +454,7 @@ func (r *Router) AddLetter(l *deadletter.Letter, b *batch.Batch, emit Emit) {
 	}
 	d := r.dead[l.Reason]
 	if d == nil {
-		path := lettersFolder + "/" + JobStart + "=" + r.vars.values[0] + "/reason=" + l.Reason
+		path := LettersFolder + "/" + JobStart + "=" + r.vars.values[0] + "/reason=" + l.Reason
 		d = &letters{key: Key{Stream: DeadLetters, Path: path}.String()}
 		r.dead[l.Reason] = d
 	}

@@ -71,11 +71,16 @@ func (b *build) makeBrokers() {
 	servers := b.lookUpBrokers()
 	b.output("KafkaBootstrapServers", "The brokers, for clients in the VPC with a role.", servers)
 
+	elsewhere := b.job.get("InputKafkaBootstrapServers") != ""
 	for _, side := range []string{"Input", "Output"} {
 		if b.job.get(side+"KafkaTopic") != "" && b.job.get(side+"KafkaBootstrapServers") == "" {
+			login := "Kafka"
+			if side == "Output" && elsewhere { // how one logs in there is not for here
+				login = "OutputKafka"
+			}
 			b.job.fallback(side+"KafkaBootstrapServers", servers)
-			b.job.fallback("KafkaSecurityProtocol", jsii.String("SASL_SSL"))
-			b.job.fallback("KafkaSaslMechanism", jsii.String("AWS_MSK_IAM"))
+			b.job.fallback(login+"SecurityProtocol", jsii.String("SASL_SSL"))
+			b.job.fallback(login+"SaslMechanism", jsii.String("AWS_MSK_IAM"))
 		}
 	}
 }

@@ -341,3 +341,12 @@ func TestALocalJarIsUploadedAndRead(t *testing.T) {
 		t.Errorf("the job may read %v", read)
 	}
 }
+
+func TestBrokersElsewhereKeepTheirLogin(t *testing.T) {
+	got := synth(t, map[string]string{
+		"network": New, "kafka": New, "InputKafkaTopic": "trips", "InputKafkaBootstrapServers": "b-1.open:9092", "OutputKafkaTopic": "clean", "replayHost": "false",
+	}).properties(t)
+	if got["KafkaSecurityProtocol"] != "" || got["KafkaSaslMechanism"] != "" || got["OutputKafkaSecurityProtocol"] != "SASL_SSL" || got["OutputKafkaSaslMechanism"] != "AWS_MSK_IAM" {
+		t.Errorf("the properties are %v", got)
+	}
+}

@@ -239,6 +239,15 @@ func TestPermissionsFollowTheProperties(t *testing.T) {
 			},
 			not: []string{"ReadTopics", "MakeDeadLetterIndex"},
 		},
+		"MSK into brokers without a login": {
+			context: map[string]string{
+				"InputKafkaTopic": "trips", "InputKafkaBootstrapServers": "b-1.events:9098", "KafkaSecurityProtocol": "SASL_SSL", "KafkaSaslMechanism": "AWS_MSK_IAM",
+				"OutputKafkaTopic": "clean", "OutputKafkaBootstrapServers": "b-1.open:9092", "OutputKafkaSecurityProtocol": "PLAINTEXT",
+				"inputClusterArn": testCluster, "replayHost": "false",
+			},
+			want: map[string][2][]string{"ConnectToSource": {{"kafka-cluster:Connect"}, {testCluster}}},
+			not:  []string{"ConnectToSink", "WriteTopics"},
+		},
 		"a job whose name is none of a consumer or topic": {
 			context: namedJob,
 			want: map[string][2][]string{

@@ -66,8 +66,8 @@ func checkProperty(name, value string) error {
 		return fmt.Errorf("%s: a runtime property cannot be empty", name)
 	case strings.HasSuffix(name, "From"), slices.Contains(fileProperties, name):
 		return fmt.Errorf("%s: the service gives the job neither files nor environment variables; log in with the job's role", name)
-	case name == "EventSchema" && !strings.HasPrefix(strings.TrimSpace(value), "{"):
-		return fmt.Errorf("%s: the service gives the job no files; give the schema's text", name)
+	case (name == "EventSchema" || name == "ElasticsearchIndexTemplate") && !strings.HasPrefix(strings.TrimSpace(value), "{"):
+		return fmt.Errorf("%s: the service gives the job no files; give the file's text", name)
 	}
 	return nil
 }
@@ -76,7 +76,7 @@ func checkProperty(name, value string) error {
 var fileProperties = []string{
 	"KafkaCaFile", "KafkaCertificateFile", "KafkaPrivateKeyFile",
 	"OutputKafkaCaFile", "OutputKafkaCertificateFile", "OutputKafkaPrivateKeyFile",
-	"ElasticsearchIndexTemplate", "ElasticsearchCaFile",
+	"ElasticsearchCaFile",
 }
 
 // job holds the job's properties: those that were given, and those that the

@@ -234,7 +234,7 @@ func (s Settings) checkSource(fault func(string, ...any)) {
 		fault("InputKafkaBootstrapServers: InputKafkaTopic is missing")
 	case topic != "" && brokers == "" && s.Kafka != New:
 		fault("InputKafkaTopic: InputKafkaBootstrapServers is missing (or kafka=%s, which makes brokers)", New)
-	case brokers != "" && s.usesIAM("") && s.InputClusterArn == "":
+	case brokers != "" && usesIAM(s.property, "") && s.InputClusterArn == "":
 		fault("InputKafkaBootstrapServers: AWS_MSK_IAM needs inputClusterArn, which the role's permissions name")
 	}
 }
@@ -249,7 +249,7 @@ func (s Settings) checkSinks(fault func(string, ...any)) {
 		fault("OutputKafkaBootstrapServers: OutputKafkaTopic is missing")
 	case topic != "" && brokers == "" && s.Kafka != New:
 		fault("OutputKafkaTopic: OutputKafkaBootstrapServers is missing (or kafka=%s, which makes brokers)", New)
-	case brokers != "" && s.usesIAM("Output") && s.OutputClusterArn == "":
+	case brokers != "" && usesIAM(s.property, "Output") && s.OutputClusterArn == "":
 		fault("OutputKafkaBootstrapServers: AWS_MSK_IAM needs outputClusterArn, which the role's permissions name")
 	}
 	endpoint := s.Properties["OutputElasticsearchEndpoint"]
@@ -261,12 +261,16 @@ func (s Settings) checkSinks(fault func(string, ...any)) {
 	}
 }
 
+func (s Settings) property(name string) string { return s.Properties[name] }
+
 // usesIAM tells whether a connection to brokers logs in with AWS_MSK_IAM; side
-// is "Output" for the sink's, which inherits the source's.
-func (s Settings) usesIAM(side string) bool {
-	mechanism := s.Properties["KafkaSaslMechanism"]
-	if own := s.Properties[side+"KafkaSaslMechanism"]; own != "" {
-		mechanism = own
+// is "Output" for the sink's, which takes of the source's login what fits its
+// own protocol (kafkaLogin in pipeline/config_kafka_login.go). get returns a
+// property's value.
+func usesIAM(get func(name string) string, side string) bool {
+	mechanism := get(side + "KafkaSaslMechanism")
+	if protocol := get(side + "KafkaSecurityProtocol"); mechanism == "" && (protocol == "" || strings.HasPrefix(protocol, "SASL_")) {
+		mechanism = get("KafkaSaslMechanism")
 	}
 	return mechanism == "AWS_MSK_IAM"
 }
