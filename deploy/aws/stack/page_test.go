@@ -92,3 +92,27 @@ func TestThePageHasEveryAlarm(t *testing.T) {
 		t.Errorf("the page has %v, the stack %v", got, want)
 	}
 }
+
+// The CDK's command line uploads the template itself to the bucket that
+// bootstrap makes, and looks for its version first: without it nothing is
+// deployed.
+func TestThePageBootstrapsBeforeItDeploys(t *testing.T) {
+	text, err := os.ReadFile("../../../docs/deployment.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	deploys := 0
+	for block := range strings.SplitSeq(string(text), "```") {
+		before, _, ok := strings.Cut(block, "npx aws-cdk@2 deploy")
+		if !ok {
+			continue
+		}
+		deploys++
+		if !strings.Contains(before, "npx aws-cdk@2 bootstrap") {
+			t.Errorf("nothing is bootstrapped before:%s", block)
+		}
+	}
+	if deploys < 2 {
+		t.Errorf("the page deploys by the CDK %d times", deploys)
+	}
+}
