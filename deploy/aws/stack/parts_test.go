@@ -2,6 +2,7 @@ package stack
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"regexp"
 	"slices"
@@ -30,8 +31,8 @@ func TestTheJobIsToldWhatTheStackMade(t *testing.T) {
 			"Region": "${AWS::Region}", "JobName": "${AWS::StackName}", "InputReaders": "16", "CheckpointTimeout": "3600000", "WorkerMemoryLimitMb": "400",
 		},
 		"template-full.json": {
-			"OutputKafkaBootstrapServers": "${Brokers.BootstrapServers}", "OutputKafkaLanes": "16", "KafkaSecurityProtocol": "SASL_SSL",
-			"KafkaSaslMechanism": "AWS_MSK_IAM", "OutputElasticsearchEndpoint": "https://${Search.DomainEndpoint}", "ElasticsearchAuth": "SIGV4",
+			"OutputKafkaBootstrapServers": "${Brokers.BootstrapServers}", "OutputKafkaLanes": "16", "OutputKafkaSecurityProtocol": "SASL_SSL",
+			"OutputKafkaSaslMechanism": "AWS_MSK_IAM", "OutputElasticsearchEndpoint": "https://${Search.DomainEndpoint}", "ElasticsearchAuth": "SIGV4",
 		},
 	}
 	for name, want := range tests {
@@ -46,6 +47,45 @@ func TestTheJobIsToldWhatTheStackMade(t *testing.T) {
 				if !isProperty(property) {
 					t.Errorf("the job has no property %s (%s)", property, value)
 				}
+			}
+		})
+	}
+}
+
+// The sink takes the source's login where it has none of its own, so each side
+// that is the stack's cluster could change the other's.
+func TestTheStacksBrokersLeaveTheLoginOfOthers(t *testing.T) {
+	const own = "${Brokers.BootstrapServers}"
+	with := func(variant string, more map[string]string) map[string]string {
+		context := maps.Clone(variants[variant])
+		maps.Copy(context, more)
+		return context
+	}
+	tests := map[string]struct {
+		context map[string]string
+		want    [6]string // servers, protocol and mechanism of the source, and those of the sink
+	}{
+		"only the source is the stack's": {variants["from MSK of the stack to brokers elsewhere"],
+			[6]string{own, "SASL_SSL", "AWS_MSK_IAM", "kafka.example.com:9092", "PLAINTEXT", "NONE"}},
+		"only the source is the stack's, the sink has TLS": {with("from MSK of the stack to brokers elsewhere", map[string]string{"OutputKafkaSecurityProtocol": "SSL"}),
+			[6]string{own, "SASL_SSL", "AWS_MSK_IAM", "kafka.example.com:9092", "SSL", "NONE"}},
+		"only the source is the stack's, one login is given for both": {with("from MSK of the stack to brokers elsewhere", map[string]string{
+			"KafkaSecurityProtocol": "SASL_SSL", "KafkaSaslMechanism": "AWS_MSK_IAM", "outputClusterArn": testCluster}),
+			[6]string{own, "SASL_SSL", "AWS_MSK_IAM", "kafka.example.com:9092", "", ""}},
+		"only the sink is the stack's": {variants["from brokers elsewhere to MSK of the stack"],
+			[6]string{"kafka.example.com:9092", "", "", own, "SASL_SSL", "AWS_MSK_IAM"}},
+		"only the sink is the stack's, the source has IAM": {variants["from MSK that is there to MSK of the stack"],
+			[6]string{"b-1.events.abc.c6.kafka.eu-west-1.amazonaws.com:9098", "SASL_SSL", "AWS_MSK_IAM", own, "SASL_SSL", "AWS_MSK_IAM"}},
+		"both are the stack's": {with("from MSK of the stack", map[string]string{"OutputKafkaTopic": "clean"}),
+			[6]string{own, "SASL_SSL", "AWS_MSK_IAM", own, "", ""}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			p := synth(t, test.context).properties(t)
+			got := [6]string{p["InputKafkaBootstrapServers"], p["KafkaSecurityProtocol"], p["KafkaSaslMechanism"],
+				p["OutputKafkaBootstrapServers"], p["OutputKafkaSecurityProtocol"], p["OutputKafkaSaslMechanism"]}
+			if got != test.want {
+				t.Errorf("the job has %q, want %q", got, test.want)
 			}
 		})
 	}

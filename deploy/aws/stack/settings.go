@@ -215,6 +215,7 @@ func (s Settings) Validate() error {
 	}
 	s.checkSource(fault)
 	s.checkSinks(fault)
+	s.checkOwnBrokers(fault)
 	for name, arn := range map[string]string{"inputClusterArn": s.InputClusterArn, "outputClusterArn": s.OutputClusterArn} {
 		if arn != "" && !clusterARN.MatchString(arn) {
 			fault("%s: %q is not the ARN of an MSK cluster", name, arn)
@@ -234,7 +235,7 @@ func (s Settings) checkSource(fault func(string, ...any)) {
 		fault("InputKafkaBootstrapServers: InputKafkaTopic is missing")
 	case topic != "" && brokers == "" && s.Kafka != New:
 		fault("InputKafkaTopic: InputKafkaBootstrapServers is missing (or kafka=%s, which makes brokers)", New)
-	case brokers != "" && s.usesIAM("") && s.InputClusterArn == "":
+	case brokers != "" && usesIAM(s.property, "") && s.InputClusterArn == "":
 		fault("InputKafkaBootstrapServers: AWS_MSK_IAM needs inputClusterArn, which the role's permissions name")
 	}
 }
@@ -249,7 +250,7 @@ func (s Settings) checkSinks(fault func(string, ...any)) {
 		fault("OutputKafkaBootstrapServers: OutputKafkaTopic is missing")
 	case topic != "" && brokers == "" && s.Kafka != New:
 		fault("OutputKafkaTopic: OutputKafkaBootstrapServers is missing (or kafka=%s, which makes brokers)", New)
-	case brokers != "" && s.usesIAM("Output") && s.OutputClusterArn == "":
+	case brokers != "" && usesIAM(s.property, "Output") && s.OutputClusterArn == "":
 		fault("OutputKafkaBootstrapServers: AWS_MSK_IAM needs outputClusterArn, which the role's permissions name")
 	}
 	endpoint := s.Properties["OutputElasticsearchEndpoint"]
@@ -261,14 +262,51 @@ func (s Settings) checkSinks(fault func(string, ...any)) {
 	}
 }
 
+func (s Settings) property(name string) string { return s.Properties[name] }
+
 // usesIAM tells whether a connection to brokers logs in with AWS_MSK_IAM; side
-// is "Output" for the sink's, which inherits the source's.
-func (s Settings) usesIAM(side string) bool {
-	mechanism := s.Properties["KafkaSaslMechanism"]
-	if own := s.Properties[side+"KafkaSaslMechanism"]; own != "" {
-		mechanism = own
+// is "Output" for the sink's, which takes of the source's login what fits its
+// own protocol (kafkaLogin in pipeline/config_kafka_login.go). get returns a
+// property's value.
+func usesIAM(get func(name string) string, side string) bool {
+	mechanism := get(side + "KafkaSaslMechanism")
+	if protocol := get(side + "KafkaSecurityProtocol"); mechanism == "" && (protocol == "" || strings.HasPrefix(protocol, "SASL_")) {
+		mechanism = get("KafkaSaslMechanism")
 	}
 	return mechanism == "AWS_MSK_IAM"
+}
+
+// checkOwnBrokers refuses what contradicts the one login and the one cluster of
+// the stack's brokers.
+func (s Settings) checkOwnBrokers(fault func(string, ...any)) {
+	login := func(side string) {
+		for _, name := range slices.Sorted(maps.Keys(ownLogin)) {
+			if given := s.Properties[side+name]; given != "" && given != ownLogin[name] {
+				fault("%s: the stack's brokers take %s, not %s", side+name, ownLogin[name], given)
+			}
+		}
+	}
+	if s.ownBrokers("Input") {
+		login("")
+		if s.InputClusterArn != "" {
+			fault("inputClusterArn: InputKafkaTopic is read from the stack's own cluster: give InputKafkaBootstrapServers for another")
+		}
+	}
+	if s.ownBrokers("Output") {
+		login("Output")
+		if s.OutputClusterArn != "" {
+			fault("outputClusterArn: OutputKafkaTopic is written to the stack's own cluster: give OutputKafkaBootstrapServers for another")
+		}
+		if s.Properties["InputKafkaBootstrapServers"] != "" && s.Properties["KafkaRoleArn"] != "" && s.Properties["OutputKafkaRoleArn"] == "" {
+			fault("OutputKafkaRoleArn: is missing: the job would take KafkaRoleArn at the stack's brokers too")
+		}
+	}
+}
+
+// ownBrokers tells whether the job's side, "Input" or "Output", is connected to
+// the brokers that the stack makes.
+func (s Settings) ownBrokers(side string) bool {
+	return s.Kafka == New && s.Properties[side+"KafkaTopic"] != "" && s.Properties[side+"KafkaBootstrapServers"] == ""
 }
 
 // makesStream tells whether the stack makes the stream that the job reads.

@@ -43,6 +43,16 @@ const (
 var variants = map[string]map[string]string{
 	"endpoints instead of NAT": {"network": New, "egress": Endpoints},
 	"from MSK of the stack":    {"network": New, "kafka": New, "InputKafkaTopic": "trips,fares", "replayHost": "false"},
+	"from brokers elsewhere to MSK of the stack": {
+		"network": New, "kafka": New, "replayHost": "false", "InputKafkaTopic": "trips", "InputKafkaBootstrapServers": "kafka.example.com:9092", "OutputKafkaTopic": "clean",
+	},
+	"from MSK that is there to MSK of the stack": {
+		"network": New, "kafka": New, "replayHost": "false", "InputKafkaTopic": "trips", "InputKafkaBootstrapServers": "b-1.events.abc.c6.kafka.eu-west-1.amazonaws.com:9098",
+		"KafkaSecurityProtocol": "SASL_SSL", "KafkaSaslMechanism": "AWS_MSK_IAM", "inputClusterArn": testCluster, "OutputKafkaTopic": "clean",
+	},
+	"from MSK of the stack to brokers elsewhere": {
+		"network": New, "kafka": New, "replayHost": "false", "InputKafkaTopic": "trips", "OutputKafkaTopic": "clean", "OutputKafkaBootstrapServers": "kafka.example.com:9092",
+	},
 	"from MSK in a peered VPC": {
 		"network": Existing, "vpcId": "vpc-0123456789abcdef0", "subnetIds": "subnet-0123456789abcdef0,subnet-0123456789abcdef1", "zones": "eu-west-1a,eu-west-1b",
 		"routeTableIds": "rtb-0123456789abcdef0,rtb-0123456789abcdef1", "peerVpcId": "vpc-0123456789abcdef1", "peerCidr": "10.9.0.0/16", "inputClusterArn": testCluster,
