@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/jsii-runtime-go"
 )
 
 // properties returns the job's properties in a template.
@@ -49,6 +50,39 @@ func TestTheJobIsToldWhatTheStackMade(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestADefaultThatIsWrittenOutChangesNothing(t *testing.T) {
+	made := synth(t, map[string]string{"OutputDiscarding": "false", "InputGeneratedRecords": "0"})
+	for _, kind := range []string{"AWS::Kinesis::Stream", "AWS::S3::Bucket"} {
+		if len(made.ofType(kind)) != 1 {
+			t.Errorf("there is no %s", kind)
+		}
+	}
+}
+
+// A property group has 50 entries at most (API reference, PropertyGroup); what
+// the stack adds counts too.
+func TestMorePropertiesThanTheServiceTakesAreRefused(t *testing.T) {
+	added := synth(t, nil).properties(t)
+	parts := []string{"InputKafkaBootstrapServers", "InputKafkaTopic", "OutputKafkaBootstrapServers", "OutputKafkaTopic", "OutputElasticsearchEndpoint", "OutputKinesisStream"}
+	build := func(given int) error {
+		s := Default()
+		for name := range strings.FieldsSeq(propertyNames) {
+			if len(s.Properties) < given && checkProperty(name, "0") == nil && added[name] == "" && !slices.Contains(parts, name) {
+				s.Properties[name] = "0"
+			}
+		}
+		_, err := Build(awscdk.NewApp(&awscdk.AppProps{AnalyticsReporting: jsii.Bool(false)}), "StreamingEtl", s)
+		return err
+	}
+	most := 50 - len(added)
+	if err := build(most); err != nil {
+		t.Errorf("%d properties and %d of the stack: %v", most, len(added), err)
+	}
+	if err := build(most + 1); err == nil || !strings.Contains(err.Error(), "51 properties") {
+		t.Errorf("%d properties and %d of the stack: %v", most+1, len(added), err)
 	}
 }
 

@@ -227,10 +227,11 @@ func (s Settings) Validate() error {
 var clusterARN = regexp.MustCompile(`^arn:aws[a-z-]*:kafka:[a-z0-9-]+:\d{12}:cluster/[^/]+/[^/]+$`)
 
 func (s Settings) checkSource(fault func(string, ...any)) {
+	if named := s.sources(); len(named) > 1 {
+		fault("%s: a job has one source", strings.Join(named, " and "))
+	}
 	brokers, topic := s.Properties["InputKafkaBootstrapServers"], s.Properties["InputKafkaTopic"]
 	switch {
-	case s.Properties["InputKinesisStream"] != "" && topic != "":
-		fault("InputKinesisStream and InputKafkaTopic: a job has one source")
 	case brokers != "" && topic == "":
 		fault("InputKafkaBootstrapServers: InputKafkaTopic is missing")
 	case topic != "" && brokers == "" && s.Kafka != New:
@@ -243,6 +244,18 @@ func (s Settings) checkSource(fault func(string, ...any)) {
 func (s Settings) checkSinks(fault func(string, ...any)) {
 	if s.Bucket == New && s.Properties["OutputBucket"] != "" {
 		fault("OutputBucket: bucket=%s makes its own", New)
+	}
+	sinks := s.namedSinks()
+	if s.makesBucket() {
+		sinks = append(sinks, "OutputBucket")
+	}
+	switch {
+	case s.discards() && len(sinks) > 0:
+		fault("OutputDiscarding: drops all events, but %s is named too", sinks[0])
+	case !s.discards() && len(sinks) == 0:
+		fault("OutputBucket: no sink is named")
+	case slices.Equal(sinks, []string{"OutputKinesisStream"}) && s.Properties["DeadLetterBucket"] == "":
+		fault("DeadLetterBucket: is missing: events that a stream does not take must have a place (or bucket=%s, for them and the job's files)", New)
 	}
 	brokers, topic := s.Properties["OutputKafkaBootstrapServers"], s.Properties["OutputKafkaTopic"]
 	switch {
@@ -309,23 +322,45 @@ func (s Settings) ownBrokers(side string) bool {
 	return s.Kafka == New && s.Properties[side+"KafkaTopic"] != "" && s.Properties[side+"KafkaBootstrapServers"] == ""
 }
 
-// makesStream tells whether the stack makes the stream that the job reads.
-func (s Settings) makesStream() bool {
-	return s.Properties["InputKinesisStream"] == "" && s.Properties["InputKafkaTopic"] == "" &&
-		s.Properties["InputGeneratedRecords"] == ""
+// sources returns the properties that name what the job reads.
+func (s Settings) sources() []string {
+	var named []string
+	for _, source := range []string{"InputKinesisStream", "InputKafkaTopic"} {
+		if s.Properties[source] != "" {
+			named = append(named, source)
+		}
+	}
+	const made = "InputGeneratedRecords"
+	if strings.Trim(s.Properties[made], "0") != "" { // 0 makes none
+		named = append(named, made)
+	}
+	return named
 }
+
+// makesStream tells whether the stack makes the stream that the job reads.
+func (s Settings) makesStream() bool { return len(s.sources()) == 0 }
+
+// namedSinks returns the properties that name where the job writes to, but for
+// a bucket of the stack's own.
+func (s Settings) namedSinks() []string {
+	var named []string
+	for _, sink := range []string{"OutputBucket", "OutputKafkaTopic", "OutputElasticsearchEndpoint", "OutputKinesisStream"} {
+		if s.Properties[sink] != "" || sink == "OutputElasticsearchEndpoint" && s.Search == New {
+			named = append(named, sink)
+		}
+	}
+	return named
+}
+
+// discards tells whether the job drops what it reads.
+func (s Settings) discards() bool { return strings.EqualFold(s.Properties["OutputDiscarding"], "true") }
 
 // makesBucket tells whether the stack makes the bucket that the job writes to.
 func (s Settings) makesBucket() bool {
 	if s.Bucket != "" {
 		return s.Bucket == New
 	}
-	for _, sink := range []string{"OutputBucket", "OutputKafkaTopic", "OutputElasticsearchEndpoint", "OutputKinesisStream", "OutputDiscarding"} {
-		if s.Properties[sink] != "" {
-			return false
-		}
-	}
-	return s.Search != New
+	return len(s.namedSinks()) == 0 && !s.discards()
 }
 
 // split cuts a list at its commas.

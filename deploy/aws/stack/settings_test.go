@@ -50,7 +50,12 @@ func TestMistakesAreToldTogether(t *testing.T) {
 		"intervals of checkpoints that are none": {map[string]string{"CheckpointInterval": "1m", "MinPauseBetweenCheckpoints": "-1"},
 			[]string{`CheckpointInterval: "1m" is not`, `MinPauseBetweenCheckpoints: "-1" is not`}},
 		"an interval of checkpoints that no alarm looks back over": {map[string]string{"CheckpointInterval": "17280001"}, []string{"0 to 17280000"}},
-		"two buckets": {map[string]string{"bucket": New, "OutputBucket": "lake"}, []string{"bucket=new makes its own"}},
+		"a sink of a stream with no place for dead letters": {map[string]string{"OutputKinesisStream": "clean"},
+			[]string{"DeadLetterBucket: is missing"}},
+		"a job that discards, beside a sink": {map[string]string{"OutputDiscarding": "true", "bucket": New}, []string{"OutputDiscarding: drops all events, but"}},
+		"no sink":                            {map[string]string{"bucket": None}, []string{"OutputBucket: no sink is named"}},
+		"a stream and made events":           {map[string]string{"InputKinesisStream": "a", "InputGeneratedRecords": "5"}, []string{"InputKinesisStream and InputGeneratedRecords: a job has one source"}},
+		"two buckets":                        {map[string]string{"bucket": New, "OutputBucket": "lake"}, []string{"bucket=new makes its own"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

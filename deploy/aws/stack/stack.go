@@ -59,6 +59,9 @@ func Build(scope constructs.Construct, id string, s Settings) (awscdk.Stack, err
 	b.makeSearch()
 	b.makeLog()
 	b.makeApplication()
+	if err := b.job.check(); err != nil {
+		return nil, err
+	}
 	b.makeReplay()
 	b.makeAlarms()
 	b.makeDashboard()

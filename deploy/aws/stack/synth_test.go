@@ -67,11 +67,11 @@ var variants = map[string]map[string]string{
 	},
 	"a consumer by its ARN, streams with keys": {
 		"InputKinesisStream": "trips", "InputStreamConsumer": testConsumer, "inputKeyArns": "arn:aws:kms:eu-west-1:123456789012:key/in",
-		"OutputKinesisStream": "clean", "outputKeyArn": "arn:aws:kms:eu-west-1:123456789012:key/out",
+		"OutputKinesisStream": "clean", "DeadLetterBucket": "letters", "outputKeyArn": "arn:aws:kms:eu-west-1:123456789012:key/out",
 	},
 	"by roles of other accounts": {
 		"InputKinesisStream": "trips", "InputRoleArn": "arn:aws:iam::210987654321:role/read",
-		"OutputKinesisStream": "clean", "OutputRoleArn": "arn:aws:iam::210987654321:role/write", "replayHost": "false",
+		"OutputKinesisStream": "clean", "DeadLetterBucket": "letters", "OutputRoleArn": "arn:aws:iam::210987654321:role/write", "replayHost": "false",
 	},
 	"a try of the platform alone": {"InputGeneratedRecords": "100000", "OutputDiscarding": "true", "replayHost": "false"},
 	"a collection, a bucket with a key, letters elsewhere": {
