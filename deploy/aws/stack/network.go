@@ -7,6 +7,7 @@ import (
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
+	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 )
 
@@ -22,6 +23,9 @@ type network struct {
 	subnets *[]*string // private, in different zones
 	tables  []*string  // their route tables
 	job     awsec2.SecurityGroup
+	// ways are those out of a new network's first subnet, for what needs them at
+	// its start.
+	ways []constructs.IDependable
 }
 
 // makeNetwork makes or takes the network, its endpoints and its peering.
@@ -90,14 +94,16 @@ func (b *build) newNetwork() *network {
 	props.SubnetConfiguration = &subnets
 	n := &network{vpc: awsec2.NewVpc(b.Stack, jsii.String("Vpc"), props)}
 	n.subnets = n.vpc.SelectSubnets(&awsec2.SubnetSelection{SubnetType: private}).SubnetIds
-	for _, subnet := range *n.vpc.SelectSubnets(&awsec2.SubnetSelection{SubnetType: private}).Subnets {
+	of := *n.vpc.SelectSubnets(&awsec2.SubnetSelection{SubnetType: private}).Subnets
+	for _, subnet := range of {
 		n.tables = append(n.tables, subnet.RouteTable().RouteTableId())
 	}
 	// Traffic to S3 is most of what the job sends; through the gateway
 	// endpoint it costs nothing, through NAT it costs by the gigabyte.
-	n.vpc.AddGatewayEndpoint(jsii.String("S3Endpoint"), &awsec2.GatewayVpcEndpointOptions{
+	toS3 := n.vpc.AddGatewayEndpoint(jsii.String("S3Endpoint"), &awsec2.GatewayVpcEndpointOptions{
 		Service: awsec2.GatewayVpcEndpointAwsService_S3(),
 	})
+	n.ways = []constructs.IDependable{of[0].InternetConnectivityEstablished(), toS3}
 	return n
 }
 

@@ -158,6 +158,28 @@ func TestTheReplayHostStartsWithTheProgram(t *testing.T) {
 	}
 }
 
+// The host fetches its program once, at its first start: before there is a way
+// to S3 it would stay without.
+func TestTheReplayHostWaitsForItsWayOut(t *testing.T) {
+	for name, test := range map[string]struct {
+		context map[string]string
+		want    []string
+	}{
+		"a network of its own":  {nil, []string{"ReplayVpcPublicSubnet1DefaultRoute"}},
+		"a new network":         {templates["template-full.json"], []string{"VpcPrivateSubnet1DefaultRoute", "VpcS3Endpoint"}},
+		"a network without NAT": {variants["endpoints instead of NAT"], []string{"VpcS3Endpoint"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			depends := list(synth(t, test.context).only(t, "AWS::EC2::Instance").DependsOn)
+			for _, want := range test.want {
+				if !slices.ContainsFunc(depends, func(id string) bool { return strings.HasPrefix(id, want) }) {
+					t.Errorf("the host waits for %v, want %s", depends, want)
+				}
+			}
+		})
+	}
+}
+
 func TestAlarmsAreAboutWhatTheStackHas(t *testing.T) {
 	tests := map[string]struct {
 		context map[string]string
