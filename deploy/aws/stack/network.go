@@ -2,8 +2,10 @@ package stack
 
 import (
 	"fmt"
+	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
@@ -13,6 +15,7 @@ import (
 
 const (
 	vpcCIDR   = "10.20.0.0/16"
+	portHTTP  = 80
 	portHTTPS = 443
 	portIAM   = 9098 // MSK's, for SASL_SSL with IAM
 )
@@ -57,6 +60,9 @@ func (b *build) makeNetwork() {
 			to = awsec2.Peer_Ipv4(jsii.String(s.PeerCIDR))
 		}
 		n.job.AddEgressRule(to, awsec2.Port_Tcp(jsii.Number(port)), jsii.String("Kafka brokers of the properties"), nil)
+	}
+	for _, port := range endpointPorts(s.Properties) {
+		n.job.AddEgressRule(awsec2.Peer_AnyIpv4(), awsec2.Port_Tcp(jsii.Number(port)), jsii.String("endpoints of the properties"), nil)
 	}
 	if s.Network == New && s.Egress == Endpoints {
 		b.makeEndpoints()
@@ -174,4 +180,35 @@ func brokerPorts(properties map[string]string) []int {
 	}
 	slices.Sort(ports)
 	return ports
+}
+
+// endpointPorts returns the ports of the URLs that the properties name.
+func endpointPorts(properties map[string]string) []int {
+	var ports []int
+	for name, value := range properties {
+		if !strings.HasSuffix(name, "Endpoint") {
+			continue
+		}
+		for _, one := range split(value) {
+			if port, err := portOfURL(one); err == nil && !slices.Contains(ports, port) {
+				ports = append(ports, port)
+			}
+		}
+	}
+	slices.Sort(ports)
+	return ports
+}
+
+// portOfURL returns the port of a URL, that of its scheme if it names none.
+func portOfURL(text string) (int, error) {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil:
+		return 0, err
+	case u.Port() != "":
+		return strconv.Atoi(u.Port())
+	case u.Scheme == "http":
+		return portHTTP, nil
+	}
+	return portHTTPS, nil
 }

@@ -369,6 +369,25 @@ func TestTheNetworkReachesWhatTheJobCalls(t *testing.T) {
 	}
 }
 
+func TestTheJobReachesEndpointsOnOtherPorts(t *testing.T) {
+	made := synth(t, map[string]string{
+		"network": New, "replayHost": "false", "InputKafkaTopic": "trips", "InputKafkaBootstrapServers": "kafka.example.com:9092,kafka.example.com:9243",
+		"OutputElasticsearchEndpoint": "https://a.example.com:9200, https://b.example.com:9243", "OutputBucket": "lake", "OutputBucketEndpoint": "http://minio.example.com:9000",
+		"OutputKinesisStream": "clean", "OutputStreamEndpoint": "http://kinesis.example.com",
+	})
+	var ports []string
+	for _, one := range made.only(t, "AWS::EC2::SecurityGroup").Properties["SecurityGroupEgress"].([]any) {
+		rule := one.(map[string]any)
+		if rule["CidrIp"] != "0.0.0.0/0" || rule["FromPort"] != rule["ToPort"] {
+			t.Errorf("the job is let out by %v", rule)
+		}
+		ports = append(ports, fmt.Sprint(rule["FromPort"]))
+	}
+	if slices.Sort(ports); !slices.Equal(ports, []string{"443", "80", "9000", "9092", "9200", "9243"}) {
+		t.Errorf("the job is let out to the ports %v", ports)
+	}
+}
+
 func TestAPeeringWithAnotherAccountIsAcceptedByItsRole(t *testing.T) {
 	const role = "arn:aws:iam::210987654321:role/accept"
 	peering := synth(t, map[string]string{
