@@ -187,7 +187,7 @@ func (s Settings) Validate() error {
 		if len(s.Zones) != len(s.SubnetIDs) {
 			fault("zones: there must be one for each of subnetIds")
 		}
-		if s.Kafka == New && len(s.SubnetIDs) < 2 {
+		if s.Kafka == New && (len(s.SubnetIDs) < 2 || len(s.SubnetIDs) > 3) {
 			fault("kafka: brokers need two or three subnets in different zones")
 		}
 	} else if s.VpcID != "" || len(s.SubnetIDs)+len(s.Zones)+len(s.RouteTableIDs) > 0 {

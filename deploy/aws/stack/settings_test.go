@@ -20,7 +20,9 @@ func TestMistakesAreToldTogether(t *testing.T) {
 		"an existing network without its parts": {map[string]string{"network": Existing}, []string{"needs vpcId and subnetIds"}},
 		"parts of an existing network in a new one": {map[string]string{"network": New, "vpcId": "vpc-1"}, []string{"are for network=existing"}},
 		"brokers without a network":                 {map[string]string{"kafka": New}, []string{"set network=new or existing"}},
-		"half a peering":                            {map[string]string{"network": New, "peerVpcId": "vpc-2"}, []string{"peerVpcId and peerCidr belong together"}},
+		"more subnets than brokers take": {map[string]string{"network": Existing, "vpcId": "vpc-1", "subnetIds": "a,b,c,d", "zones": "w,x,y,z", "kafka": New},
+			[]string{"brokers need two or three subnets"}},
+		"half a peering": {map[string]string{"network": New, "peerVpcId": "vpc-2"}, []string{"peerVpcId and peerCidr belong together"}},
 		"a peering with another account without its role": {map[string]string{
 			"network": New, "peerVpcId": "vpc-2", "peerCidr": "10.9.0.0/16", "peerAccount": "210987654321",
 		}, []string{"peerAccount and peerRoleArn belong together"}},
