@@ -49,6 +49,21 @@ func TestCheckConnectFailsWhereSomethingDoes(t *testing.T) {
 	}
 }
 
+// docs/migration.md tells that check says what it makes of this file.
+func TestCheckTellsEachPropertyOfAFileWithItsSource(t *testing.T) {
+	const file = "testdata/java-sample.json"
+	code, stdout, stderr := runCommand(t, "check", "--properties="+file, "--Region=eu-west-1")
+	if code != exitOK {
+		t.Fatalf("exit code %d: %s", code, stderr)
+	}
+	_, given, _ := strings.Cut(stdout, "\nset by\n")
+	for _, want := range []string{"InputKinesisStream trips", "OutputBucket s3://lake/streaming-etl-output/", "ParquetConversion true"} {
+		if !strings.Contains(strings.Join(strings.Fields(given), " "), want+" file "+file) {
+			t.Errorf("%q is not in:\n%s", want, given)
+		}
+	}
+}
+
 func TestCheckDrawsThePlan(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "plan.svg")
 	code, stdout, stderr := runCommand(t, "check", "--svg="+name, "--InputKinesisStream=trips", "--OutputBucket=lake", "--Region=eu-west-1")

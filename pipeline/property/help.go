@@ -88,14 +88,15 @@ func (p *Property) defaultText(literal func(string) string) string {
 	}
 }
 
-// WriteValues writes the values that differ from their defaults, a line each:
-// name, value and source, in the order of the table. Secrets are masked.
+// WriteValues writes the values that a source gives, a line each: name, value and
+// source, in the order of the table. One that equals the default is among them,
+// since a job keeps it when the default changes. Secrets are masked.
 func (s *Set) WriteValues(w io.Writer) error {
 	var b bytes.Buffer
 	tw := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	for _, p := range s.table.list {
 		v, given := s.values[p.Name]
-		if !given || !v.valid || v.text == p.Default && p.DefaultOf == "" {
+		if !given || !v.valid {
 			continue
 		}
 		shown := p.show(v.text)

@@ -63,7 +63,7 @@ func TestHelpNamesTheFileOfASecret(t *testing.T) {
 	}
 }
 
-func TestWriteValuesListsWhatDiffersFromDefaultsAndMasksSecrets(t *testing.T) {
+func TestWriteValuesListsWhatIsGivenAndMasksSecrets(t *testing.T) {
 	s, err := load(Sources{
 		Env:  []string{"ServerPassword=hunter2", "STREAMING_ETL_SERVER_PORT=0081"},
 		Args: []string{"--Rate=1.50", "--ServerURL=http://localhost:9200"},
@@ -77,7 +77,8 @@ func TestWriteValuesListsWhatDiffersFromDefaultsAndMasksSecrets(t *testing.T) {
 	}
 	want := "ServerPassword  ***                    environment ServerPassword\n" +
 		"ServerURL       http://localhost:9200  flag --ServerURL\n" +
-		"ServerPort      81                     environment STREAMING_ETL_SERVER_PORT\n"
+		"ServerPort      81                     environment STREAMING_ETL_SERVER_PORT\n" +
+		"Rate            1.5                    flag --Rate\n" // its default, all the same
 	if b.String() != want {
 		t.Errorf("got:\n%swant:\n%s", b.String(), want)
 	}

@@ -19,8 +19,13 @@ const propertyGroup = "FlinkApplicationProperties"
 // Apache Flink takes (API reference, PropertyGroup).
 const longestProperty = 2048
 
+// mostProperties is how many a group may have (the same).
+const mostProperties = 50
+
 // propertyNames lists the job's properties, a name a line. A test compares it
-// with the job's own table.
+// with the job's own table. That table itself, with the checks of values, is not
+// imported: its module's requirements would count here too, and with the
+// golang.org/x/tools among them those of the CDK's runtime cannot be met.
 //
 //go:embed property_names.txt
 var propertyNames string
@@ -97,6 +102,14 @@ func (j job) fallback(name string, value *string) {
 	if j[name] == nil {
 		j[name] = value
 	}
+}
+
+// check tells what keeps all properties together from working on the service.
+func (j job) check() error {
+	if len(j) > mostProperties {
+		return fmt.Errorf("%d properties, with those that the stack sets, are more than the %d that the service takes", len(j), mostProperties)
+	}
+	return nil
 }
 
 // get returns a property's value, or "" if it has none. It may be a token of
