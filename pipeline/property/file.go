@@ -60,12 +60,6 @@ func readLimited(path string) ([]byte, error) {
 	return data, err
 }
 
-// readSecret returns a file's content without the line end that editors leave.
-func readSecret(path string) (string, error) {
-	data, err := readLimited(path)
-	return strings.TrimRight(string(data), "\r\n"), err
-}
-
 // fileEntry is a property group of the file; its map is read with its order
 // and its duplicates, which a Go map would swallow.
 type fileEntry struct {

@@ -90,7 +90,7 @@ func (p *Property) defaultText(literal func(string) string) string {
 
 // WriteValues writes the values that a source gives, a line each: name, value and
 // source, in the order of the table. One that equals the default is among them,
-// since a job keeps it when the default changes. Secrets are masked.
+// since a job keeps it when the default changes.
 func (s *Set) WriteValues(w io.Writer) error {
 	var b bytes.Buffer
 	tw := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)

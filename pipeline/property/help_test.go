@@ -53,21 +53,11 @@ func TestMarkdownEscapesBars(t *testing.T) {
 	}
 }
 
-func TestHelpNamesTheFileOfASecret(t *testing.T) {
-	var b bytes.Buffer
-	if err := newTable(nil, secretProperties()).help(&b); err != nil {
-		t.Fatal(err)
-	}
-	if !strings.Contains(b.String(), "--ServerPasswordFile") {
-		t.Errorf("no ServerPasswordFile in:\n%s", b.String())
-	}
-}
-
-func TestWriteValuesListsWhatIsGivenAndMasksSecrets(t *testing.T) {
+func TestWriteValuesListsWhatIsGiven(t *testing.T) {
 	s, err := load(Sources{
-		Env:  []string{"ServerPassword=hunter2", "STREAMING_ETL_SERVER_PORT=0081"},
+		Env:  []string{"STREAMING_ETL_SERVER_PORT=0081"},
 		Args: []string{"--Rate=1.50", "--ServerURL=http://localhost:9200"},
-	}, secretProperties())
+	}, serverProperties())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,10 +65,9 @@ func TestWriteValuesListsWhatIsGivenAndMasksSecrets(t *testing.T) {
 	if err := s.WriteValues(&b); err != nil {
 		t.Fatal(err)
 	}
-	want := "ServerPassword  ***                    environment ServerPassword\n" +
-		"ServerURL       http://localhost:9200  flag --ServerURL\n" +
-		"ServerPort      81                     environment STREAMING_ETL_SERVER_PORT\n" +
-		"Rate            1.5                    flag --Rate\n" // its default, all the same
+	want := "ServerURL   http://localhost:9200  flag --ServerURL\n" +
+		"ServerPort  81                     environment STREAMING_ETL_SERVER_PORT\n" +
+		"Rate        1.5                    flag --Rate\n" // its default, all the same
 	if b.String() != want {
 		t.Errorf("got:\n%swant:\n%s", b.String(), want)
 	}

@@ -282,49 +282,6 @@ func TestHelpIsReturnedBeforeAnyMistake(t *testing.T) {
 	}
 }
 
-func TestSecrets(t *testing.T) {
-	file := writeFile(t, "password", "hunter2\r\n")
-	empty := writeFile(t, "empty", "\n")
-	properties := writeFile(t, "p.json", `[{"PropertyGroupId":"FlinkApplicationProperties","PropertyMap":{"ServerPassword":"hunter2"}}]`)
-	tests := []struct {
-		name    string
-		sources Sources
-		source  string // "" when a mistake is wanted
-		problem string
-	}{
-		{"environment", Sources{Env: []string{"STREAMING_ETL_SERVER_PASSWORD=hunter2"}}, "environment STREAMING_ETL_SERVER_PASSWORD", ""},
-		{"properties file", Sources{File: properties}, "file " + properties, ""},
-		{"its file by flag", Sources{Args: []string{"--ServerPasswordFile", file}}, "file " + file, ""},
-		{"its file by environment", Sources{Env: []string{"STREAMING_ETL_SERVER_PASSWORD_FILE=" + file}}, "file " + file, ""},
-		{"the later source wins: file", Sources{Env: []string{"ServerPassword=old"}, Args: []string{"--ServerPasswordFile", file}}, "file " + file, ""},
-		{"the later source wins: value", Sources{File: properties, Env: []string{"ServerPassword=hunter2"}}, "environment ServerPassword", ""},
-		{"flag", Sources{Args: []string{"--ServerPassword", "hunter2"}}, "", "is a secret, which a flag would show to everyone who lists processes"},
-		{"both in one source", Sources{Env: []string{"ServerPassword=hunter2", "ServerPasswordFile=" + file}}, "", "is given together with ServerPasswordFile; give one of them"},
-		{"missing file", Sources{Args: []string{"--ServerPasswordFile", file + "x"}}, "", "cannot be read: no such file or directory"},
-		{"empty file", Sources{Args: []string{"--ServerPasswordFile", empty}}, "", "is empty; leave it out for the default"},
-		{"empty path", Sources{Args: []string{"--ServerPasswordFile="}}, "", "is empty; leave it out for the default"},
-		{"control characters", Sources{Env: []string{"ServerPassword=hunter2\a"}}, "", "has control characters in it"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			s, err := load(tt.sources, secretProperties())
-			if tt.source != "" {
-				if err != nil || s.Get("ServerPassword") != "hunter2" || s.Source("ServerPassword") != tt.source {
-					t.Errorf("got %q from %s, %v; want it from %s", s.Get("ServerPassword"), s.Source("ServerPassword"), err, tt.source)
-				}
-				return
-			}
-			got := mistakes(t, err)
-			if len(got) != 1 || got[0].Problem != tt.problem {
-				t.Fatalf("got %+v, want %q", got, tt.problem)
-			}
-			if strings.Contains(err.Error(), "hunter2") {
-				t.Errorf("the secret is told: %v", err)
-			}
-		})
-	}
-}
-
 func TestASecretWhereItsPlaceIsAskedForIsNotTold(t *testing.T) {
 	for _, name := range []string{"KafkaPasswordFrom", "KafkaTokenFrom", "OutputKafkaPasswordFrom", "ElasticsearchPasswordFrom", "ElasticsearchApiKeyFrom"} {
 		_, err := Load(Sources{Args: []string{"--" + name + "=hunter2"}})
@@ -357,7 +314,7 @@ func TestGettersReturnTypedValues(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %v\nwant %v", got, want)
 	}
-	f, err := load(Sources{Env: []string{"Rate=2.25"}}, secretProperties())
+	f, err := load(Sources{Env: []string{"Rate=2.25"}}, serverProperties())
 	if err != nil || f.Float("Rate") != 2.25 {
 		t.Errorf("Rate = %v, %v", f.Float("Rate"), err)
 	}
