@@ -33,7 +33,7 @@ type Config struct {
 	JobID string
 
 	// Embedded says that the job reads the sample trips from a server in this
-	// process and writes to another; where they listen is filled in by Run.
+	// process and writes to another; where they listen is filled in by Embedded.connect.
 	Embedded bool
 
 	// Parallelism is how many instances of each step run at once; 0 is for a
