@@ -23,7 +23,7 @@ type compareOptions struct {
 }
 
 func compareFlags() (*flag.FlagSet, *compareOptions) {
-	f, asJSON := newFlags("compare")
+	f, asJSON := newFlagsJSON("compare", "A B")
 	o := &compareOptions{json: asJSON}
 	f.StringVar(&o.columns, "columns", "", "the columns to compare, with commas between (default: all)")
 	f.StringVar(&o.ignore, "ignore", "job_start", "variables of folders that do not tell partitions apart, with commas between; * for all folders")
@@ -39,7 +39,7 @@ var errDifferent = errors.New("the outputs differ")
 // compareOutputs is the subcommand that compares two outputs, record by record.
 func compareOutputs(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	f, o := compareFlags()
-	places, code, ok := parseMixed(f, args, stderr)
+	places, code, ok := parseMixed(f, args, stdout, stderr)
 	if !ok {
 		return code
 	}
@@ -73,20 +73,6 @@ func compareOutputs(ctx context.Context, args []string, stdout, stderr io.Writer
 		return fail(stderr, err)
 	}
 	return exitOK
-}
-
-// parseMixed reads flags that stand before, between and behind other
-// arguments, which it returns.
-func parseMixed(f *flag.FlagSet, args []string, stderr io.Writer) (rest []string, code int, ok bool) {
-	for {
-		if code, ok = parseFlags(f, args, stderr); !ok {
-			return nil, code, false
-		}
-		if f.NArg() == 0 {
-			return rest, exitOK, true
-		}
-		rest, args = append(rest, f.Arg(0)), f.Args()[1:]
-	}
 }
 
 func writeComparison(w io.Writer, r compare.Result, show int) error {

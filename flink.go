@@ -265,7 +265,7 @@ type jarOptions struct {
 }
 
 func jarFlags() (*flag.FlagSet, *jarOptions) {
-	f, asJSON := newFlags("jar")
+	f, asJSON := newFlagsJSON("jar", "")
 	o := &jarOptions{json: asJSON}
 	f.StringVar(&o.out, "out", "etl.jar", "the file to write")
 	f.StringVar(&o.archs, "arch", runtime.GOARCH, "the cluster's processors: amd64, arm64 or both, separated by a comma")
@@ -275,7 +275,7 @@ func jarFlags() (*flag.FlagSet, *jarOptions) {
 // jar is the subcommand that builds the job's jar.
 func jar(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	f, o := jarFlags()
-	if code, ok := parse(f, args, stderr); !ok {
+	if code, ok := parse(f, args, stdout, stderr); !ok {
 		return code
 	}
 	sum, err := flink.BuildJar(ctx, o.out, flink.JarOptions{Archs: strings.Split(o.archs, ",")})
@@ -292,7 +292,7 @@ type controlOptions struct {
 }
 
 func controlFlags(name string) (*flag.FlagSet, *controlOptions) {
-	f, asJSON := newFlags(name)
+	f, asJSON := newFlagsJSON(name, "")
 	o := &controlOptions{json: asJSON}
 	f.StringVar(&o.address, "flink-rest", "", "the address of the cluster's REST endpoint, host:port or a URL")
 	f.StringVar(&o.job, "job", "", "the job's id or name; not needed where one job runs")
@@ -305,7 +305,7 @@ func controlFlags(name string) (*flag.FlagSet, *controlOptions) {
 // control is a subcommand on a job that runs: savepoint, stop or cancel.
 func control(ctx context.Context, name string, args []string, stdout, stderr io.Writer) int {
 	f, o := controlFlags(name)
-	if code, ok := parse(f, args, stderr); !ok {
+	if code, ok := parse(f, args, stdout, stderr); !ok {
 		return code
 	}
 	if o.address == "" {

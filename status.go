@@ -26,7 +26,7 @@ type statusOptions struct {
 }
 
 func statusFlags() (*flag.FlagSet, *statusOptions) {
-	f, asJSON := newFlags("status")
+	f, asJSON := newFlagsJSON("status", "[--Name=value …]")
 	o := &statusOptions{json: asJSON}
 	f.StringVar(&o.address, "flink-rest", "", "the address of the cluster's REST endpoint, host:port or a URL")
 	f.StringVar(&o.job, "job", "", "the job's id or name; not needed where one job runs")
@@ -41,7 +41,7 @@ func statusFlags() (*flag.FlagSet, *statusOptions) {
 func status(ctx context.Context, args, env []string, stdout, stderr io.Writer) int {
 	f, o := statusFlags()
 	args, properties := splitProperties(args)
-	if code, ok := parse(f, args, stderr); !ok {
+	if code, ok := parse(f, args, stdout, stderr); !ok {
 		return code
 	}
 	if o.interval <= 0 {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"flag"
 	"fmt"
 	"io"
 	"runtime"
@@ -59,10 +60,12 @@ func (b built) String() string {
 	return s.String()
 }
 
+func versionFlags() (*flag.FlagSet, *bool) { return newFlagsJSON("version", "") }
+
 // version is the subcommand, and the flag, that tells what program this is.
 func version(args []string, stdout, stderr io.Writer) int {
-	f, asJSON := newFlags("version")
-	if code, ok := parse(f, args, stderr); !ok {
+	f, asJSON := versionFlags()
+	if code, ok := parse(f, args, stdout, stderr); !ok {
 		return code
 	}
 	b := readBuilt(debug.ReadBuildInfo())
