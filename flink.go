@@ -126,7 +126,7 @@ func submitFlink(ctx context.Context, p *property.Set, jarPath string, stdout, s
 	})
 	detached := p.Bool("detached")
 	if ctx.Err() != nil && jobID != "" && !detached {
-		return cancelJob(client, jobID, stderr)
+		return cancelJob(context.WithoutCancel(ctx), client, jobID, stderr)
 	}
 	if err != nil {
 		return fail(stderr, err)
@@ -141,7 +141,7 @@ func submitFlink(ctx context.Context, p *property.Set, jarPath string, stdout, s
 		return fail(stderr, err)
 	}
 	if ctx.Err() != nil {
-		return cancelJob(client, jobID, stderr)
+		return cancelJob(context.WithoutCancel(ctx), client, jobID, stderr)
 	}
 	fmt.Fprintf(stdout, "job %s is %s\n", jobID, last.Job.State)
 	return exitOK
@@ -219,11 +219,11 @@ func portableArgs(p *property.Set) ([]string, error) {
 	return args, nil
 }
 
-// cancelTimeout is how long an interrupted command waits for the job's end.
+// cancelTimeout is how long the end of a cancelled job is waited for.
 const cancelTimeout = 30 * time.Second
 
-func cancelJob(client *rest.Client, jobID string, stderr io.Writer) int {
-	ctx, cancel := context.WithTimeout(context.Background(), cancelTimeout)
+func cancelJob(ctx context.Context, client *rest.Client, jobID string, stderr io.Writer) int {
+	ctx, cancel := context.WithTimeout(ctx, cancelTimeout)
 	defer cancel()
 	fmt.Fprintln(stderr, "cancelling job "+jobID+"; its last checkpoint is kept where the cluster keeps them")
 	if err := client.Cancel(ctx, jobID); err != nil {
@@ -335,7 +335,7 @@ func control(ctx context.Context, name string, args []string, stdout, stderr io.
 		}
 		return code
 	case "cancel":
-		return cancelJob(client, id, stderr)
+		return cancelJob(ctx, client, id, stderr)
 	}
 	return exitOK
 }

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -31,6 +33,7 @@ type flinkServer struct {
 	// endsWithJob has the server be gone once the job is stopped.
 	endsWithJob bool
 	onLook      func(n int, s *flinkServer)
+	onCancel    func(s *flinkServer)
 }
 
 func newFlinkServer(t *testing.T) (*flinkServer, string) {
@@ -78,6 +81,9 @@ func (s *flinkServer) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	case job:
 		if req.Method == http.MethodPatch {
 			s.down = s.endsWithJob
+			if s.onCancel != nil {
+				s.onCancel(s)
+			}
 			w.WriteHeader(http.StatusAccepted)
 			return
 		}
@@ -370,5 +376,16 @@ func TestCancelOfTheOnlyJobOfACluster(t *testing.T) {
 	s.endsWithJob = true
 	if code, _, stderr := runCommand(t, "cancel", "--flink-rest="+url, "--job="+testJob); code != exitOK || !strings.Contains(stderr, "its cluster may have ended with it") {
 		t.Errorf("exit code %d, errors %q", code, stderr)
+	}
+}
+
+func TestCancelCanBeInterrupted(t *testing.T) {
+	s, url := newFlinkServer(t)
+	ctx, interrupt := context.WithCancel(t.Context())
+	s.onCancel = func(*flinkServer) { interrupt() } // and the job goes on running
+	var stdout, stderr bytes.Buffer
+	code := command(ctx, []string{"cancel", "--flink-rest=" + url}, nil, &stdout, &stderr)
+	if code != exitFailure || !strings.Contains(stderr.String(), context.Canceled.Error()) {
+		t.Errorf("exit code %d, errors %q", code, stderr.String())
 	}
 }
