@@ -126,7 +126,7 @@ func submitFlink(ctx context.Context, p *property.Set, jarPath string, stdout, s
 	})
 	detached := p.Bool("detached")
 	if ctx.Err() != nil && jobID != "" && !detached {
-		return cancelJob(context.WithoutCancel(ctx), client, jobID, stderr)
+		return cancelInterrupted(ctx, client, jobID, stderr)
 	}
 	if err != nil {
 		return fail(stderr, err)
@@ -141,7 +141,7 @@ func submitFlink(ctx context.Context, p *property.Set, jarPath string, stdout, s
 		return fail(stderr, err)
 	}
 	if ctx.Err() != nil {
-		return cancelJob(context.WithoutCancel(ctx), client, jobID, stderr)
+		return cancelInterrupted(ctx, client, jobID, stderr)
 	}
 	fmt.Fprintf(stdout, "job %s is %s\n", jobID, last.Job.State)
 	return exitOK
@@ -222,12 +222,21 @@ func portableArgs(p *property.Set) ([]string, error) {
 // cancelTimeout is how long the end of a cancelled job is waited for.
 const cancelTimeout = 30 * time.Second
 
-func cancelJob(ctx context.Context, client *rest.Client, jobID string, stderr io.Writer) int {
+// cancelInterrupted cancels the job of a command whose context has ended.
+func cancelInterrupted(ctx context.Context, client *rest.Client, jobID string, stderr io.Writer) int {
+	if _, err := cancelJob(context.WithoutCancel(ctx), client, jobID, stderr); err != nil {
+		return fail(stderr, err)
+	}
+	return exitOK
+}
+
+// cancelJob cancels a job, waits for its end and returns its last state.
+func cancelJob(ctx context.Context, client *rest.Client, jobID string, stderr io.Writer) (rest.State, error) {
 	ctx, cancel := context.WithTimeout(ctx, cancelTimeout)
 	defer cancel()
 	fmt.Fprintln(stderr, "cancelling job "+jobID+"; its last checkpoint is kept where the cluster keeps them")
 	if err := client.Cancel(ctx, jobID); err != nil {
-		return fail(stderr, err)
+		return "", err
 	}
 	return awaitEnd(ctx, client, jobID, "the cluster has taken the order", stderr)
 }
@@ -331,11 +340,19 @@ func control(ctx context.Context, name string, args []string, stdout, stderr io.
 		}
 		code := tell(stdout, stderr, *o.json, map[string]string{"job": id, "savepoint": path}, path)
 		if name == "stop" {
-			code = max(code, awaitEnd(ctx, client, id, "the savepoint is complete", stderr))
+			if _, err := awaitEnd(ctx, client, id, "the savepoint is complete", stderr); err != nil {
+				return fail(stderr, err)
+			}
 		}
 		return code
 	case "cancel":
-		return cancelJob(ctx, client, id, stderr)
+		state, err := cancelJob(ctx, client, id, stderr)
+		if err == nil && *o.json {
+			err = writeJSON(stdout, cancelledJSON{id, state})
+		}
+		if err != nil {
+			return fail(stderr, err)
+		}
 	}
 	return exitOK
 }
@@ -343,17 +360,28 @@ func control(ctx context.Context, name string, args []string, stdout, stderr io.
 // goneAllowance is how long a cluster is asked for the end of a job when that is on its way.
 const goneAllowance = 5 * time.Second
 
-// awaitEnd waits for the end of a job, after what is told. A cluster of that job alone ends with it.
-func awaitEnd(ctx context.Context, client *rest.Client, id, done string, stderr io.Writer) int {
-	_, err := client.WaitEnd(ctx, id, rest.WaitOptions{RestartAllowance: goneAllowance})
+// cancelledJSON is a job that was cancelled, for programs.
+type cancelledJSON struct {
+	Job   string     `json:"job"`
+	State rest.State `json:"state"`
+}
+
+// unknownState is that of a job which was not seen to end.
+const unknownState rest.State = "UNKNOWN"
+
+// awaitEnd waits for the end of a job, after what is told, and returns its
+// last state. A cluster of that job alone ends with it.
+func awaitEnd(ctx context.Context, client *rest.Client, id, done string, stderr io.Writer) (rest.State, error) {
+	job, err := client.WaitEnd(ctx, id, rest.WaitOptions{RestartAllowance: goneAllowance})
 	var unreachable *rest.UnreachableError
 	switch {
 	case errors.As(err, &unreachable), errors.Is(err, rest.ErrNotFound):
 		fmt.Fprintf(stderr, "%s; job %s was not seen to end, and its cluster may have ended with it: %v\n", done, id, err)
+		return unknownState, nil
 	case err != nil:
-		return fail(stderr, fmt.Errorf("%s, but: %w", done, err))
+		return job.State, fmt.Errorf("%s, but: %w", done, err)
 	}
-	return exitOK
+	return job.State, nil
 }
 
 func statusText(s submit.Status) string {

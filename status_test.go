@@ -379,6 +379,26 @@ func TestCancelOfTheOnlyJobOfACluster(t *testing.T) {
 	}
 }
 
+func TestCancelWritesOneObjectForPrograms(t *testing.T) {
+	for name, test := range map[string]struct {
+		endsWithJob bool
+		state       string
+	}{
+		"the job ends":             {false, "CANCELED"},
+		"the cluster ends with it": {true, "UNKNOWN"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, url := newFlinkServer(t)
+			s.endsWithJob = test.endsWithJob
+			s.onCancel = func(s *flinkServer) { s.state = rest.Canceled }
+			code, stdout, stderr := runCommand(t, "cancel", "--json", "--flink-rest="+url)
+			if want := fmt.Sprintf("{\"job\":%q,\"state\":%q}\n", testJob, test.state); code != exitOK || stdout != want {
+				t.Errorf("exit code %d, says %q, want %q; errors %q", code, stdout, want, stderr)
+			}
+		})
+	}
+}
+
 func TestCancelCanBeInterrupted(t *testing.T) {
 	s, url := newFlinkServer(t)
 	ctx, interrupt := context.WithCancel(t.Context())
