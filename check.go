@@ -16,11 +16,11 @@ import (
 func checkOptions() []property.Property {
 	return append(options(), []property.Property{
 		{
-			Name: "svg", Group: groupCommand, Kind: property.Path,
+			Name: "svg", Group: property.GroupCommand, Kind: property.Path,
 			Doc: "With check: the file to draw the plan into, as SVG.",
 		},
 		{
-			Name: "connect", Group: groupCommand, Kind: property.Bool, Default: "false",
+			Name: "connect", Group: property.GroupCommand, Kind: property.Bool, Default: "false",
 			Doc: "With check: tries each permission that the job needs at its services, without writing, and tells what is missing as IAM statements, Kafka access rules and an Elasticsearch role.",
 		},
 	}...)
@@ -32,11 +32,12 @@ const checkUsage = `check tells what the job with these properties would do, or 
 
 // check is the subcommand that tells what the job would do.
 func check(ctx context.Context, args, env []string, stdout, stderr io.Writer) int {
-	p, err := property.Load(property.Sources{File: property.DefaultFile, Env: env, Args: args, Options: checkOptions()})
-	if errors.Is(err, property.ErrHelp) {
-		return help(stdout, stderr, checkUsage, checkOptions()...)
+	p, code := load(args, env, checkUsage, checkOptions(), stdout, stderr)
+	if p == nil {
+		return code
 	}
 	var c pipeline.Config
+	var err error
 	if p.Get("runner") == "flink" {
 		c, err = pipeline.FlinkPlan(p)
 	} else {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -14,7 +13,7 @@ import (
 // deregisterOptions are the flags of deregister, beside the job's properties.
 func deregisterOptions() []property.Property {
 	return []property.Property{
-		{Name: jsonFlag, Group: groupCommand, Kind: property.Bool, Default: "false", Doc: "Writes one JSON object."},
+		{Name: jsonFlag, Group: property.GroupCommand, Kind: property.Bool, Default: "false", Doc: "Writes one JSON object."},
 	}
 }
 
@@ -29,9 +28,9 @@ Stop the job first: one that still runs loses its subscriptions, and registers t
 // deregister is the subcommand that deregisters the consumer of a job that has
 // ended for good.
 func deregister(ctx context.Context, args, env []string, stdout, stderr io.Writer) int {
-	p, err := property.Load(property.Sources{File: property.DefaultFile, Env: env, Args: args, Options: deregisterOptions()})
-	if errors.Is(err, property.ErrHelp) {
-		return help(stdout, stderr, deregisterUsage, deregisterOptions()...)
+	p, code := load(args, env, deregisterUsage, deregisterOptions(), stdout, stderr)
+	if p == nil {
+		return code
 	}
 	c, err := pipeline.FromProperties(p, false)
 	if err != nil {

@@ -22,13 +22,13 @@ import (
 // letterOptions are the flags of deadletters, beside the job's properties.
 func letterOptions() []property.Property {
 	text := func(name, doc string) property.Property {
-		return property.Property{Name: name, Group: groupCommand, Kind: property.String, Doc: doc}
+		return property.Property{Name: name, Group: property.GroupCommand, Kind: property.String, Doc: doc}
 	}
 	flag := func(name, doc string) property.Property {
-		return property.Property{Name: name, Group: groupCommand, Kind: property.Bool, Default: "false", Doc: doc}
+		return property.Property{Name: name, Group: property.GroupCommand, Kind: property.Bool, Default: "false", Doc: doc}
 	}
 	moment := func(name, doc string) property.Property {
-		return property.Property{Name: name, Group: groupCommand, Kind: property.Time, Doc: doc}
+		return property.Property{Name: name, Group: property.GroupCommand, Kind: property.Time, Doc: doc}
 	}
 	return []property.Property{
 		text("reason", "Chooses letters of these reasons, with commas between."),
@@ -38,7 +38,7 @@ func letterOptions() []property.Property {
 		moment("since", "Chooses letters of events that the source took then or later."),
 		moment("until", "Chooses letters of events that the source took before."),
 		{
-			Name: "limit", Group: groupCommand, Kind: property.Int, Default: "20", Min: 1, Max: 10_000,
+			Name: "limit", Group: property.GroupCommand, Kind: property.Int, Default: "20", Min: 1, Max: 10_000,
 			Doc: "How many letters list shows.",
 		},
 		text("after", "Where list goes on: what it said at the end of the page before."),
@@ -47,7 +47,7 @@ func letterOptions() []property.Property {
 		flag("in-doubt", "Has resend send also what an earlier call had begun to send and not confirmed, so that it may be in the source already."),
 		flag("still-refused", "Has resend send also what the job with these properties would make a dead letter again."),
 		text("key", "A field of the events whose value is the key of what resend sends: the record's in Kafka, the one that decides the shard in Kinesis."),
-		{Name: jsonFlag, Group: groupCommand, Kind: property.Bool, Default: "false", Doc: "Writes one JSON object."},
+		{Name: jsonFlag, Group: property.GroupCommand, Kind: property.Bool, Default: "false", Doc: "Writes one JSON object."},
 	}
 }
 
@@ -71,10 +71,10 @@ func letters(ctx context.Context, args []string, env []string, stdout, stderr io
 		}
 		args = args[1:]
 	}
-	p, err := property.Load(property.Sources{File: property.DefaultFile, Env: env, Args: args, Options: letterOptions()})
+	p, code := load(args, env, lettersUsage, letterOptions(), stdout, stderr)
 	switch {
-	case errors.Is(err, property.ErrHelp):
-		return help(stdout, stderr, lettersUsage, letterOptions()...)
+	case p == nil:
+		return code
 	case verb != "list" && verb != "count" && verb != "show" && verb != "resend":
 		return misuse(stderr, "deadletters takes list, count, show or resend, not %q", verb)
 	case (verb == "show") != (len(ids) > 0):

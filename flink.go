@@ -37,31 +37,31 @@ func flinkJob(ctx context.Context, on flink.Cluster, args []string) (flink.Job, 
 func flinkOptions() []property.Property {
 	return []property.Property{
 		{
-			Name: "flink-rest", Group: groupCommand, Kind: property.String, DefaultNote: "a local Flink",
+			Name: "flink-rest", Group: property.GroupCommand, Kind: property.String, DefaultNote: "a local Flink",
 			Doc: "With --runner=flink: the address of the cluster's REST endpoint, host:port or a URL. Without it, a Flink of this machine is started from the cache and runs the sample.",
 		},
 		{
-			Name: "endpoint", Group: groupCommand, Kind: property.String,
+			Name: "endpoint", Group: property.GroupCommand, Kind: property.String,
 			Doc: "With --runner=flink: the job endpoint, host:port, of a Beam job server to submit to instead of a cluster's REST endpoint. This program must be at --worker-path on the TaskManagers.",
 		},
 		{
-			Name: "worker-path", Group: groupCommand, Kind: property.Path, DefaultNote: "this program's own path",
+			Name: "worker-path", Group: property.GroupCommand, Kind: property.Path, DefaultNote: "this program's own path",
 			Doc: "With --endpoint: where this program is on the TaskManagers, built with CGO_ENABLED=0 for their system.",
 		},
 		{
-			Name: "detached", Group: groupCommand, Kind: property.Bool, Default: "false",
+			Name: "detached", Group: property.GroupCommand, Kind: property.Bool, Default: "false",
 			Doc: "With --runner=flink: returns when the job is running. Otherwise the job is followed, and cancelled on SIGINT or SIGTERM.",
 		},
 		{
-			Name: "jar", Group: groupCommand, Kind: property.Path, DefaultNote: "built and cached",
+			Name: "jar", Group: property.GroupCommand, Kind: property.Path, DefaultNote: "built and cached",
 			Doc: "With --runner=flink: the jar to submit.",
 		},
 		{
-			Name: "savepoint-path", Group: groupCommand, Kind: property.String,
+			Name: "savepoint-path", Group: property.GroupCommand, Kind: property.String,
 			Doc: "With --runner=flink: the savepoint or retained checkpoint to start from.",
 		},
 		{
-			Name: "allow-non-restored-state", Group: groupCommand, Kind: property.Bool, Default: "false",
+			Name: "allow-non-restored-state", Group: property.GroupCommand, Kind: property.Bool, Default: "false",
 			Doc: "With --savepoint-path: lets the job start though it has no place for some of the saved state.",
 		},
 	}

@@ -36,14 +36,14 @@ import (
 func tryOptions() []property.Property {
 	return []property.Property{
 		{
-			Name: "events", Group: groupCommand, Kind: property.Path,
+			Name: "events", Group: property.GroupCommand, Kind: property.Path,
 			Doc: "The events to try: a file or a folder of files with an event a line; - reads the standard input.",
 		},
 		{
-			Name: "out", Group: groupCommand, Kind: property.Path, Default: "out",
+			Name: "out", Group: property.GroupCommand, Kind: property.Path, Default: "out",
 			Doc: "The folder for the report, the files, the dead letters and the documents.",
 		},
-		{Name: jsonFlag, Group: groupCommand, Kind: property.Bool, Default: "false", Doc: "Writes errors, and what is told on the way, as JSON for programs: an object a line."},
+		{Name: jsonFlag, Group: property.GroupCommand, Kind: property.Bool, Default: "false", Doc: "Writes errors, and what is told on the way, as JSON for programs: an object a line."},
 	}
 }
 
@@ -67,9 +67,9 @@ var notTried = [...]string{
 // events, with servers in this process in the place of those that the
 // properties name.
 func tryJob(ctx context.Context, args, env []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	p, err := property.Load(property.Sources{File: property.DefaultFile, Env: env, Args: args, Options: tryOptions()})
-	if errors.Is(err, property.ErrHelp) {
-		return help(stdout, stderr, tryUsage, tryOptions()...)
+	p, code := load(args, env, tryUsage, tryOptions(), stdout, stderr)
+	if p == nil {
+		return code
 	}
 	for _, name := range notTried {
 		if p.Given(name) {
@@ -97,9 +97,8 @@ func tryJob(ctx context.Context, args, env []string, stdin io.Reader, stdout, st
 	if err := servers.fill(ctx, p.Get("events"), stdin); err != nil {
 		return fail(stderr, err)
 	}
-	p, err = property.Load(property.Sources{File: property.DefaultFile, Env: env, Args: append(args, servers.properties()...), Options: tryOptions()})
-	if err != nil {
-		return fail(stderr, err)
+	if p, code = load(append(args, servers.properties()...), env, tryUsage, tryOptions(), stdout, stderr); p == nil {
+		return code
 	}
 	c, err := pipeline.FromProperties(p, false)
 	if err != nil {

@@ -8,12 +8,11 @@ import (
 	"text/tabwriter"
 )
 
-const (
-	// groupCommand is the group of the flags that are no properties.
-	groupCommand = "Command line"
-	// helpColumns is how wide the help text is.
-	helpColumns = 100
-)
+// GroupCommand is the group of the flags that are no properties.
+const GroupCommand = "Command line"
+
+// helpColumns is how wide the help text is.
+const helpColumns = 100
 
 // Help writes every property by groups, with default, range and meaning, at
 // most 100 columns wide. The options are the command's own, as in Sources;

@@ -10,7 +10,7 @@ import (
 func TestHelpListsEveryPropertyAsInGoldenFile(t *testing.T) {
 	var b bytes.Buffer
 	runner := Property{
-		Name: "runner", Group: groupCommand, Kind: Enum, Default: "direct", Values: []string{"direct", "flink"},
+		Name: "runner", Group: GroupCommand, Kind: Enum, Default: "direct", Values: []string{"direct", "flink"},
 		Doc: "Where the job runs.",
 	}
 	if err := Help(&b, runner); err != nil {

@@ -68,7 +68,7 @@ func TestFlagForms(t *testing.T) {
 		{"option of the command", []string{"--runner=flink"}, map[string]string{"runner": "flink"}},
 		{"value that begins with two dashes", []string{"--JobName=--x"}, map[string]string{"JobName": "--x"}},
 	}
-	runner := Property{Name: "runner", Group: groupCommand, Kind: Enum, Default: "direct", Values: []string{"direct", "flink"}}
+	runner := Property{Name: "runner", Group: GroupCommand, Kind: Enum, Default: "direct", Values: []string{"direct", "flink"}}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s, err := Load(Sources{Args: tt.args, Options: []Property{runner}})

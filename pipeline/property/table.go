@@ -287,10 +287,10 @@ func checkCheckpoints(text string) string {
 func commandOptions() []Property {
 	return []Property{
 		{
-			Name: optionFile, Group: groupCommand, Kind: Path, DefaultNote: DefaultFile + ", when it exists",
+			Name: optionFile, Group: GroupCommand, Kind: Path, DefaultNote: DefaultFile + ", when it exists",
 			Doc: "A properties file in the format of Managed Service for Apache Flink: a JSON array of property groups, of which " +
 				fileGroup + " is read.",
 		},
-		{Name: "help", Group: groupCommand, Kind: Bool, Default: "false", Doc: "Prints this text."},
+		{Name: "help", Group: GroupCommand, Kind: Bool, Default: "false", Doc: "Prints this text."},
 	}
 }
