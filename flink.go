@@ -5,13 +5,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"maps"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -135,8 +133,8 @@ func submitFlink(ctx context.Context, p *property.Set, jarPath string, stdout, s
 		fmt.Fprintln(stdout, jobID)
 		return exitOK
 	}
-	status := &statusLine{w: stderr}
-	last, err := submit.Follow(ctx, client, jobID, time.Second, status.show, pipeline.Counters()...)
+	line := &followLine{w: stderr}
+	last, err := submit.Follow(ctx, client, jobID, time.Second, line.show, pipeline.Counters()...)
 	if err != nil {
 		return fail(stderr, err)
 	}
@@ -219,172 +217,8 @@ func portableArgs(p *property.Set) ([]string, error) {
 	return args, nil
 }
 
-// cancelTimeout is how long the end of a cancelled job is waited for.
-const cancelTimeout = 30 * time.Second
-
-// cancelInterrupted cancels the job of a command whose context has ended.
-func cancelInterrupted(ctx context.Context, client *rest.Client, jobID string, stderr io.Writer) int {
-	if _, err := cancelJob(context.WithoutCancel(ctx), client, jobID, stderr); err != nil {
-		return fail(stderr, err)
-	}
-	return exitOK
-}
-
-// cancelJob cancels a job, waits for its end and returns its last state.
-func cancelJob(ctx context.Context, client *rest.Client, jobID string, stderr io.Writer) (rest.State, error) {
-	ctx, cancel := context.WithTimeout(ctx, cancelTimeout)
-	defer cancel()
-	fmt.Fprintln(stderr, "cancelling job "+jobID+"; its last checkpoint is kept where the cluster keeps them")
-	if err := client.Cancel(ctx, jobID); err != nil {
-		return "", err
-	}
-	return awaitEnd(ctx, client, jobID, "the cluster has taken the order", stderr)
-}
-
-// jobJar returns the path of the job's jar: the one named, or one built from
-// this program and kept in the cache by the program's content.
-func jobJar(ctx context.Context, named string, stderr io.Writer) (string, error) {
-	if named != "" {
-		if _, err := os.Stat(named); err != nil {
-			return "", fmt.Errorf("--jar: %w", err)
-		}
-		return named, nil
-	}
-	sum, err := programSum()
-	if err != nil {
-		return "", err
-	}
-	cache, err := cluster.CacheDir()
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(cache, "jars", sum[:16]+"-"+runtime.GOARCH+".jar")
-	if _, err := os.Stat(path); err == nil {
-		return path, nil
-	}
-	fmt.Fprintln(stderr, "building the job's jar, which takes a minute or more the first time")
-	_, err = flink.BuildJar(ctx, path, flink.JarOptions{})
-	return path, err
-}
-
-// jarOptions are what the flags of jar say.
-type jarOptions struct {
-	out, archs string
-	json       *bool
-}
-
-func jarFlags() (*flag.FlagSet, *jarOptions) {
-	f, asJSON := newFlagsJSON("jar", "")
-	o := &jarOptions{json: asJSON}
-	f.StringVar(&o.out, "out", "etl.jar", "the file to write")
-	f.StringVar(&o.archs, "arch", runtime.GOARCH, "the cluster's processors: amd64, arm64 or both, separated by a comma")
-	return f, o
-}
-
-// jar is the subcommand that builds the job's jar.
-func jar(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	f, o := jarFlags()
-	if code, ok := parse(f, args, stdout, stderr); !ok {
-		return code
-	}
-	sum, err := flink.BuildJar(ctx, o.out, flink.JarOptions{Archs: strings.Split(o.archs, ",")})
-	if err != nil {
-		return fail(stderr, err)
-	}
-	return tell(stdout, stderr, *o.json, map[string]string{"jar": o.out, "sha256": sum}, o.out+", sha256 "+sum)
-}
-
-// controlOptions are what the flags of control say.
-type controlOptions struct {
-	address, job, target string
-	json                 *bool
-}
-
-func controlFlags(name string) (*flag.FlagSet, *controlOptions) {
-	f, asJSON := newFlagsJSON(name, "")
-	o := &controlOptions{json: asJSON}
-	f.StringVar(&o.address, "flink-rest", "", "the address of the cluster's REST endpoint, host:port or a URL")
-	f.StringVar(&o.job, "job", "", "the job's id or name; not needed where one job runs")
-	if name == "savepoint" || name == "stop" {
-		f.StringVar(&o.target, "target", "", "the directory for the savepoint (default: the cluster's)")
-	}
-	return f, o
-}
-
-// control is a subcommand on a job that runs: savepoint, stop or cancel.
-func control(ctx context.Context, name string, args []string, stdout, stderr io.Writer) int {
-	f, o := controlFlags(name)
-	if code, ok := parse(f, args, stdout, stderr); !ok {
-		return code
-	}
-	if o.address == "" {
-		return misuse(stderr, "--flink-rest is missing: the address of the cluster's REST endpoint")
-	}
-	client, err := rest.New(o.address, restSetting)
-	if err != nil {
-		return fail(stderr, err)
-	}
-	id, err := submit.Find(ctx, client, o.job)
-	if err != nil {
-		return fail(stderr, err)
-	}
-	switch name {
-	case "savepoint", "stop":
-		take := client.Savepoint
-		if name == "stop" {
-			take = client.Stop
-		}
-		path, err := take(ctx, id, o.target)
-		if err != nil {
-			return fail(stderr, err)
-		}
-		code := tell(stdout, stderr, *o.json, map[string]string{"job": id, "savepoint": path}, path)
-		if name == "stop" {
-			if _, err := awaitEnd(ctx, client, id, "the savepoint is complete", stderr); err != nil {
-				return fail(stderr, err)
-			}
-		}
-		return code
-	case "cancel":
-		state, err := cancelJob(ctx, client, id, stderr)
-		if err == nil && *o.json {
-			err = writeJSON(stdout, cancelledJSON{id, state})
-		}
-		if err != nil {
-			return fail(stderr, err)
-		}
-	}
-	return exitOK
-}
-
-// goneAllowance is how long a cluster is asked for the end of a job when that is on its way.
-const goneAllowance = 5 * time.Second
-
-// cancelledJSON is a job that was cancelled, for programs.
-type cancelledJSON struct {
-	Job   string     `json:"job"`
-	State rest.State `json:"state"`
-}
-
-// unknownState is that of a job which was not seen to end.
-const unknownState rest.State = "UNKNOWN"
-
-// awaitEnd waits for the end of a job, after what is told, and returns its
-// last state. A cluster of that job alone ends with it.
-func awaitEnd(ctx context.Context, client *rest.Client, id, done string, stderr io.Writer) (rest.State, error) {
-	job, err := client.WaitEnd(ctx, id, rest.WaitOptions{RestartAllowance: goneAllowance})
-	var unreachable *rest.UnreachableError
-	switch {
-	case errors.As(err, &unreachable), errors.Is(err, rest.ErrNotFound):
-		fmt.Fprintf(stderr, "%s; job %s was not seen to end, and its cluster may have ended with it: %v\n", done, id, err)
-		return unknownState, nil
-	case err != nil:
-		return job.State, fmt.Errorf("%s, but: %w", done, err)
-	}
-	return job.State, nil
-}
-
-func statusText(s submit.Status) string {
+// followText is a followed job's state as a line.
+func followText(s submit.Status) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s, %s", s.Job.ID, s.Job.Name, s.Job.State)
 	if last := s.Checkpoints.Last; last != nil {
@@ -408,14 +242,14 @@ func statusText(s submit.Status) string {
 	return b.String()
 }
 
-// statusLine prints a job's status when it has changed.
-type statusLine struct {
+// followLine prints a job's status when it has changed.
+type followLine struct {
 	w    io.Writer
 	last string
 }
 
-func (l *statusLine) show(s submit.Status) {
-	if text := statusText(s); text != l.last {
+func (l *followLine) show(s submit.Status) {
+	if text := followText(s); text != l.last {
 		l.last = text
 		fmt.Fprintln(l.w, text)
 	}
