@@ -23,12 +23,12 @@ func Help(w io.Writer, options ...Property) error {
 
 func (t *table) help(w io.Writer) error {
 	var b bytes.Buffer
-	wrap(&b, "", "Properties are read from three places, of which the later one wins:")
+	wrap(&b, "", "Properties are read from three places, of which a later one overrides an earlier one:")
 	wrap(&b, "  ", "1. a properties file, "+DefaultFile+" when it exists, or --"+optionFile+"=FILE: a JSON array of "+
 		`{"PropertyGroupId": "`+fileGroup+`", "PropertyMap": {"Name": "value"}};`)
 	wrap(&b, "  ", "2. the environment: the exact name, or upper snake case after "+envPrefix+
 		" (OutputBucket or "+envName("OutputBucket")+");")
-	wrap(&b, "  ", "3. flags: --Name=value, --Name value, or --Name for those that are true or false.")
+	wrap(&b, "  ", "3. flags: --Name=value, --Name value, or --Name alone for those that are true or false.")
 	for _, group := range t.groups() {
 		fmt.Fprintf(&b, "\n%s\n", group)
 		for _, p := range t.list {

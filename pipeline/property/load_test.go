@@ -127,13 +127,13 @@ func TestMistakes(t *testing.T) {
 		{name: "credentials in one of several URLs are masked", args: []string{"--OutputElasticsearchEndpoint=http://a,http://me:hunter2@b"}, want: []Mistake{
 			{
 				Property: "OutputElasticsearchEndpoint", Value: "http://***@b", Source: "flag --OutputElasticsearchEndpoint",
-				Problem: `has "http://***@b" in it, which has credentials in it; they go into ElasticsearchUsername and ElasticsearchPasswordFrom`, Allowed: allowedURLs,
+				Problem: `has "http://***@b" in it, which has credentials in it; they belong in ElasticsearchUsername and ElasticsearchPasswordFrom`, Allowed: allowedURLs,
 			},
 		}},
 		{name: "credentials without a scheme are masked", args: []string{"--OutputElasticsearchEndpoint=me:hunter2@host:9200", "--InputKafkaBootstrapServers=me:hunter2@host"}, want: []Mistake{
 			{
 				Property: "InputKafkaBootstrapServers", Value: "***@host", Source: "flag --InputKafkaBootstrapServers",
-				Problem: `has "***@host" in it, which is no host:port`, Allowed: allowedBrokers,
+				Problem: `has "***@host" in it, which is not host:port`, Allowed: allowedBrokers,
 			},
 			{
 				Property: "OutputElasticsearchEndpoint", Value: "***@host:9200", Source: "flag --OutputElasticsearchEndpoint",
@@ -204,7 +204,7 @@ func TestFileMistakes(t *testing.T) {
 		{"no such group", `[]`, []Mistake{{Property: "properties", Problem: "has no group FlinkApplicationProperties"}}},
 		{
 			"misspelt group", `[{"PropertyGroupId": "flinkApplicationProperty", "PropertyMap": {}}]`,
-			[]Mistake{{Property: "properties", Problem: `has no group FlinkApplicationProperties, but a group "flinkApplicationProperty"`}},
+			[]Mistake{{Property: "properties", Problem: `has no group FlinkApplicationProperties, but it has a group "flinkApplicationProperty"`}},
 		},
 		{
 			"group without a name", `[{"PropertyMap": {}}, {"PropertyGroupId": "FlinkApplicationProperties", "PropertyMap": {}}]`,
@@ -212,15 +212,15 @@ func TestFileMistakes(t *testing.T) {
 		},
 		{
 			"group without a map", `[{"PropertyGroupId": "FlinkApplicationProperties"}]`,
-			[]Mistake{{Property: "properties", Problem: "has a group FlinkApplicationProperties whose PropertyMap is missing or no JSON object"}},
+			[]Mistake{{Property: "properties", Problem: "has a group FlinkApplicationProperties whose PropertyMap is missing or not a JSON object"}},
 		},
-		{"list for a map", ours(`["JobName"]`), []Mistake{{Property: "properties", Problem: "has a group FlinkApplicationProperties whose PropertyMap is missing or no JSON object"}}},
+		{"list for a map", ours(`["JobName"]`), []Mistake{{Property: "properties", Problem: "has a group FlinkApplicationProperties whose PropertyMap is missing or not a JSON object"}}},
 		{"unknown name", ours(`{"JobNam": "x"}`), []Mistake{{Property: "JobNam", Problem: "unknown property", Suggestion: "JobName"}}},
 		{"options are not read from the file", ours(`{"properties": "x"}`), []Mistake{{Property: "properties", Problem: "unknown property"}}},
 		{
 			"null", ours(`{"JobName": null, "Region": ["x"]}`), []Mistake{
-				{Property: "JobName", Problem: "is neither a text nor a number nor true or false", Allowed: "1 to 128 printable ASCII characters"},
-				{Property: "Region", Problem: "is neither a text nor a number nor true or false", Allowed: allowedRegion},
+				{Property: "JobName", Problem: "is not text, a number, true or false", Allowed: "1 to 128 printable ASCII characters"},
+				{Property: "Region", Problem: "is not text, a number, true or false", Allowed: allowedRegion},
 			},
 		},
 		{"twice with different values", ours(`{"JobName": "a", "JobName": "b"}`), []Mistake{{Property: "JobName", Value: "b", Problem: "is given twice, with different values"}}},
