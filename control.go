@@ -22,7 +22,7 @@ func controlFlags(name string) (*flag.FlagSet, *controlOptions) {
 	f, asJSON := newFlagsJSON(name, "")
 	o := &controlOptions{json: asJSON}
 	f.StringVar(&o.address, "flink-rest", "", "the address of the cluster's REST endpoint, host:port or a URL")
-	f.StringVar(&o.job, "job", "", "the job's id or name; not needed where one job runs")
+	f.StringVar(&o.job, "job", "", "the job's id or name; not needed if only one job is running")
 	if name == "savepoint" || name == "stop" {
 		f.StringVar(&o.target, "target", "", "the directory for the savepoint (default: the cluster's)")
 	}
@@ -90,11 +90,11 @@ func cancelInterrupted(ctx context.Context, client *rest.Client, jobID string, s
 func cancelJob(ctx context.Context, client *rest.Client, jobID string, stderr io.Writer) (rest.State, error) {
 	ctx, cancel := context.WithTimeout(ctx, cancelTimeout)
 	defer cancel()
-	fmt.Fprintln(stderr, "cancelling job "+jobID+"; its last checkpoint is kept where the cluster keeps them")
+	fmt.Fprintln(stderr, "cancelling job "+jobID+"; its last checkpoint is kept if the cluster is configured to retain checkpoints")
 	if err := client.Cancel(ctx, jobID); err != nil {
 		return "", err
 	}
-	return awaitEnd(ctx, client, jobID, "the cluster has taken the order", stderr)
+	return awaitEnd(ctx, client, jobID, "the cluster has accepted the request", stderr)
 }
 
 // goneAllowance is how long a cluster is asked for the end of a job when that is on its way.

@@ -36,7 +36,7 @@ func flinkOptions() []property.Property {
 	return []property.Property{
 		{
 			Name: "flink-rest", Group: property.GroupCommand, Kind: property.String, DefaultNote: "a local Flink",
-			Doc: "With --runner=flink: the address of the cluster's REST endpoint, host:port or a URL. Without it, a Flink of this machine is started from the cache and runs the sample.",
+			Doc: "With --runner=flink: the address of the cluster's REST endpoint, host:port or a URL. Without it, a local Flink is started from the cache and runs the sample.",
 		},
 		{
 			Name: "endpoint", Group: property.GroupCommand, Kind: property.String,
@@ -44,11 +44,11 @@ func flinkOptions() []property.Property {
 		},
 		{
 			Name: "worker-path", Group: property.GroupCommand, Kind: property.Path, DefaultNote: "this program's own path",
-			Doc: "With --endpoint: where this program is on the TaskManagers, built with CGO_ENABLED=0 for their system.",
+			Doc: "With --endpoint: where this program, built with CGO_ENABLED=0 for their system, is on the TaskManagers.",
 		},
 		{
 			Name: "detached", Group: property.GroupCommand, Kind: property.Bool, Default: "false",
-			Doc: "With --runner=flink: returns when the job is running. Otherwise the job is followed, and cancelled on SIGINT or SIGTERM.",
+			Doc: "With --runner=flink: returns once the job is running. Otherwise the job is followed, and cancelled on SIGINT or SIGTERM.",
 		},
 		{
 			Name: "jar", Group: property.GroupCommand, Kind: property.Path, DefaultNote: "built and cached",
@@ -60,7 +60,7 @@ func flinkOptions() []property.Property {
 		},
 		{
 			Name: "allow-non-restored-state", Group: property.GroupCommand, Kind: property.Bool, Default: "false",
-			Doc: "With --savepoint-path: lets the job start though it has no place for some of the saved state.",
+			Doc: "With --savepoint-path: lets the job start although it has no place for some of the saved state.",
 		},
 	}
 }
@@ -185,7 +185,7 @@ func runJobServer(ctx context.Context, p *property.Set, stdout, stderr io.Writer
 		if err := server.Cancel(cctx, id); err != nil {
 			return fail(stderr, err)
 		}
-		fmt.Fprintf(stderr, "the job server has cancelled job %s; if it is Beam's own, Flink goes on with it: "+
+		fmt.Fprintf(stderr, "the job server has cancelled job %s; if it is Beam's own, Flink continues to run it: "+
 			"cancel it there too, with %s cancel --flink-rest=host:port --job=%s\n", id, filepath.Base(os.Args[0]), job.Name)
 	}
 	return exitOK

@@ -45,12 +45,12 @@ Cancels a job.
 
 Flags:
   --flink-rest  the address of the cluster's REST endpoint, host:port or a URL
-  --job         the job's id or name; not needed where one job runs
+  --job         the job's id or name; not needed if only one job is running
   --json        write the result and errors as JSON, one object per line
 `,
 		"completion": `streaming-etl completion bash|zsh|fish
 
-Writes the completion of bash, zsh or fish.
+Writes the completion script for bash, zsh or fish.
 `,
 	} {
 		if _, stdout, _ := runCommand(t, command, "--help"); stdout != want {

@@ -87,7 +87,7 @@ func command(ctx context.Context, args, env []string, stdout, stderr io.Writer) 
 	case "help":
 		return help(stdout, stderr, usage(), options()...)
 	}
-	return misuse(stderr, "%s is not a command; there are %s", name, commandNames())
+	return misuse(stderr, "unknown command %q; the commands are %s", name, commandNames())
 }
 
 // options are the command's own flags.
@@ -95,15 +95,15 @@ func options() []property.Property {
 	return append([]property.Property{
 		{
 			Name: "runner", Group: property.GroupCommand, Kind: property.Enum, Default: "direct", Values: []string{"direct", "flink"},
-			Doc: "What the job runs on: direct is Beam's local runner in this process, flink a Flink cluster.",
+			Doc: "What the job runs on: direct is Beam's local runner in this process, flink is a Flink cluster.",
 		},
 		{
 			Name: "out", Group: property.GroupCommand, Kind: property.Path, Default: "out",
-			Doc: "The folder for the report and, where no source and sink are named, for the files.",
+			Doc: "The folder for the report and, if no source and sink are named, for the files.",
 		},
 		{
 			Name: jsonFlag, Group: property.GroupCommand, Kind: property.Bool, Default: "false",
-			Doc: "Writes errors, and what is told on the way, as JSON for programs: an object a line.",
+			Doc: "Writes errors and progress messages as JSON, one object per line.",
 		},
 	}, flinkOptions()...)
 }

@@ -29,18 +29,18 @@ func tryOptions() []property.Property {
 	return []property.Property{
 		{
 			Name: "events", Group: property.GroupCommand, Kind: property.Path,
-			Doc: "The events to try: a file or a folder of files with an event a line; - reads the standard input.",
+			Doc: "The events to try: a file, or a folder of files, with one event per line; - reads standard input.",
 		},
 		{
 			Name: "out", Group: property.GroupCommand, Kind: property.Path, Default: "out",
 			Doc: "The folder for the report, the files, the dead letters and the documents.",
 		},
-		{Name: jsonFlag, Group: property.GroupCommand, Kind: property.Bool, Default: "false", Doc: "Writes errors, and what is told on the way, as JSON for programs: an object a line."},
+		{Name: jsonFlag, Group: property.GroupCommand, Kind: property.Bool, Default: "false", Doc: "Writes errors and progress messages as JSON, one object per line."},
 	}
 }
 
-const tryUsage = `try runs the job with these properties on your own events, with servers in this process in the place of those that the
-properties name, and writes what the job makes of them into a folder. What an earlier try has written there is deleted.
+const tryUsage = `try runs the job with these properties on your own events, with servers in this process in place of those that the
+properties name, and writes what the job makes of the events into a folder. What an earlier try wrote there is deleted.
 `
 
 // Names inside the servers of a try.
@@ -65,11 +65,11 @@ func tryJob(ctx context.Context, args, env []string, stdin io.Reader, stdout, st
 	}
 	for _, name := range notTried {
 		if p.Given(name) {
-			p.Add(property.Mistake{Property: name, Problem: "is of what try has no server for: it has a Kinesis stream as the source, a bucket and Elasticsearch"})
+			p.Add(property.Mistake{Property: name, Problem: "cannot be tried: try provides only a Kinesis stream as the source, a bucket and Elasticsearch"})
 		}
 	}
 	if !p.Given("events") {
-		p.Add(property.Mistake{Property: "events", Problem: "is missing", Allowed: "a file or a folder with an event a line, or -"})
+		p.Add(property.Mistake{Property: "events", Problem: "is missing", Allowed: "a file or a folder of files, with one event per line, or -"})
 	}
 	if err := p.Err(); err != nil {
 		return fail(stderr, err)
@@ -208,7 +208,7 @@ const documentsFolder = "_elasticsearch"
 func (s *tryServers) keep(out string, c pipeline.Config) ([]string, error) {
 	look := []string{
 		c.Look(out),
-		filepath.Join(out, c.Prefix, "dead-letters") + "/ (where there are any)",
+		filepath.Join(out, c.Prefix, "dead-letters") + "/ (if there are any)",
 	}
 	if s.elasticsearch == nil {
 		return look, nil

@@ -69,7 +69,7 @@ func (s *tryServers) fill(ctx context.Context, name string, stdin io.Reader) err
 		err = put()
 	}
 	if err == nil && all == 0 {
-		err = errors.New("there is no event in it")
+		err = errors.New("it contains no events")
 	}
 	if err != nil {
 		return fmt.Errorf("--events %s: %w", name, err)

@@ -50,7 +50,7 @@ func (b built) String() string {
 	fmt.Fprintf(&s, "%s %s, ", programName, b.Version)
 	switch {
 	case b.Commit == "":
-		s.WriteString("commit not known (go run leaves it out, go build writes it)")
+		s.WriteString("commit unknown (go run leaves it out, go build includes it)")
 	case b.Modified:
 		fmt.Fprintf(&s, "commit %s of %s with changes", b.Commit, b.Time)
 	default:

@@ -351,7 +351,7 @@ func (c *Config) placeLetters(p *property.Set) {
 		c.Letters = elasticsearchName
 		c.Elasticsearch.DeadLetterIndex = p.Get("ElasticsearchDeadLetterIndex")
 	case c.KinesisSink != nil:
-		p.Add(property.Mistake{Property: "DeadLetterBucket", Problem: "is missing: events that cannot be written must have a place", Allowed: "a bucket's name or s3://bucket/prefix/"})
+		p.Add(property.Mistake{Property: "DeadLetterBucket", Problem: "is missing: events that cannot be written need a place", Allowed: "a bucket's name or s3://bucket/prefix/"})
 	}
 	if c.lettersToTopic() {
 		c.KafkaSink.Fixed = map[string]transact.Rules{c.DeadLetterTopic: {}}
@@ -471,7 +471,7 @@ func (c *Config) compile(p *property.Set, schema *event.Schema) {
 			p.Add(property.Mistake{Property: "ElasticsearchVersion", Problem: "is position, which only Kafka's offsets can be: sequence numbers of Kinesis have 186 bits, versions 63", Allowed: "a template of a field that grows"})
 		}
 		if _, ok := schema.Index(e.DeleteField); !ok && e.DeleteField != "" {
-			p.Add(property.Mistake{Property: "ElasticsearchDeleteField", Problem: fmt.Sprintf("is %q, which is no field of the schema", e.DeleteField)})
+			p.Add(property.Mistake{Property: "ElasticsearchDeleteField", Problem: fmt.Sprintf("is %q, which is not a field of the schema", e.DeleteField)})
 		}
 	}
 	if k := c.KinesisSink; k != nil {

@@ -50,10 +50,10 @@ func (c *Config) writeElasticsearch(p *property.Set) {
 		addFault(p, "ElasticsearchIndexTemplate", elasticsearchio.CheckTemplate([]byte(e.IndexTemplate)))
 	}
 	if e.Version != "" && e.Operation != "index" {
-		p.Add(property.Mistake{Property: "ElasticsearchVersion", Problem: "goes with ElasticsearchOperation=index: Elasticsearch has no versions for " + e.Operation})
+		p.Add(property.Mistake{Property: "ElasticsearchVersion", Problem: "requires ElasticsearchOperation=index: Elasticsearch has no versions for " + e.Operation})
 	}
 	if e.Pipeline != "" && e.Operation == "update" {
-		p.Add(property.Mistake{Property: "ElasticsearchPipeline", Problem: "goes with ElasticsearchOperation=index or create: Elasticsearch sends updates through no pipeline that is named"})
+		p.Add(property.Mistake{Property: "ElasticsearchPipeline", Problem: "requires ElasticsearchOperation=index or create: Elasticsearch sends updates through no named pipeline"})
 	}
 	if checkElasticsearchLogin(p, auth) && p.Valid("OutputElasticsearchEndpoint") {
 		addFault(p, "OutputElasticsearchEndpoint", e.Client.Validate())

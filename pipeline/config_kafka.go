@@ -128,7 +128,7 @@ func (c *Config) keepApart(p *property.Set) {
 		return
 	}
 	refuse := func(name, problem string) {
-		p.Add(property.Mistake{Property: name, Problem: problem + ", which InputKafkaTopic reads from the same servers: the job would read what it writes, for ever",
+		p.Add(property.Mistake{Property: name, Problem: problem + ", which InputKafkaTopic reads from the same servers: the job would read what it writes, forever",
 			Allowed: "a topic that InputKafkaTopic does not name, or another cluster in OutputKafkaBootstrapServers"})
 	}
 	if c.namesReadTopics() {

@@ -13,7 +13,7 @@ import (
 // sees what the properties name; what an event names is looked at then.
 func (c *Config) keepLettersApart(p *property.Set) {
 	refuse := func(name, place, allowed string) {
-		p.Add(property.Mistake{Property: name, Problem: "puts events where dead letters, or the record of those that were sent again, are written: " + place, Allowed: allowed})
+		p.Add(property.Mistake{Property: name, Problem: "puts events where dead letters, or the record of those that were resent, are written: " + place, Allowed: allowed})
 	}
 	switch {
 	case c.lettersToTopic() && slices.Contains(ownNames(c.DeadLetterTopic), c.KafkaSink.Topic):

@@ -49,7 +49,7 @@ func Metrics() []Metric {
 		{CounterRead, Sum, every, "records that the source gave"},
 		{"source/bytes", Sum, every, "their payloads, in bytes"},
 		{"source/batches", Sum, every, "batches in which they came"},
-		{counterDoubles, Sum, "`InputDeduplicateBy`", "records that were dropped as doubles; they are not among `source/records`"},
+		{counterDoubles, Sum, "`InputDeduplicateBy`", "records that were dropped as duplicates; they are not among `source/records`"},
 		{"source/requests", Sum, every, "calls to Kinesis; answers of Kafka's brokers to fetches"},
 		{"source/retries", Sum, every, "requests that were made again"},
 		{"source/throttles", Sum, every, "requests that a limit refused or held back"},

@@ -40,7 +40,7 @@ func (c Config) WritePlan(w io.Writer) error {
 			line("  up to", "the partitions' ends at the start")
 		}
 		if c.CommitOffsets {
-			line("  group", "%s, told of the positions after each checkpoint", c.Kafka.GroupID)
+			line("  group", "%s, positions committed after each checkpoint", c.Kafka.GroupID)
 		}
 	}
 	line("events", "%s: %s", schema.Name, plural(len(schema.Fields), "field"))
@@ -98,7 +98,7 @@ func (c Config) planElasticsearch(line func(label, format string, args ...any)) 
 		return // a document has one event
 	}
 	line("", "a restart shows older values for as long as it repeats them; a bulk request that got no answer and is")
-	line("", "carried out late leaves them until the id's next event")
+	line("", "carried out late leaves them in place until the id's next event")
 	if e.Operation != "index" {
 		return // and has no versions
 	}

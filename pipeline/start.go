@@ -286,7 +286,7 @@ func (c Config) checkApart(ctx context.Context) error {
 		return err
 	}
 	if source == sink && source != "" {
-		return fmt.Errorf("InputKafkaTopic reads what %s names, and InputKafkaBootstrapServers and OutputKafkaBootstrapServers are of one cluster (%s): the job would read what it writes, for ever", c.Lanes.Topic, source)
+		return fmt.Errorf("InputKafkaTopic reads what %s names, and InputKafkaBootstrapServers and OutputKafkaBootstrapServers are of one cluster (%s): the job would read what it writes, forever", c.Lanes.Topic, source)
 	}
 	return nil
 }

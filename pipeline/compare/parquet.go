@@ -137,7 +137,7 @@ func (r *reader) parquetColumns(schema *parquet.Schema) ([]column, error) {
 		}
 		leaf, _ := schema.Lookup(path...)
 		if len(path) > 1 || leaf.Node.Repeated() {
-			nested = fmt.Errorf("column %s is nested, and flat ones are compared only: name those", name)
+			nested = fmt.Errorf("column %s is nested, and only flat ones are compared: name those", name)
 			continue
 		}
 		seen[name] = true

@@ -123,7 +123,7 @@ var mskActions = map[string]string{
 }
 
 var (
-	errUntold   = errors.New("the broker does not tell")
+	errUntold   = errors.New("the broker does not say")
 	errTemplate = errors.New("which topics there are depends on the events")
 	errNoSuch   = errors.New("the topic does not exist, or this user may not describe it")
 )
@@ -278,7 +278,7 @@ func (p *kafkaProbe) describe(ctx context.Context, name string) (*kmsg.MetadataR
 		return nil, err
 	}
 	if len(resp.Topics) != 1 {
-		return nil, fmt.Errorf("%d topics are told of in place of one", len(resp.Topics))
+		return nil, fmt.Errorf("the broker describes %d topics instead of one", len(resp.Topics))
 	}
 	return resp, kerr.ErrorForCode(resp.Topics[0].ErrorCode)
 }
