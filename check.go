@@ -17,11 +17,11 @@ func checkOptions() []property.Property {
 	return append(options(), []property.Property{
 		{
 			Name: "svg", Group: property.GroupCommand, Kind: property.Path,
-			Doc: "With check: the file into which the plan is drawn, as SVG.",
+			Doc: "The file into which the plan is drawn, as SVG.",
 		},
 		{
 			Name: "connect", Group: property.GroupCommand, Kind: property.Bool, Default: "false",
-			Doc: "With check: tries each permission that the job needs at its services, without writing, and prints what is missing as IAM statements, Kafka access rules and an Elasticsearch role.",
+			Doc: "Tries each permission that the job needs at its services, without writing, and prints what is missing as IAM statements, Kafka access rules and an Elasticsearch role.",
 		},
 	}...)
 }

@@ -13,7 +13,7 @@ func commands() []aCommand {
 	return []aCommand{
 		{"run", "runs the job; the default"},
 		{"check", "shows what the job would do, or everything that is wrong with the properties"},
-		{"try", "runs a job with your own events, with servers inside the process"},
+		{"try", "runs the job on your own events, with servers in this process"},
 		{"replay", "puts historic events into a stream"},
 		{"jar", "builds the job as one jar for any Flink cluster"},
 		{"status", "shows the state of a job on a cluster"},

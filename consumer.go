@@ -17,7 +17,7 @@ func deregisterOptions() []property.Property {
 	}
 }
 
-const deregisterUsage = `deregister deregisters the enhanced fan-out consumer of the job with these properties from its streams.
+const deregisterUsage = `deregister removes the enhanced fan-out consumer of the job with these properties from its streams.
 
   deregister --InputKinesisStream=… --InputStreamConsumer=… …
 

@@ -55,7 +55,7 @@ func bothOf(p *property.Set, names ...string) bool {
 	ok := true
 	for _, name := range names {
 		if !p.Given(name) {
-			p.Add(property.Mistake{Property: name, Problem: "is missing: " + strings.Join(names, " and ") + " go together"})
+			p.Add(property.Mistake{Property: name, Problem: "is missing: " + strings.Join(names, " and ") + " must be set together"})
 			ok = false
 		}
 		ok = ok && p.Valid(name)

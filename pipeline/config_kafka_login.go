@@ -98,13 +98,13 @@ func (l kafkaLogin) check(c security.Config) bool {
 	case l.wrong("SecurityProtocol") || l.wrong("SaslMechanism"):
 		return false
 	case !sasl && c.Mechanism != "":
-		tell("SaslMechanism", "does not go with this: "+is("SecurityProtocol", c.Protocol), "NONE, or "+l.name("SecurityProtocol")+"=SASL_SSL or SASL_PLAINTEXT")
+		tell("SaslMechanism", "cannot be combined with this: "+is("SecurityProtocol", c.Protocol), "NONE, or "+l.name("SecurityProtocol")+"=SASL_SSL or SASL_PLAINTEXT")
 		return false
 	case sasl && c.Mechanism == "":
 		tell("SaslMechanism", "is missing: "+is("SecurityProtocol", c.Protocol), security.Mechanisms())
 		return false
 	case c.Mechanism == security.AWSMSKIAM && c.Protocol != security.SASLSSL:
-		tell("SecurityProtocol", "does not go with this: "+is("SaslMechanism", c.Mechanism), security.SASLSSL)
+		tell("SecurityProtocol", "cannot be combined with this: "+is("SaslMechanism", c.Mechanism), security.SASLSSL)
 	}
 	for _, name := range loginProperties[2:] {
 		if l.p.Given(l.name(name)) && l.p.Get(l.name(name)) != "" && !fits(name, c) {
@@ -112,7 +112,7 @@ func (l kafkaLogin) check(c security.Config) bool {
 			if sasl && !strings.HasSuffix(name, "File") {
 				why = is("SaslMechanism", c.Mechanism)
 			}
-			tell(name, "does not go with this: "+why, "")
+			tell(name, "cannot be combined with this: "+why, "")
 		}
 	}
 	need := func(name, why, allowed string) {

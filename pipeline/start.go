@@ -161,7 +161,7 @@ func (ch check) patiently(ctx context.Context, patience time.Duration) error {
 			return told(err, attempt, time.Since(began))
 		}
 		before = err
-		logging.Retry(ctx, "start: a service is away and is asked again", attempt, wait, err, logging.Property, ch.property)
+		logging.Retry(ctx, "start: a service is unreachable and is tried again", attempt, wait, err, logging.Property, ch.property)
 		select {
 		case <-ctx.Done():
 			return told(err, attempt, time.Since(began))
@@ -300,7 +300,7 @@ func (h *heard) orMakeTopic(name string, run func(context.Context) (transact.Rul
 			h.topic(name, rules)
 		}
 		if errors.Is(err, transact.ErrNoTopic) {
-			return fmt.Errorf("%w: make it, or have the job make it by OutputKafkaCreateTopic=true", err)
+			return fmt.Errorf("%w: create it, or let the job create it with OutputKafkaCreateTopic=true", err)
 		}
 		return err
 	}
