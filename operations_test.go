@@ -11,6 +11,7 @@ import (
 	"github.com/streaming-etl/streaming-etl/io/kafkaio/transact"
 	"github.com/streaming-etl/streaming-etl/io/kinesisio"
 	"github.com/streaming-etl/streaming-etl/transforms/decode"
+	"github.com/streaming-etl/streaming-etl/transforms/route"
 	"github.com/streaming-etl/streaming-etl/transforms/template"
 )
 
@@ -86,7 +87,8 @@ func TestTheOperationPageKnowsEveryReasonOfADeadLetter(t *testing.T) {
 	reasons := []string{
 		elasticsearchio.ReasonMapping, elasticsearchio.ReasonInvalidIndex, elasticsearchio.ReasonMissingID, elasticsearchio.ReasonTooLongID, elasticsearchio.ReasonInvalidID,
 		elasticsearchio.ReasonInvalidRouting, elasticsearchio.ReasonInvalidVersion, elasticsearchio.ReasonInvalidJSON, elasticsearchio.ReasonTooLarge, elasticsearchio.ReasonForbidden,
-		kinesisio.ReasonTooLarge, kinesisio.ReasonPartitionKey, kinesisio.ReasonExplicitHashKey, kinesisio.ReasonRefused, "undecodable",
+		kinesisio.ReasonTooLarge, kinesisio.ReasonPartitionKey, kinesisio.ReasonExplicitHashKey, kinesisio.ReasonRefused,
+		route.ReasonUndecodable, route.ReasonTombstone, route.ReasonTooLarge, route.ReasonReservedPath, route.ReasonInvalidTopic, route.ReasonMissingKey, route.ReasonInvalidTimestamp,
 		transact.ReasonUnknownTopic, transact.ReasonInvalidTopic, transact.ReasonForbidden,
 	}
 	for _, r := range []decode.Reason{

@@ -22,6 +22,7 @@ import (
 	"github.com/streaming-etl/streaming-etl/pipeline"
 	"github.com/streaming-etl/streaming-etl/pipeline/property"
 	"github.com/streaming-etl/streaming-etl/runners/direct"
+	"github.com/streaming-etl/streaming-etl/transforms/deadletter"
 )
 
 // tryOptions are the flags of try, beside the job's properties.
@@ -208,7 +209,7 @@ const documentsFolder = "_elasticsearch"
 func (s *tryServers) keep(out string, c pipeline.Config) ([]string, error) {
 	look := []string{
 		c.Look(out),
-		filepath.Join(out, c.Prefix, "dead-letters") + "/ (if there are any)",
+		filepath.Join(out, c.Prefix, deadletter.Folder) + "/ (if there are any)",
 	}
 	if s.elasticsearch == nil {
 		return look, nil

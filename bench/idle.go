@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/streaming-etl/streaming-etl/internal/pause"
 	"github.com/streaming-etl/streaming-etl/runners/flink/submit"
 )
 
@@ -27,7 +28,7 @@ func idle(ctx context.Context, l *lab, o options) ([]table, error) {
 	if err := l.reading(ctx, j); err != nil {
 		return nil, err
 	}
-	if err := sleep(ctx, settle); err != nil {
+	if err := pause.Sleep(ctx, settle); err != nil {
 		return nil, err
 	}
 	before, err := l.usage()
@@ -43,7 +44,7 @@ func idle(ctx context.Context, l *lab, o options) ([]table, error) {
 		}); err != nil {
 			return nil, err
 		}
-		if err := sleep(ctx, time.Second); err != nil {
+		if err := pause.Sleep(ctx, time.Second); err != nil {
 			return nil, err
 		}
 	}

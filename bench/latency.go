@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/streaming-etl/streaming-etl/internal/pause"
 )
 
 // warmUp is how long after the first record the latency begins to count.
@@ -62,7 +64,7 @@ func (l *lab) latency(ctx context.Context, span, checkpoint, roll time.Duration)
 	if err != nil {
 		return nil, err
 	}
-	err = sleep(ctx, span)
+	err = pause.Sleep(ctx, span)
 	sent, feedErr := f.end()
 	if err != nil {
 		return nil, err
@@ -129,14 +131,4 @@ func average(of []time.Duration) time.Duration {
 		sum += d
 	}
 	return sum / time.Duration(len(of))
-}
-
-// sleep waits, or until ctx ends.
-func sleep(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-time.After(d):
-		return nil
-	}
 }

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/streaming-etl/streaming-etl/internal/pause"
 	"github.com/streaming-etl/streaming-etl/runners/flink/rest"
 )
 
@@ -68,7 +69,7 @@ func recovery(ctx context.Context, l *lab, _ options) ([]table, error) {
 		if _, err := p.watch.appeared(ctx, time.Now()); err != nil {
 			return []table{t}, err
 		}
-		if err := sleep(ctx, damageDelay); err != nil {
+		if err := pause.Sleep(ctx, damageDelay); err != nil {
 			return []table{t}, err
 		}
 		at := time.Now()

@@ -153,10 +153,10 @@ func ways(ctx context.Context, l *lab, o options) ([]table, error) {
 }
 
 // numbers parses a flag's whole numbers, in ascending order.
-func numbers(flag, text string, least, most int64) ([]int64, error) {
-	var out []int64
+func numbers[N int | int64](flag, text string, least, most N) ([]N, error) {
+	var out []N
 	for part := range strings.SplitSeq(text, ",") {
-		var n int64
+		var n N
 		if _, err := fmt.Sscanf(part+"\n", "%d\n", &n); err != nil || n < least || n > most {
 			return nil, fmt.Errorf("%s: %q is not a number from %d to %d", flag, part, least, most)
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/streaming-etl/streaming-etl/internal/pause"
 	"github.com/streaming-etl/streaming-etl/pipeline"
 	"github.com/streaming-etl/streaming-etl/runners/flink/submit"
 	"github.com/streaming-etl/streaming-etl/stack"
@@ -329,7 +330,7 @@ func (w *indexWatch) look(ctx context.Context) error {
 		w.seen = append(w.seen, at)
 	}
 	w.mu.Unlock()
-	return sleep(ctx, countInterval)
+	return pause.Sleep(ctx, countInterval)
 }
 
 // sightings takes the n-th document that was counted for the n-th that was sent.

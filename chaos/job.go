@@ -16,6 +16,7 @@ import (
 	"github.com/streaming-etl/streaming-etl/chaos/history"
 	"github.com/streaming-etl/streaming-etl/chaos/plan"
 	"github.com/streaming-etl/streaming-etl/chaos/record"
+	"github.com/streaming-etl/streaming-etl/internal/pause"
 	"github.com/streaming-etl/streaming-etl/runners/flink/rest"
 	"github.com/streaming-etl/streaming-etl/runners/flink/submit"
 	"github.com/streaming-etl/streaming-etl/stack"
@@ -116,7 +117,7 @@ func (j *job) submit(ctx context.Context, parallelism int, from string) (id stri
 		}
 		j.lab.say("the job from %s was refused: %v", j.origin, err)
 		j.lab.history.Add(history.Event{Kind: history.Note, Job: j.origin, Text: "submission refused: " + err.Error()})
-		if err := pause(ctx, lookInterval); err != nil {
+		if err := pause.Sleep(ctx, lookInterval); err != nil {
 			return "", err
 		}
 	}
@@ -215,7 +216,7 @@ func (j *job) resume(ctx context.Context, parallelism int) error {
 			return fmt.Errorf("stop the job from %s: %w", j.origin, err)
 		}
 		j.lab.say("the job from %s cannot be stopped yet: %v", j.origin, err)
-		if err := pause(ctx, lookInterval); err != nil {
+		if err := pause.Sleep(ctx, lookInterval); err != nil {
 			return err
 		}
 		if _, err := client.WaitRunning(ctx, j.current(), rest.WaitOptions{SlotPatience: -1}); err != nil {
@@ -297,17 +298,5 @@ func (j *job) tell(ctx context.Context) {
 	}
 	for _, f := range failures {
 		j.lab.say("  %s %s", f.Time.Format(time.TimeOnly), f)
-	}
-}
-
-// pause waits, or returns why the context has ended.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-timer.C:
-		return nil
 	}
 }

@@ -25,6 +25,7 @@ import (
 	"github.com/streaming-etl/streaming-etl/chaos/history"
 	"github.com/streaming-etl/streaming-etl/chaos/plan"
 	"github.com/streaming-etl/streaming-etl/chaos/proxy"
+	"github.com/streaming-etl/streaming-etl/internal/pause"
 	"github.com/streaming-etl/streaming-etl/stack"
 )
 
@@ -191,7 +192,7 @@ func (n *nemesis) damage(ctx context.Context, d plan.Damage) error {
 
 // after repairs something when its time is over, or the run is.
 func (n *nemesis) after(ctx context.Context, d plan.Damage, repair func(context.Context) error) error {
-	early := pause(ctx, d.For)
+	early := pause.Sleep(ctx, d.For)
 	return errors.Join(early, repair(context.WithoutCancel(ctx)))
 }
 
@@ -251,7 +252,7 @@ func (n *nemesis) await(ctx context.Context, what string, so func() (bool, error
 		if time.Now().After(deadline) {
 			return fmt.Errorf("not within %s: %s", patience, what)
 		}
-		if err := pause(ctx, lookInterval/4); err != nil {
+		if err := pause.Sleep(ctx, lookInterval/4); err != nil {
 			return err
 		}
 	}

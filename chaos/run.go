@@ -16,6 +16,7 @@ import (
 
 	"github.com/streaming-etl/streaming-etl/chaos/check"
 	"github.com/streaming-etl/streaming-etl/chaos/history"
+	"github.com/streaming-etl/streaming-etl/internal/pause"
 	"github.com/streaming-etl/streaming-etl/runners/flink/cluster"
 )
 
@@ -193,7 +194,7 @@ func (s *session) arrived(ctx context.Context, below map[string]int64) error {
 			}
 			return fmt.Errorf("%w: not within %s: %s", errNotArrived, patience, missing[2:])
 		}
-		if err := pause(ctx, lookInterval/4); err != nil {
+		if err := pause.Sleep(ctx, lookInterval/4); err != nil {
 			return err
 		}
 	}
@@ -202,7 +203,7 @@ func (s *session) arrived(ctx context.Context, below map[string]int64) error {
 // damage does all that is planned, each step when the jobs have recovered from the one before.
 func (s *session) damage(ctx context.Context, o options, deadline time.Time) error {
 	for i, step := range o.plan() {
-		if err := pause(ctx, step.Pause); err != nil {
+		if err := pause.Sleep(ctx, step.Pause); err != nil {
 			return err
 		}
 		if o.minutes > 0 && time.Now().After(deadline) {

@@ -20,6 +20,8 @@ const (
 	Job, Stage, Slot = "job", "stage", "slot"
 	// Stream and Shard, or Topic and Partition, are where a record lies.
 	Stream, Shard, Topic, Partition = "stream", "shard", "topic", "partition"
+	// Lane is a Kafka sink's, by number.
+	Lane = "lane"
 	// Property is the property that names what the event is about.
 	Property = "property"
 	// Op is the call that was made, Attempt how often, Wait how long until the next.

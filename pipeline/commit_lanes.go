@@ -95,7 +95,7 @@ func (f *commitLanesFn) ProcessElement(ctx context.Context, _ state.Provider, _ 
 	}
 	ready := []numbered{n}
 	if f.Config.Local {
-		f.job.monitor.flying(-len(n.block))
+		f.job.monitor.addInFlight(-len(n.block))
 		ready = f.job.order.sort(n)
 	}
 	for _, n := range ready {
@@ -163,7 +163,7 @@ func (f *commitLanesFn) commit(ctx context.Context, lanes []int) error {
 		f.metrics.transactions.Inc(ctx, int64(outcomes[i].Transactions))
 		f.job.waiting.laneCommitted(w.taken)
 		f.job.monitor.delivered(kafkaName, w.events)
-		f.job.monitor.buried(w.letters)
+		f.job.monitor.lettersDelivered(w.letters)
 		delete(f.lanes, lane)
 	}
 	kafkaTotals(f.committer.Stats()).tell(ctx, f.metrics.sink)

@@ -21,7 +21,7 @@ func (c *Config) readKafka(p *property.Set) {
 	c.Kafka = kafkaio.Options{
 		Brokers:           list(p.Get("InputKafkaBootstrapServers")),
 		Topic:             p.Get("InputKafkaTopic"),
-		GroupID:           or(p.Get("InputKafkaGroupId"), c.JobName),
+		GroupID:           cmp.Or(p.Get("InputKafkaGroupId"), c.JobName),
 		InitialPosition:   kafkaio.InitialPosition(p.Get("InputKafkaInitialPosition")),
 		InitialTimestamp:  p.Time("InputKafkaInitialTimestamp"),
 		OffsetReset:       kafkaio.OffsetReset(p.Get("InputKafkaOffsetReset")),
@@ -83,13 +83,13 @@ func (c *Config) writeKafka(p *property.Set) {
 	c.KafkaSink = transact.Options{
 		Brokers:               list(p.Get("OutputKafkaBootstrapServers")),
 		Security:              kafkaLogin{p, "Output"}.security(),
-		TransactionalIDPrefix: or(p.Get("OutputKafkaTransactionalIdPrefix"), c.JobName),
+		TransactionalIDPrefix: cmp.Or(p.Get("OutputKafkaTransactionalIdPrefix"), c.JobName),
 		MarkerPolicy:          transact.MarkerPolicy(p.Get("OutputKafkaMarkerPolicy")),
 		Compression:           p.Get("OutputKafkaCompression"),
 		MaxMessageBytes:       limit,
 		CreateTopic:           p.Bool("OutputKafkaCreateTopic"),
 	}
-	c.KafkaSink.MarkerTopic = or(p.Get("OutputKafkaMarkerTopic"), topicOf(c.KafkaSink.TransactionalIDPrefix)+"-markers")
+	c.KafkaSink.MarkerTopic = cmp.Or(p.Get("OutputKafkaMarkerTopic"), topicOf(c.KafkaSink.TransactionalIDPrefix)+"-markers")
 	c.Lanes.Reserved = append(ownNames(c.DeadLetterTopic), c.KafkaSink.MarkerTopic)
 	c.setLanes(lanes)
 	if !strings.ContainsAny(c.Lanes.Topic, "{}") {
@@ -212,11 +212,4 @@ func list(text string) []string {
 		}
 	}
 	return out
-}
-
-func or(text, other string) string {
-	if text == "" {
-		return other
-	}
-	return text
 }

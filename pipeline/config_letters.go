@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"github.com/streaming-etl/streaming-etl/pipeline/property"
-	"github.com/streaming-etl/streaming-etl/transforms/route"
+	"github.com/streaming-etl/streaming-etl/transforms/deadletter"
 )
 
 // keepLettersApart refuses a place of events that is that of dead letters, or of
@@ -26,7 +26,7 @@ func (c *Config) keepLettersApart(p *property.Set) {
 			return
 		}
 		head, _, _ := strings.Cut(c.Route.Path+"/", "{")
-		for _, folder := range []string{route.LettersFolder, route.ResentFolder} {
+		for _, folder := range []string{deadletter.Folder, deadletter.ResentFolder} {
 			place := prefix + folder + "/"
 			if !strings.HasPrefix(c.Prefix+head, place) {
 				continue

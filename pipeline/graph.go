@@ -41,8 +41,8 @@ const (
 	CounterRead      = "source/records"
 	CounterDelivered = "s3/rows_committed"
 	CounterDead      = "s3/dead_letters_committed"
-	CounterFiles     = "s3/files_committed"
 
+	counterFiles         = "s3/files_committed"
 	counterDoubles       = "source/doubles"
 	counterPassed        = "source/positions_passed"
 	counterShardsLost    = "source/shards_lost"
@@ -56,7 +56,7 @@ const (
 
 // Counters are the names of all counters that Counted needs.
 func Counters() []string {
-	return []string{CounterRead, counterDoubles, counterPassed, counterShardsLost, CounterDelivered, CounterDead, CounterFiles,
+	return []string{CounterRead, counterDoubles, counterPassed, counterShardsLost, CounterDelivered, CounterDead, counterFiles,
 		counterKafka, counterKafkaWritten, counterElasticsearch, counterKinesis, counterKafkaDead, counterDeadWritten}
 }
 
@@ -64,7 +64,7 @@ func Counters() []string {
 // nothing yet are not among Progress.Sinks.
 func Counted(by map[string]int64) Progress {
 	p := Progress{
-		Read: by[CounterRead], Doubles: by[counterDoubles], Files: by[CounterFiles],
+		Read: by[CounterRead], Doubles: by[counterDoubles], Files: by[counterFiles],
 		PositionsPassed: by[counterPassed], ShardsLost: by[counterShardsLost],
 		DeadLetters: by[CounterDead] + by[counterKafkaDead] + by[counterDeadWritten],
 		Sinks:       map[string]int64{},

@@ -175,7 +175,7 @@ func (f *sequenceFn) Setup() { f.job = processFor(f.Config.JobID) }
 func (f *sequenceFn) ProcessElement(_ context.Context, sp state.Provider, key int64, blk []byte, emit func(int64, []byte)) error {
 	lane := slices.Index(f.Keys, key)
 	if lane < 0 {
-		return fmt.Errorf("OutputKafkaLanes is %d, but the job's saved state has more lanes: it cannot change across a restore", len(f.Keys))
+		return fmt.Errorf("OutputKafkaLanes is %d, but the job's saved state has more lanes: it cannot change when a job is restored", len(f.Keys))
 	}
 	start, blk, err := openLaneBlock(blk)
 	if err != nil {
@@ -191,7 +191,7 @@ func (f *sequenceFn) ProcessElement(_ context.Context, sp state.Provider, key in
 			return fmt.Errorf("read number of lane %d: %w", lane, err)
 		}
 		if last.lane != lane {
-			return fmt.Errorf("OutputKafkaLanes is %d, but the job's saved state has another number: it cannot change across a restore", len(f.Keys))
+			return fmt.Errorf("OutputKafkaLanes is %d, but the job's saved state has another number: it cannot change when a job is restored", len(f.Keys))
 		}
 	}
 	last.number++

@@ -77,7 +77,7 @@ func Metrics() []Metric {
 		{"s3/files_uploaded", Sum, files, "files that are uploaded and wait for the checkpoint that completes them"},
 		{"s3/bytes_uploaded", Sum, files, "their size"},
 		{"s3/uploads_aborted", Sum, files, "uploads that were given up; their events are in others"},
-		{CounterFiles, Sum, files, "uploads that were completed: files that are visible"},
+		{counterFiles, Sum, files, "uploads that were completed: files that are visible"},
 		{"s3/bytes_committed", Sum, files, "their size"},
 		{CounterDelivered, Sum, files, "events in them"},
 		{CounterDead, Sum, files, "dead letters in them"},

@@ -196,7 +196,7 @@ const flushInterval = 300 * time.Millisecond
 type turn int
 
 const (
-	// turnRead reads; the firing calls fired when it is done.
+	// turnRead reads; the firing calls endFiring when it is done.
 	turnRead turn = iota
 	// turnIdle does nothing: the job drains.
 	turnIdle
@@ -228,8 +228,8 @@ func (m *Monitor) fire() turn {
 	return turnIdle
 }
 
-// fired ends a firing that was told to read.
-func (m *Monitor) fired() {
+// endFiring ends a firing that was told to read.
+func (m *Monitor) endFiring() {
 	if m == nil {
 		return
 	}
@@ -282,8 +282,8 @@ func (m *Monitor) dropped(records int64) {
 	m.progress.Doubles += records
 }
 
-// taken notes records that the router has taken.
-func (m *Monitor) taken(records int) {
+// addRouted notes records that the router has taken.
+func (m *Monitor) addRouted(records int) {
 	if m == nil {
 		return
 	}
@@ -292,9 +292,9 @@ func (m *Monitor) taken(records int) {
 	m.routed += int64(records)
 }
 
-// handed notes events, messages or dead letters that are on their way to a
-// sink. It comes before taken for the same records.
-func (m *Monitor) handed(n int) {
+// addUnderWay notes events, messages or dead letters that are on their way to a
+// sink. It comes before addRouted for the same records.
+func (m *Monitor) addUnderWay(n int) {
 	if m == nil {
 		return
 	}
@@ -315,10 +315,10 @@ func (m *Monitor) delivered(sink string, n int) {
 }
 
 // withdrawn notes events that a sink refused after they were handed to it.
-func (m *Monitor) withdrawn(n int) { m.handed(-n) }
+func (m *Monitor) withdrawn(n int) { m.addUnderWay(-n) }
 
-// buried notes dead letters that are where they were to go.
-func (m *Monitor) buried(n int) {
+// lettersDelivered notes dead letters that are where they were to go.
+func (m *Monitor) lettersDelivered(n int) {
 	if m == nil {
 		return
 	}
@@ -339,9 +339,9 @@ func (m *Monitor) refused(reason string, n int) {
 	m.reasons[reason] += int64(n)
 }
 
-// flying notes bytes of blocks of lanes that left the router, or, below zero,
+// addInFlight notes bytes of blocks of lanes that left the router, or, below zero,
 // reached the committer.
-func (m *Monitor) flying(size int) {
+func (m *Monitor) addInFlight(size int) {
 	if m == nil {
 		return
 	}
@@ -451,8 +451,8 @@ func (m *Monitor) due(now time.Time) []string {
 
 // discarded counts records that a job without sinks dropped as delivered.
 func (m *Monitor) discarded(records int) {
-	m.handed(records)
-	m.taken(records)
+	m.addUnderWay(records)
+	m.addRouted(records)
 	m.delivered(discardName, records)
 }
 

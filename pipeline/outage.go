@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/streaming-etl/streaming-etl/internal/pause"
 	"github.com/streaming-etl/streaming-etl/io/s3io"
 	"github.com/streaming-etl/streaming-etl/logging"
 )
@@ -37,7 +38,7 @@ func (c *Config) waitOutages() {
 
 // patiently calls once until S3 has done it or has refused it. What it refuses
 // after it took others may be credentials that are being replaced.
-func (c Config) patiently(ctx context.Context, to folder, stage string, pause time.Duration, once func() error) error {
+func (c Config) patiently(ctx context.Context, to folder, stage string, interval time.Duration, once func() error) error {
 	for began := time.Now(); ; {
 		err := once()
 		if err == nil || time.Since(began) >= c.Patience {
@@ -48,10 +49,8 @@ func (c Config) patiently(ctx context.Context, to folder, stage string, pause ti
 		}
 		slog.WarnContext(ctx, outageText[stage], logging.Stage, stage, logging.Property, to.property, "since", time.Since(began).Round(time.Second),
 			logging.Error, err, logging.Next, nextStep(err))
-		select {
-		case <-ctx.Done():
+		if pause.Sleep(ctx, cmp.Or(interval, outagePause)) != nil {
 			return err
-		case <-time.After(cmp.Or(pause, outagePause)):
 		}
 	}
 }

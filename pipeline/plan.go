@@ -9,6 +9,7 @@ import (
 
 	"github.com/streaming-etl/streaming-etl/io/kafkaio"
 	"github.com/streaming-etl/streaming-etl/io/kinesisio"
+	"github.com/streaming-etl/streaming-etl/transforms/deadletter"
 	"github.com/streaming-etl/streaming-etl/transforms/route"
 )
 
@@ -145,7 +146,7 @@ func (c Config) lettersText() string {
 		return "Elasticsearch index " + c.Elasticsearch.DeadLetterIndex
 	}
 	o, prefix := c.letterBucket()
-	return "s3://" + o.Bucket + "/" + prefix + "dead-letters/job_start=…/reason=…/"
+	return "s3://" + o.Bucket + "/" + prefix + deadletter.Folder + "/job_start=…/reason=…/"
 }
 
 func (c Config) sourceWhere() string {

@@ -42,8 +42,8 @@ type readFn struct {
 	firings, fired int
 	// err is why a firing of this bundle failed; FinishBundle returns it.
 	err error
-	// toldReaders says that it was told that the state is of another number of slots.
-	toldReaders bool
+	// warnedReaders says that it was told that the state is of another number of slots.
+	warnedReaders bool
 }
 
 type readMetrics struct {
@@ -99,17 +99,17 @@ func sameSlots(state, slot []byte) error {
 		return err
 	}
 	if was.Slot.Count != is.Slot.Count {
-		return fmt.Errorf("InputReaders is %d, but the job's saved state has %d readers: it cannot change across a restore", is.Slot.Count, was.Slot.Count)
+		return fmt.Errorf("InputReaders is %d, but the job's saved state has %d readers: it cannot change when a job is restored", is.Slot.Count, was.Slot.Count)
 	}
 	return nil
 }
 
 // checkReaders tells once that the job goes on with the slots of its saved state: the runner does not send slots anew.
 func (f *readFn) checkReaders(ctx context.Context, saved int) {
-	if saved == f.Config.Readers || f.toldReaders {
+	if saved == f.Config.Readers || f.warnedReaders {
 		return
 	}
-	f.toldReaders = true
+	f.warnedReaders = true
 	slog.WarnContext(ctx, "the job's saved state has another number of reader slots, with which the job continues", logging.Stage, "Read",
 		logging.Property, "InputReaders", "value", f.Config.Readers, "saved", saved)
 }
@@ -165,7 +165,7 @@ func (f *readFn) fire(ctx context.Context, sp state.Provider, tp timers.Provider
 		f.Tick.Set(tp, time.Now().Add(idleInterval))
 		return nil
 	}
-	defer f.job.monitor.fired()
+	defer f.job.monitor.endFiring()
 	f.tellLags(ctx, s.Slot.Index)
 	limit := f.job.monitor.allowance(min(f.Config.ReadMaxBytes, f.job.pace.limit(f.fired)))
 	if limit == 0 {
@@ -223,8 +223,9 @@ type passed struct {
 // pass drains the slot's reader of a portion of at most about limit bytes and
 // passes it on. It returns the slot behind it, and whether there is more.
 func (f *readFn) pass(ctx context.Context, sp state.Provider, key int64, s slots.State, limit int, emit func(batch.Batch), n *passed) (slots.State, bool, error) {
-	// The reader's own lines tell the slot: it lives on behind the firing.
-	fired, err := f.job.readers.Fire(logging.With(ctx, logging.Stage, "Read", logging.Slot, s.Slot.Index), f.Config.source(), s, limit)
+	// The reader's own lines tell the slot and the property: it lives on behind the firing.
+	lines := logging.With(ctx, logging.Stage, "Read", logging.Slot, s.Slot.Index, logging.Property, f.Config.sourceProperty())
+	fired, err := f.job.readers.Fire(lines, f.Config.source(), s, limit)
 	if err != nil {
 		return s, false, fmt.Errorf("%s: %w", f.Config.sourceProperty(), err)
 	}

@@ -136,7 +136,7 @@ func TestMonitorDrainsOnlyWhenAllIsDelivered(t *testing.T) {
 	if m.Drained() {
 		t.Error("drained while a firing reads")
 	}
-	m.fired()
+	m.endFiring()
 	if m.Drained() {
 		t.Error("drained with three records under way")
 	}
@@ -146,12 +146,12 @@ func TestMonitorDrainsOnlyWhenAllIsDelivered(t *testing.T) {
 	if got := m.fire(); got != turnIdle {
 		t.Errorf("the next firing is turn %d, want none", got)
 	}
-	m.handed(2)
-	m.handed(1)
+	m.addUnderWay(2)
+	m.addUnderWay(1)
 	if m.Drained() {
 		t.Error("drained before the router has taken all")
 	}
-	m.taken(3)
+	m.addRouted(3)
 	events := route.Key{Stream: route.Events, Path: "zone=1"}
 	dead := route.Key{Stream: route.DeadLetters, Path: "dead-letters/job_start=1/reason=empty"}
 	m.committed(s3io.Token{Rows: 2, Size: 10}, events, s3io.Committed)
@@ -239,7 +239,7 @@ func TestWithoutAMonitorStepsWork(t *testing.T) {
 	if m.fire() != turnRead || m.allowance(7) != 7 || m.openKeys() != nil {
 		t.Error("a step on a cluster is held back")
 	}
-	m.fired()
+	m.endFiring()
 	m.begin()
 	m.end()
 	m.read(1, 1)
@@ -247,13 +247,13 @@ func TestWithoutAMonitorStepsWork(t *testing.T) {
 	m.arrived(1)
 	m.written("k", 1)
 	m.discarded(1)
-	m.handed(1)
-	m.taken(1)
+	m.addUnderWay(1)
+	m.addRouted(1)
 	m.delivered("s3", 1)
 	m.withdrawn(1)
-	m.buried(1)
+	m.lettersDelivered(1)
 	m.refused("reason", 1)
-	m.flying(1)
+	m.addInFlight(1)
 	m.committed(s3io.Token{}, route.Key{}, s3io.Committed)
 	if err := errors.New("x"); m.failed(err) != err {
 		t.Error("an error is lost")
@@ -265,20 +265,20 @@ func TestMonitorCountsEachSink(t *testing.T) {
 	defer detach()
 	m.read(4, 40)
 	m.Drain()
-	m.handed(3) // for Kafka
-	m.handed(3) // for Elasticsearch, of which it refuses one
-	m.handed(1) // a dead letter of both
+	m.addUnderWay(3) // for Kafka
+	m.addUnderWay(3) // for Elasticsearch, of which it refuses one
+	m.addUnderWay(1) // a dead letter of both
 	m.refused("bad", 1)
-	m.taken(4)
+	m.addRouted(4)
 	m.delivered(elasticsearchName, 2)
 	m.withdrawn(1)
-	m.handed(1)
+	m.addUnderWay(1)
 	m.refused("mapping", 1)
 	if got := m.Progress(); got.Delivered != 0 || m.Drained() {
 		t.Errorf("%d are delivered to all sinks before Kafka has one, drained %v", got.Delivered, m.Drained())
 	}
 	m.delivered(kafkaName, 3)
-	m.buried(2)
+	m.lettersDelivered(2)
 	want := Progress{Read: 4, ReadBytes: 40, Delivered: 2, DeadLetters: 2, Sinks: map[string]int64{kafkaName: 3, elasticsearchName: 2}}
 	if got := m.Progress(); !reflect.DeepEqual(got, want) || !m.Drained() {
 		t.Errorf("progress is %+v, drained %v; want %+v", got, m.Drained(), want)

@@ -124,7 +124,7 @@ func (f *routeFn) StartBundle(ctx context.Context, _ func(string, []byte), lane 
 
 // sendLetter passes a dead letter to the sink that takes them.
 func (f *routeFn) sendLetter(ctx context.Context, l *deadletter.Letter) {
-	f.job.monitor.handed(1)
+	f.job.monitor.addUnderWay(1)
 	f.job.monitor.refused(l.Reason, 1)
 	if f.Config.Letters == lettersToLanes {
 		f.lanes.AddLetter(f.Config.DeadLetterTopic, l)
@@ -145,15 +145,15 @@ func (f *routeFn) ProcessElement(ctx context.Context, b batch.Batch, emit func(s
 	}
 	counts := f.router.Add(&b, f.counted(ctx, emit))
 	f.metrics.events.Inc(ctx, int64(counts.Events))
-	f.job.monitor.handed(counts.Rows)
+	f.job.monitor.addUnderWay(counts.Rows)
 	for o, n := range counts.Outputs {
-		f.job.monitor.handed(n)
+		f.job.monitor.addUnderWay(n)
 		if w := o - f.firstWriter; w >= 0 {
 			f.added[w] += n
 		}
 	}
 	f.countDead(ctx, counts.Dead)
-	f.job.monitor.taken(b.Len())
+	f.job.monitor.addRouted(b.Len())
 	if b.Flush {
 		for _, key := range f.job.monitor.openKeys() {
 			emit(key, block.FlushMarker())
@@ -170,7 +170,7 @@ func (f *routeFn) countDead(ctx context.Context, dead map[string]int) {
 		f.metrics.dead.Inc(ctx, int64(n))
 		beam.NewCounter("dead_letters", reason).Inc(ctx, int64(n))
 		if f.Config.Letters == lettersToFiles {
-			f.job.monitor.handed(n)
+			f.job.monitor.addUnderWay(n)
 		}
 	}
 }
@@ -203,7 +203,7 @@ func (f *routeFn) finish(ctx context.Context, emit route.Emit) error {
 			return fmt.Errorf("dead letters: %w", err)
 		}
 		f.metrics.letters.Inc(ctx, int64(f.letters))
-		f.job.monitor.buried(f.letters)
+		f.job.monitor.lettersDelivered(f.letters)
 	}
 	f.router.Flush(emit)
 	if f.lanes != nil {
@@ -251,7 +251,7 @@ func (f *routeFn) toLane(ctx context.Context, emit func(int64, []byte)) route.Em
 			emit(f.Keys[lane], laneBlock(blk, letters, f.jobStart))
 			return
 		}
-		f.job.monitor.flying(len(blk))
+		f.job.monitor.addInFlight(len(blk))
 		block := f.job.order.number(lane, f.job.attempt, blk, letters)
 		emit(f.Keys[lane], block.encode())
 	}

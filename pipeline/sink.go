@@ -14,7 +14,7 @@ import (
 
 // Names of the sinks in dead letters, counters and summaries.
 const (
-	filesName         = "s3"
+	filesName         = route.FilesName
 	kafkaName         = "kafka"
 	elasticsearchName = "elasticsearch"
 	kinesisName       = "kinesis"

@@ -18,6 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/streaming-etl/streaming-etl/internal/pause"
 	"github.com/streaming-etl/streaming-etl/io/elasticsearchio"
 	"github.com/streaming-etl/streaming-etl/io/kafkaio"
 	"github.com/streaming-etl/streaming-etl/io/kafkaio/security"
@@ -154,24 +155,22 @@ func (ch check) patiently(ctx context.Context, patience time.Duration) error {
 		}
 		if ctx.Err() != nil {
 			// An attempt that was cut short says less than the one before.
-			return told(cmp.Or(before, err), attempt, time.Since(began))
+			return withAttempts(cmp.Or(before, err), attempt, time.Since(began))
 		}
 		wait := min(startPause<<min(attempt-1, 8), startPauseMax)
 		if !away(err) || time.Since(began)+wait > patience {
-			return told(err, attempt, time.Since(began))
+			return withAttempts(err, attempt, time.Since(began))
 		}
 		before = err
 		logging.Retry(ctx, "start: a service is unreachable and is tried again", attempt, wait, err, logging.Property, ch.property)
-		select {
-		case <-ctx.Done():
-			return told(err, attempt, time.Since(began))
-		case <-time.After(wait):
+		if pause.Sleep(ctx, wait) != nil {
+			return withAttempts(err, attempt, time.Since(began))
 		}
 	}
 }
 
-// told adds to an error how often it was met.
-func told(err error, attempts int, since time.Duration) error {
+// withAttempts adds to an error how often it was met.
+func withAttempts(err error, attempts int, since time.Duration) error {
 	if attempts == 1 {
 		return err
 	}

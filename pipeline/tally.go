@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/parquet-go/parquet-go"
+
+	"github.com/streaming-etl/streaming-etl/transforms/deadletter"
 )
 
 // tally counts what a job has put into a folder, by looking at the files: it
@@ -45,7 +47,7 @@ func (t *tally) look() error {
 		folder := path.Dir(name)
 		p := t.partitions[folder]
 		if p == nil {
-			p = &PartitionCount{Path: folder, Dead: strings.HasPrefix(folder, "dead-letters/")}
+			p = &PartitionCount{Path: folder, Dead: strings.HasPrefix(folder, deadletter.Folder+"/")}
 			t.partitions[folder] = p
 		}
 		p.Files++

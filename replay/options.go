@@ -124,7 +124,7 @@ func (o *Options) Validate() error {
 		add("BufferSize", "%d is less than one record", o.BufferSize)
 	}
 	if o.StatisticsInterval < 0 {
-		add("StatisticsInterval", "%v is less than nothing", o.StatisticsInterval)
+		add("StatisticsInterval", "%v is negative", o.StatisticsInterval)
 	}
 	return errors.Join(mistakes...)
 }

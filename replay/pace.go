@@ -6,12 +6,14 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/streaming-etl/streaming-etl/internal/pause"
 )
 
 // Clock is the time that the schedule goes by.
 type Clock interface {
 	Now() time.Time
-	// Sleep waits for d, or until ctx ends and returns its error.
+	// Sleep waits for d, or returns why ctx has ended.
 	Sleep(ctx context.Context, d time.Duration) error
 }
 
@@ -20,14 +22,7 @@ type systemClock struct{}
 func (systemClock) Now() time.Time { return time.Now() }
 
 func (systemClock) Sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return pause.Sleep(ctx, d)
 }
 
 // pace says when a record is due.

@@ -20,7 +20,8 @@ import (
 // observedExt is the end of the names of files with observations.
 const observedExt = ".jsonl.lz4"
 
-// LettersFolder is part of the keys of dead letters.
+// LettersFolder is part of the keys of dead letters. It is written out here, not taken from the job's code: what checks
+// the job is not to share its mistakes.
 const LettersFolder = "dead-letters/"
 
 // FileOf is where in a run's directory an outlet's observations are: a directory with the objects of S3, or else a file

@@ -30,6 +30,7 @@
 package elasticsearchio
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
@@ -243,15 +244,15 @@ func (o Options) Validate() error {
 
 // withDefaults returns the options with defaults in place of zero values.
 func (o Options) withDefaults() Options {
-	orDefault(&o.MaxBytes, DefaultMaxBytes)
-	orDefault(&o.MaxActions, DefaultMaxActions)
-	orDefault(&o.Interval, DefaultInterval)
-	orDefault(&o.Concurrency, DefaultConcurrency)
-	orDefault(&o.RequestTimeout, DefaultRequestTimeout)
-	orDefault(&o.RetryDeadline, DefaultRetryDeadline)
-	orDefault(&o.ItemDeadline, DefaultItemDeadline)
-	orDefault(&o.RetryBackoff, DefaultRetryBackoff)
-	orDefault(&o.RetryBackoffMax, DefaultRetryBackoffMax)
+	o.MaxBytes = cmp.Or(o.MaxBytes, DefaultMaxBytes)
+	o.MaxActions = cmp.Or(o.MaxActions, DefaultMaxActions)
+	o.Interval = cmp.Or(o.Interval, DefaultInterval)
+	o.Concurrency = cmp.Or(o.Concurrency, DefaultConcurrency)
+	o.RequestTimeout = cmp.Or(o.RequestTimeout, DefaultRequestTimeout)
+	o.RetryDeadline = cmp.Or(o.RetryDeadline, DefaultRetryDeadline)
+	o.ItemDeadline = cmp.Or(o.ItemDeadline, DefaultItemDeadline)
+	o.RetryBackoff = cmp.Or(o.RetryBackoff, DefaultRetryBackoff)
+	o.RetryBackoffMax = cmp.Or(o.RetryBackoffMax, DefaultRetryBackoffMax)
 	o.Auth = o.auth()
 	if o.Auth != SigV4 {
 		return o
@@ -262,18 +263,11 @@ func (o Options) withDefaults() Options {
 			continue
 		}
 		service, region := amazonHost(u.Hostname())
-		orDefault(&o.Service, service)
-		orDefault(&o.Region, region)
+		o.Service = cmp.Or(o.Service, service)
+		o.Region = cmp.Or(o.Region, region)
 	}
-	orDefault(&o.Service, ServiceDomain)
+	o.Service = cmp.Or(o.Service, ServiceDomain)
 	return o
-}
-
-func orDefault[T comparable](v *T, def T) {
-	var zero T
-	if *v == zero {
-		*v = def
-	}
 }
 
 // auth is Auth, by host name where it is open.

@@ -2,6 +2,7 @@ package kafkaio
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -60,7 +61,7 @@ func (f *inflater) inflate(codec int, in []byte) ([]byte, error) {
 	if cap(f.scratch) > keptScratch {
 		f.scratch = nil
 	}
-	orDefault(&f.limit, maxInflated)
+	f.limit = cmp.Or(f.limit, maxInflated)
 	var (
 		out []byte
 		err error

@@ -9,7 +9,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
-	"github.com/streaming-etl/streaming-etl/io/internal/pause"
+	"github.com/streaming-etl/streaming-etl/internal/pause"
 	"github.com/streaming-etl/streaming-etl/logging"
 )
 
@@ -215,9 +215,9 @@ func (r *Reader) part(ctx context.Context, name string, deleted func(topicID) bo
 	}
 	switch {
 	case dropped > 0:
-		slog.WarnContext(ctx, "kafka: a topic was deleted, its records are read no more", logging.Topic, name, logging.Property, "InputKafkaTopic")
+		slog.WarnContext(ctx, "kafka: a topic was deleted; it is no longer read", logging.Topic, name)
 	case left > 0:
-		slog.WarnContext(ctx, "kafka: a topic is not to be seen any more; when it is, it is read on where it was left", logging.Topic, name, logging.Property, "InputKafkaTopic",
+		slog.WarnContext(ctx, "kafka: a topic is no longer visible; if it reappears, reading resumes where it stopped", logging.Topic, name,
 			logging.Next, "if it was not deleted, give the user the ACLs Describe and Read on it")
 	}
 }

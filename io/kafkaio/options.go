@@ -1,6 +1,7 @@
 package kafkaio
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -210,25 +211,18 @@ func (o Options) Validate() error {
 
 // withDefaults returns the options with defaults in place of zero values.
 func (o Options) withDefaults() Options {
-	orDefault(&o.InitialPosition, Earliest)
-	orDefault(&o.OffsetReset, ResetFail)
+	o.InitialPosition = cmp.Or(o.InitialPosition, Earliest)
+	o.OffsetReset = cmp.Or(o.OffsetReset, ResetFail)
 	if o.InitialPosition == GroupOffsets {
-		orDefault(&o.GroupFallback, Earliest)
+		o.GroupFallback = cmp.Or(o.GroupFallback, Earliest)
 	}
-	orDefault(&o.DiscoveryInterval, DefaultDiscoveryInterval)
-	orDefault(&o.BufferBytes, DefaultBufferBytes)
-	orDefault(&o.FetchBytes, DefaultFetchBytes)
-	orDefault(&o.PartitionFetchBytes, DefaultPartitionFetchBytes)
-	orDefault(&o.MaxWait, DefaultMaxWait)
-	orDefault(&o.RetryDeadline, DefaultRetryDeadline)
-	orDefault(&o.RetryBackoff, DefaultRetryBackoff)
-	orDefault(&o.RetryBackoffMax, DefaultRetryBackoffMax)
+	o.DiscoveryInterval = cmp.Or(o.DiscoveryInterval, DefaultDiscoveryInterval)
+	o.BufferBytes = cmp.Or(o.BufferBytes, DefaultBufferBytes)
+	o.FetchBytes = cmp.Or(o.FetchBytes, DefaultFetchBytes)
+	o.PartitionFetchBytes = cmp.Or(o.PartitionFetchBytes, DefaultPartitionFetchBytes)
+	o.MaxWait = cmp.Or(o.MaxWait, DefaultMaxWait)
+	o.RetryDeadline = cmp.Or(o.RetryDeadline, DefaultRetryDeadline)
+	o.RetryBackoff = cmp.Or(o.RetryBackoff, DefaultRetryBackoff)
+	o.RetryBackoffMax = cmp.Or(o.RetryBackoffMax, DefaultRetryBackoffMax)
 	return o
-}
-
-func orDefault[T comparable](v *T, def T) {
-	var zero T
-	if *v == zero {
-		*v = def
-	}
 }

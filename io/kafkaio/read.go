@@ -132,7 +132,7 @@ func (o Options) Open(ctx context.Context, slot slots.Slot, encoded []byte) (slo
 	}
 	at := positions{rule: sel.rule(), index: slot.Index, count: slot.Count, partitions: map[partitionKey]position{}}
 	if encoded != nil {
-		if at, err = restoredPositions(o, sel, slot, encoded); err != nil {
+		if at, err = restoredPositions(ctx, o, sel, slot, encoded); err != nil {
 			return nil, fmt.Errorf("read topic %s: %w", o.Topic, err)
 		}
 	}
@@ -166,14 +166,14 @@ func (o Options) Open(ctx context.Context, slot slots.Slot, encoded []byte) (slo
 	return r, nil
 }
 
-func restoredPositions(o Options, sel selection, slot slots.Slot, encoded []byte) (positions, error) {
+func restoredPositions(ctx context.Context, o Options, sel selection, slot slots.Slot, encoded []byte) (positions, error) {
 	at, err := decodePositions(encoded)
 	if err != nil {
 		return positions{}, fmt.Errorf("restore slot %d of %d: %w", slot.Index, slot.Count, err)
 	}
 	// Going on would skip or repeat records without a word.
 	if at.index != slot.Index || at.count != slot.Count {
-		return positions{}, fmt.Errorf("the positions to restore are of slot %d of %d, not %d of %d: the number of readers cannot change over a restore",
+		return positions{}, fmt.Errorf("the positions to restore are of slot %d of %d, not %d of %d: the number of readers cannot change when a job is restored",
 			at.index, at.count, slot.Index, slot.Count)
 	}
 	if at.rule != sel.rule() {
@@ -185,8 +185,7 @@ func restoredPositions(o Options, sel selection, slot slots.Slot, encoded []byte
 	for k, p := range at.partitions {
 		switch {
 		case !sel.has(k.topic):
-			slog.Warn("kafka: a topic of the restored positions is not read any more", logging.Topic, k.topic, logging.Partition, k.number,
-				logging.Property, "InputKafkaTopic")
+			slog.WarnContext(ctx, "kafka: a topic of the restored positions is not read any more", logging.Topic, k.topic, logging.Partition, k.number)
 			delete(at.partitions, k)
 		case !o.StopAtEnd && p.stop != noStop:
 			p.stop = noStop

@@ -40,8 +40,8 @@ func (r *Reader) reset(ctx context.Context, p *partition, at place, why error) e
 		begin.stop = p.at.stop // the end that was seen first stays
 	}
 	slog.WarnContext(ctx, "kafka: a partition is begun anew", logging.Topic, p.key.topic, logging.Partition, p.key.number,
-		"from", p.at.next, "to", begin.next, logging.Error, why, logging.Property, "InputKafkaOffsetReset",
-		logging.Next, "what is missing, or comes twice, is what lies between the offsets; raise the topic's retention")
+		"from", p.at.next, "to", begin.next, logging.Error, why,
+		logging.Next, "what is missing, or comes twice, is what lies between the offsets; raise the topic's retention, or set the offset reset to "+string(ResetFail)+" to have the job stop instead")
 	r.counts.resets.Add(1)
 	p.era++
 	p.at = begin

@@ -7,7 +7,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -210,7 +209,8 @@ func TestAProducerThatDiedIsLeftOut(t *testing.T) {
 	r := c.open(one(), nil)
 	got := collect(t)
 	got.drain(1, r)
-	time.Sleep(c.opts.MaxWait) // an answer more
+	fetches := r.Stats().Fetches
+	got.until("an answer to what was asked since", func() bool { return r.Stats().Fetches > fetches+1 }, r)
 	got.quiet(r)
 	got.exactly([]string{"committed"})
 }

@@ -87,9 +87,6 @@ func newClientWithin(ctx context.Context, o Options, timeout time.Duration) (*ki
 	if o.RoleARN != "" {
 		role := stscreds.NewAssumeRoleProvider(sts.NewFromConfig(cfg), o.RoleARN, func(r *stscreds.AssumeRoleOptions) {
 			r.RoleSessionName = roleSession
-			if o.RoleExternalID != "" {
-				r.ExternalID = &o.RoleExternalID
-			}
 		})
 		cfg.Credentials = aws.NewCredentialsCache(role, func(c *aws.CredentialsCacheOptions) {
 			c.ExpiryWindow, c.ExpiryWindowJitterFrac = renewBefore, 0.5

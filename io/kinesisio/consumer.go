@@ -3,7 +3,6 @@ package kinesisio
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -11,7 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 
-	"github.com/streaming-etl/streaming-etl/io/internal/pause"
+	"github.com/streaming-etl/streaming-etl/internal/pause"
 )
 
 // consumerPoll is the time between two looks at a consumer that is being made.
@@ -24,7 +23,7 @@ type consumerARNs struct {
 }
 
 // consumerARN returns the ARN of the consumer, which is ACTIVE. One that is
-// named and not registered is registered, unless it has to exist.
+// named and not registered is registered.
 func (r *Reader) consumerARN(ctx context.Context) (string, error) {
 	r.consumer.mu.Lock()
 	defer r.consumer.mu.Unlock()
@@ -50,8 +49,6 @@ func (r *Reader) consumerARN(ctx context.Context) (string, error) {
 		})
 		var missing *types.ResourceNotFoundException
 		switch {
-		case errors.As(err, &missing) && r.opts.ExistingConsumer:
-			return "", fmt.Errorf("consumer %s of stream %s is not registered: %w", r.opts.Consumer, r.opts.Stream, err)
 		case errors.As(err, &missing):
 			if err := r.registerConsumer(ctx, stream, retry); err != nil {
 				return "", err
@@ -127,12 +124,12 @@ func streamARNOf(ctx context.Context, client *kinesis.Client, o Options, retry f
 // stream; one that is not there is no error. Readers register it and never
 // deregister it, since they are closed and opened again while the job goes on:
 // call it when the job has ended for good. A consumer that was given by its
-// ARN, or that had to exist, is somebody else's and left alone.
+// ARN is somebody else's and left alone.
 func (o Options) DeregisterConsumer(ctx context.Context) error {
 	if err := o.Validate(); err != nil {
 		return err
 	}
-	if o.Consumer == "" || o.ExistingConsumer || consumerARN.MatchString(o.Consumer) {
+	if o.Consumer == "" || consumerARN.MatchString(o.Consumer) {
 		return nil
 	}
 	var faults []error

@@ -10,7 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 
-	"github.com/streaming-etl/streaming-etl/io/internal/pause"
+	"github.com/streaming-etl/streaming-etl/internal/pause"
 	"github.com/streaming-etl/streaming-etl/logging"
 )
 
@@ -248,7 +248,7 @@ func (r *Reader) lost(ctx context.Context, s *shard, err error) error {
 		from = "beginning"
 	}
 	slog.ErrorContext(ctx, "kinesis: shard was deleted by the stream's retention before it was read to its end",
-		logging.Stream, r.opts.Stream, logging.Shard, s.id, "position", from, "shards_lost", r.counts.lost.Load(), logging.Property, "InputKinesisStream",
+		logging.Stream, r.opts.Stream, logging.Shard, s.id, "position", from, "shards_lost", r.counts.lost.Load(),
 		logging.Next, "raise the stream's retention; what is missing is what arrived in the shard after the position")
 	s.queue = append(s.queue, chunk{after: position{finished: true}})
 	r.askRelist()

@@ -28,7 +28,7 @@ func (r *Reader) gap(ctx context.Context, shard string, at position, got *fetche
 	}
 	slog.WarnContext(ctx, "kinesis: the stream's retention has passed the position in a shard: records between are missing, if there were any",
 		logging.Stream, r.opts.Stream, logging.Shard, shard, "position", at.seq, "oldest_left", oldest, "positions_passed", r.counts.gaps.Load(),
-		logging.Property, "InputKinesisStream", logging.Next, "raise the stream's retention; what is missing is what arrived between the position and oldest_left")
+		logging.Next, "raise the stream's retention; what is missing is what arrived between the position and oldest_left")
 	if got.records == 0 {
 		got.end = position{seq: at.seq} // told once
 	}

@@ -1,6 +1,7 @@
 package kinesisio
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
@@ -74,8 +75,6 @@ type Options struct {
 	// renewed before they expire. Default: none, the AWS configuration's
 	// identity, which must otherwise be allowed to assume the role.
 	RoleARN string
-	// RoleExternalID goes with RoleARN where the role asks for one.
-	RoleExternalID string
 	// Endpoint replaces the service's address, e.g. http://127.0.0.1:4567.
 	Endpoint string
 	// EmulatorCredentials signs with fixed public credentials: emulators want
@@ -96,8 +95,6 @@ type Options struct {
 	// falling back to polling: if the consumer cannot be had, reading fails.
 	// Default: none, GetRecords is polled. An ARN goes with one stream only.
 	Consumer string
-	// ExistingConsumer refuses to register a consumer that is not.
-	ExistingConsumer bool
 	// KeyOrder keeps each partition key's order over any resharding also with
 	// several slots. By default a slot owns shards, and a shard that comes of a
 	// merge over the border of two slots, or of a split whose second half is
@@ -174,8 +171,6 @@ func (o Options) Validate() error {
 	}
 	consumer := consumerARN.FindStringSubmatch(o.Consumer)
 	switch {
-	case o.Consumer == "" && o.ExistingConsumer:
-		fault("no consumer is named that is to exist")
 	case o.Consumer == "":
 	case consumer != nil && len(each) > 1:
 		fault("the consumer's ARN is of one stream, and %d are named", len(each))
@@ -184,11 +179,8 @@ func (o Options) Validate() error {
 	case consumer == nil && !streamName.MatchString(o.Consumer):
 		fault("consumer %q: a name has 1 to 128 letters, digits, '_', '.' and '-'", o.Consumer)
 	}
-	switch {
-	case o.RoleARN != "" && !roleARN.MatchString(o.RoleARN):
+	if o.RoleARN != "" && !roleARN.MatchString(o.RoleARN) {
 		fault("role %q is not the ARN of an IAM role", o.RoleARN)
-	case o.RoleARN == "" && o.RoleExternalID != "":
-		fault("an external id needs a role to assume")
 	}
 	if o.Endpoint != "" {
 		u, err := url.Parse(o.Endpoint)
@@ -242,32 +234,20 @@ func (o Options) Validate() error {
 
 // withDefaults returns the options with defaults in place of zero values.
 func (o Options) withDefaults() Options {
-	orDuration(&o.PollInterval, DefaultPollInterval)
-	orDuration(&o.IdlePollInterval, DefaultIdlePollInterval)
-	orDuration(&o.CallInterval, DefaultCallInterval)
-	orDuration(&o.DiscoveryInterval, DefaultDiscoveryInterval)
-	orDuration(&o.RetryDeadline, DefaultRetryDeadline)
-	orDuration(&o.RetryBackoff, DefaultRetryBackoff)
-	orDuration(&o.RetryBackoffMax, DefaultRetryBackoffMax)
-	if o.InitialPosition == "" {
-		o.InitialPosition = Latest
-	}
-	if o.MaxRecordsPerCall == 0 {
-		o.MaxRecordsPerCall = DefaultMaxRecordsPerCall
-	}
-	if o.BufferBytes == 0 {
-		o.BufferBytes = DefaultBufferBytes
-	}
+	o.PollInterval = cmp.Or(o.PollInterval, DefaultPollInterval)
+	o.IdlePollInterval = cmp.Or(o.IdlePollInterval, DefaultIdlePollInterval)
+	o.CallInterval = cmp.Or(o.CallInterval, DefaultCallInterval)
+	o.DiscoveryInterval = cmp.Or(o.DiscoveryInterval, DefaultDiscoveryInterval)
+	o.RetryDeadline = cmp.Or(o.RetryDeadline, DefaultRetryDeadline)
+	o.RetryBackoff = cmp.Or(o.RetryBackoff, DefaultRetryBackoff)
+	o.RetryBackoffMax = cmp.Or(o.RetryBackoffMax, DefaultRetryBackoffMax)
+	o.InitialPosition = cmp.Or(o.InitialPosition, Latest)
+	o.MaxRecordsPerCall = cmp.Or(o.MaxRecordsPerCall, DefaultMaxRecordsPerCall)
+	o.BufferBytes = cmp.Or(o.BufferBytes, DefaultBufferBytes)
 	if arn := streamARN.FindStringSubmatch(o.Stream); arn != nil && o.Region == "" {
 		o.Region = arn[1]
 	}
 	return o
-}
-
-func orDuration(d *time.Duration, def time.Duration) {
-	if *d == 0 {
-		*d = def
-	}
 }
 
 // StreamName returns the stream's name, also where Stream is an ARN; of several

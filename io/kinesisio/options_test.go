@@ -15,8 +15,8 @@ func TestOptionsSurviveJSON(t *testing.T) {
 		StopTimestamp: time.Date(2019, 1, 2, 3, 4, 5, 0, time.UTC),
 		PollInterval:  1, CallInterval: 2, MaxRecordsPerCall: 3, BufferBytes: 4, DiscoveryInterval: 5,
 		RetryDeadline: 6, RetryBackoff: 7, RetryBackoffMax: 8,
-		RoleARN: "arn:aws:iam::123456789012:role/reader", RoleExternalID: "me",
-		Consumer: "etl", ExistingConsumer: true, IdlePollInterval: 9, KeyOrder: true,
+		RoleARN:  "arn:aws:iam::123456789012:role/reader",
+		Consumer: "etl", IdlePollInterval: 9, KeyOrder: true,
 	}
 	for v, i := reflect.ValueOf(o), 0; i < v.NumField(); i++ {
 		if v.Field(i).IsZero() {
@@ -62,9 +62,7 @@ func TestValidateReportsAllFaults(t *testing.T) {
 		"a consumer of many":   {Options{Stream: "t,u", Consumer: "arn:aws:kinesis:eu-west-1:123456789012:stream/t/consumer/etl:1700000000"}, []string{"2 are named"}},
 		"no consumer's name":   {Options{Stream: "t", Consumer: "a b"}, []string{`"a b"`}},
 		"key order, consumer":  {Options{Stream: "t", KeyOrder: true, Consumer: "etl"}, []string{"key order"}},
-		"existing, but none":   {Options{Stream: "t", ExistingConsumer: true}, []string{"no consumer"}},
 		"no role":              {Options{Stream: "t", RoleARN: "reader"}, []string{`"reader"`, "IAM role"}},
-		"external id alone":    {Options{Stream: "t", RoleExternalID: "x"}, []string{"external id"}},
 		"many": {
 			Options{Stream: "-/", Endpoint: "localhost:80", MaxRecordsPerCall: 10_001, BufferBytes: -1, PollInterval: -1, RetryDeadline: -1},
 			[]string{"-/", "localhost:80", "10001", "buffer", "poll interval", "retry deadline"},

@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/streaming-etl/streaming-etl/io/internal/pause"
+	"github.com/streaming-etl/streaming-etl/internal/pause"
 )
 
 const (

@@ -130,7 +130,7 @@ func (s *reading) put(n int) {
 // open returns a reader that is drained all the time.
 func (s *reading) open() *Reader {
 	slot := one()
-	r := newReader(s.t.Context(), s.opts, slot, startPositions(s.opts, 0, 1, slot.JobStart), s.client, s.client, func() {})
+	r := newReader(s.t.Context(), s.opts, slot, startPositions(s.opts, 0, 1, slot.JobStart), connections{s.client, s.client, func() {}})
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -241,7 +241,7 @@ func TestWaitingForRoomIsNoFailure(t *testing.T) {
 			}
 			return nil
 		})
-		r := newReader(t.Context(), s.opts, slot, startPositions(s.opts, 0, 1, slot.JobStart), s.client, s.client, func() {})
+		r := newReader(t.Context(), s.opts, slot, startPositions(s.opts, 0, 1, slot.JobStart), connections{s.client, s.client, func() {}})
 		defer r.Close()
 		if err := r.budget.Acquire(t.Context(), 1); err != nil {
 			t.Fatal(err)

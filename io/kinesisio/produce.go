@@ -1,6 +1,7 @@
 package kinesisio
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -46,11 +47,9 @@ const minListing = 250 * time.Millisecond
 // Stream stand for defaults. They marshal to JSON and back without loss, and
 // hold no secrets.
 type ProducerOptions struct {
-	// Stream, Region, Endpoint and EmulatorCredentials are as in Options.
-	Stream, Region, Endpoint string
-	EmulatorCredentials      bool
-	// RoleARN and RoleExternalID are as in Options.
-	RoleARN, RoleExternalID string
+	// Stream, Region, RoleARN, Endpoint and EmulatorCredentials are as in Options.
+	Stream, Region, RoleARN, Endpoint string
+	EmulatorCredentials               bool
 	// MaxBytes overrides DefaultProducerBytes; Put waits while it is reached.
 	MaxBytes int64
 	// MaxCalls overrides DefaultProducerCalls.
@@ -197,25 +196,18 @@ const maxAggregateLanes = 64
 func (o ProducerOptions) reading() Options {
 	return Options{
 		Stream: o.Stream, Region: o.Region, Endpoint: o.Endpoint, EmulatorCredentials: o.EmulatorCredentials,
-		RoleARN: o.RoleARN, RoleExternalID: o.RoleExternalID,
+		RoleARN:       o.RoleARN,
 		RetryDeadline: o.RetryDeadline, RetryBackoff: o.RetryBackoff, RetryBackoffMax: o.RetryBackoffMax,
 	}
 }
 
 func (o ProducerOptions) withDefaults() ProducerOptions {
-	orInt := func(i *int, def int) {
-		if *i == 0 {
-			*i = def
-		}
-	}
-	if o.MaxBytes == 0 {
-		o.MaxBytes = DefaultProducerBytes
-	}
-	orInt(&o.MaxCalls, DefaultProducerCalls)
-	orInt(&o.MaxRecordBytes, DefaultMaxRecordBytes)
-	orInt(&o.AggregateBytes, DefaultAggregateBytes)
-	orInt(&o.AggregateLanes, DefaultAggregateLanes)
-	orDuration(&o.Linger, DefaultLinger)
+	o.MaxBytes = cmp.Or(o.MaxBytes, DefaultProducerBytes)
+	o.MaxCalls = cmp.Or(o.MaxCalls, DefaultProducerCalls)
+	o.MaxRecordBytes = cmp.Or(o.MaxRecordBytes, DefaultMaxRecordBytes)
+	o.AggregateBytes = cmp.Or(o.AggregateBytes, DefaultAggregateBytes)
+	o.AggregateLanes = cmp.Or(o.AggregateLanes, DefaultAggregateLanes)
+	o.Linger = cmp.Or(o.Linger, DefaultLinger)
 	return o
 }
 

@@ -37,14 +37,10 @@ var ErrClosed = errors.New("kinesis: reader is closed")
 // Reader reads the shards of one slot. It satisfies slots.Reader: Drain is
 // for one goroutine at a time; Stats, Lag and Done may be called by any.
 type Reader struct {
-	opts   Options
-	client *kinesis.Client
-	// subscriber is for subscriptions, where there is a consumer.
-	subscriber *kinesis.Client
-	// closeIdle closes the connections that are in no call.
-	closeIdle func()
-	slot      slots.Slot
-	source    string
+	opts Options
+	connections
+	slot   slots.Slot
+	source string
 
 	cancel context.CancelFunc
 	ctx    context.Context
@@ -108,6 +104,15 @@ type chunk struct {
 	children []found
 }
 
+// connections are a reader's ways to the service.
+type connections struct {
+	client *kinesis.Client
+	// subscriber is for subscriptions, where there is a consumer.
+	subscriber *kinesis.Client
+	// closeIdle closes the connections that are in no call.
+	closeIdle func()
+}
+
 var (
 	_ slots.Reader = (*Reader)(nil)
 	_ slots.Source = Options{}
@@ -155,22 +160,21 @@ func (o Options) openOne(ctx context.Context, slot slots.Slot, encoded []byte) (
 	if err != nil {
 		return nil, fmt.Errorf("read stream %s: %w", o.Stream, err)
 	}
-	subscriber := client
+	c := connections{client: client, subscriber: client, closeIdle: closeIdle}
 	if o.Consumer != "" {
 		var closeToo func()
-		if subscriber, closeToo, err = newClientWithin(ctx, o, 0); err != nil {
+		if c.subscriber, closeToo, err = newClientWithin(ctx, o, 0); err != nil {
 			return nil, fmt.Errorf("read stream %s: %w", o.Stream, err)
 		}
-		closeFirst := closeIdle
-		closeIdle = func() { closeFirst(); closeToo() }
+		c.closeIdle = func() { closeIdle(); closeToo() }
 	}
-	return newReader(ctx, o, slot, at, client, subscriber, closeIdle), nil
+	return newReader(ctx, o, slot, at, c), nil
 }
 
 // newReader returns a reader that reads.
-func newReader(ctx context.Context, o Options, slot slots.Slot, at positions, client, subscriber *kinesis.Client, closeIdle func()) *Reader {
+func newReader(ctx context.Context, o Options, slot slots.Slot, at positions, c connections) *Reader {
 	r := &Reader{
-		opts: o, client: client, subscriber: subscriber, closeIdle: closeIdle, slot: slot, source: o.StreamName(),
+		opts: o, connections: c, slot: slot, source: o.StreamName(),
 		relist:    make(chan struct{}, 1),
 		budget:    semaphore.NewWeighted(o.BufferBytes),
 		shards:    map[string]*shard{},
@@ -204,11 +208,11 @@ func restoredPositions(o Options, slot slots.Slot, encoded []byte) (positions, e
 		return positions{}, fmt.Errorf("the positions to restore are of stream %s", at.stream)
 	}
 	if at.index != slot.Index || at.count != slot.Count {
-		return positions{}, fmt.Errorf("the positions to restore are of slot %d of %d, not %d of %d: the number of readers cannot change over a restore",
+		return positions{}, fmt.Errorf("the positions to restore are of slot %d of %d, not %d of %d: the number of readers cannot change when a job is restored",
 			at.index, at.count, slot.Index, slot.Count)
 	}
 	if at.byKey != o.KeyOrder {
-		return positions{}, errors.New("the positions to restore are of a job with another choice of key order: it cannot change over a restore")
+		return positions{}, errors.New("the positions to restore are of a job with another choice of key order: it cannot change when a job is restored")
 	}
 	return at, nil
 }

@@ -125,7 +125,7 @@ func TestSubscriptionsOutliveResetsOfHTTP2(t *testing.T) {
 	})
 	o = o.withDefaults()
 	slot := one()
-	r := newReader(t.Context(), o, slot, startPositions(o, slot.Index, slot.Count, slot.JobStart), client, client, func() {})
+	r := newReader(t.Context(), o, slot, startPositions(o, slot.Index, slot.Count, slot.JobStart), connections{client, client, func() {}})
 	t.Cleanup(r.Close)
 	got := collect(t)
 	for round := range 10 {
@@ -195,8 +195,6 @@ func TestConsumerThatCannotBeHadFailsTheReader(t *testing.T) {
 		change  func(*stream)
 		message []string
 	}{
-		"not registered": {func(s *stream) { s.opts.Consumer, s.opts.ExistingConsumer = "etl", true },
-			[]string{"consumer etl of stream trips is not registered"}},
 		"denied": {func(s *stream) {
 			s.opts.Consumer = "etl"
 			s.fake.Control("SubscribeToShard", func(*kinesisfake.Request) error {
@@ -244,12 +242,10 @@ func TestConsumerIsDeregisteredByItsOwnerOnly(t *testing.T) {
 		t.Error("a reader that was closed deregistered the consumer")
 	}
 	arn := consumerOf(t, s)
-	for name, o := range map[string]Options{"by ARN": {Consumer: arn}, "existing": {Consumer: "etl", ExistingConsumer: true}} {
-		other := s.opts
-		other.Consumer, other.ExistingConsumer = o.Consumer, o.ExistingConsumer
-		if err := other.DeregisterConsumer(t.Context()); err != nil || s.fake.Requests("DeregisterStreamConsumer") != 0 {
-			t.Errorf("%s: error %v, or it was deregistered", name, err)
-		}
+	other := s.opts
+	other.Consumer = arn
+	if err := other.DeregisterConsumer(t.Context()); err != nil || s.fake.Requests("DeregisterStreamConsumer") != 0 {
+		t.Errorf("by ARN: error %v, or it was deregistered", err)
 	}
 	for range 2 { // again is no error
 		if err := s.opts.DeregisterConsumer(t.Context()); err != nil {

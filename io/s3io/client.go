@@ -56,7 +56,7 @@ func New(ctx context.Context, o Options, fns ...func(*s3.Options)) (*Store, erro
 	}
 	cfg, err := config.LoadDefaultConfig(ctx, load...)
 	if err != nil {
-		return nil, fmt.Errorf("load AWS configuration: %w", err)
+		return nil, fmt.Errorf("load the AWS configuration: %w", err)
 	}
 	if cfg.Region == "" && o.Endpoint != "" {
 		cfg.Region = defaultRegion

@@ -8,11 +8,12 @@ import (
 	"hash/crc32"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"github.com/streaming-etl/streaming-etl/internal/pause"
 )
 
 // Outcome tells what a commit found.
@@ -114,12 +115,8 @@ func (s *Store) await(ctx context.Context, t *Token) (found bool, err error) {
 		if found || err != nil || i == len(s.recheck) {
 			return found, err
 		}
-		pause := time.NewTimer(s.recheck[i])
-		select {
-		case <-pause.C:
-		case <-ctx.Done():
-			pause.Stop()
-			return false, fmt.Errorf("commit %s: %w", t, context.Cause(ctx))
+		if err := pause.Sleep(ctx, s.recheck[i]); err != nil {
+			return false, fmt.Errorf("commit %s: %w", t, err)
 		}
 	}
 }

@@ -108,7 +108,6 @@ var actions = map[string]string{
 	"ListObjectsV2":           "s3:ListBucket",
 	"GetObject":               "s3:GetObject",
 	"PutObject":               "s3:PutObject",
-	"ListMultipartUploads":    "s3:ListBucketMultipartUploads",
 	"CreateMultipartUpload":   "s3:PutObject",
 	"UploadPart":              "s3:PutObject",
 	"CompleteMultipartUpload": "s3:PutObject",

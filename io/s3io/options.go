@@ -18,6 +18,7 @@
 package s3io
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
@@ -113,36 +114,26 @@ func (o Options) Validate() error {
 		fault("part size is %d bytes: S3 takes %d (5 MiB) to %d (5 GiB)", o.PartSize, MinPartSize, int64(MaxPartSize))
 	}
 	if o.UploadConcurrency < 0 {
-		fault("upload concurrency is %d: at least 1", o.UploadConcurrency)
+		fault("upload concurrency %d is negative", o.UploadConcurrency)
 	}
 	if o.MaxAttempts < 0 {
-		fault("attempts are %d: at least 1", o.MaxAttempts)
+		fault("max attempts %d is negative", o.MaxAttempts)
 	}
 	if o.OperationTimeout < 0 {
-		fault("operation timeout is %v: must be positive", o.OperationTimeout)
+		fault("operation timeout %v is negative", o.OperationTimeout)
 	}
 	if o.AttemptTimeout < 0 {
-		fault("attempt timeout is %v: must be positive", o.AttemptTimeout)
+		fault("attempt timeout %v is negative", o.AttemptTimeout)
 	}
 	return errors.Join(faults...)
 }
 
 func (o Options) withDefaults() Options {
-	if o.PartSize == 0 {
-		o.PartSize = DefaultPartSize
-	}
-	if o.UploadConcurrency == 0 {
-		o.UploadConcurrency = DefaultUploadConcurrency
-	}
-	if o.MaxAttempts == 0 {
-		o.MaxAttempts = DefaultMaxAttempts
-	}
-	if o.OperationTimeout == 0 {
-		o.OperationTimeout = DefaultOperationTimeout
-	}
-	if o.AttemptTimeout == 0 {
-		o.AttemptTimeout = DefaultAttemptTimeout
-	}
+	o.PartSize = cmp.Or(o.PartSize, DefaultPartSize)
+	o.UploadConcurrency = cmp.Or(o.UploadConcurrency, DefaultUploadConcurrency)
+	o.MaxAttempts = cmp.Or(o.MaxAttempts, DefaultMaxAttempts)
+	o.OperationTimeout = cmp.Or(o.OperationTimeout, DefaultOperationTimeout)
+	o.AttemptTimeout = cmp.Or(o.AttemptTimeout, DefaultAttemptTimeout)
 	return o
 }
 
@@ -154,13 +145,13 @@ func checkBucketName(name string) error {
 		return nil
 	}
 	if len(name) < 3 || len(name) > 255 {
-		return fmt.Errorf("a name has 3 to 63 characters")
+		return errors.New("a name has 3 to 255 characters")
 	}
 	for _, c := range name {
 		switch {
 		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '-', c == '.', c == '_':
 		default:
-			return fmt.Errorf("a name has letters, digits, '-' and '.', not %q", c)
+			return fmt.Errorf("a name has letters, digits, '-', '.' and '_', not %q", c)
 		}
 	}
 	return nil

@@ -125,6 +125,8 @@ type Pool struct {
 	open   map[int]*entry
 	closed bool
 	now    func() time.Time
+	// closing are readers that were not fired for long, which close by themselves.
+	closing sync.WaitGroup
 }
 
 type entry struct {
@@ -242,7 +244,7 @@ func (p *Pool) entry(index int) *entry {
 			continue
 		}
 		if e.reader != nil && p.now().Sub(e.fired) > idleClose {
-			go e.reader.Close()
+			p.closing.Go(e.reader.Close)
 			e.reader, e.behind, e.counted = nil, 0, Counts{}
 		}
 		e.mu.Unlock()
@@ -271,4 +273,5 @@ func (p *Pool) Close() {
 		e.mu.Unlock()
 		delete(p.open, i)
 	}
+	p.closing.Wait() // nothing is added any more: no reader is left
 }

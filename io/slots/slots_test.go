@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strconv"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/streaming-etl/streaming-etl/io/batch"
@@ -229,3 +230,34 @@ func TestAClosedPoolOpensNoReader(t *testing.T) {
 		t.Errorf("%d readers opened and %d closed, want 1 and 1", len(c.opened), c.closed)
 	}
 }
+
+func TestCloseWaitsForReadersThatWereNotFiredForLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, c := NewPool(), &counter{}
+		fire(t, p, c, State{Slot: Slot{Index: 0, Count: 2}})
+		slow := make(chan struct{})
+		p.open[0].reader = slowCloser{p.open[0].reader, slow}
+		time.Sleep(idleClose + 1)
+		fire(t, p, c, State{Slot: Slot{Index: 1, Count: 2}})
+		closed := make(chan struct{})
+		go func() {
+			p.Close()
+			close(closed)
+		}()
+		synctest.Wait()
+		select {
+		case <-closed:
+			t.Error("the pool is closed, and a reader is not")
+		default:
+		}
+		close(slow)
+		<-closed
+	})
+}
+
+type slowCloser struct {
+	Reader
+	slow chan struct{}
+}
+
+func (c slowCloser) Close() { <-c.slow }

@@ -137,7 +137,7 @@ func (r *reader) parquetColumns(schema *parquet.Schema) ([]column, error) {
 		}
 		leaf, _ := schema.Lookup(path...)
 		if len(path) > 1 || leaf.Node.Repeated() {
-			nested = fmt.Errorf("column %s is nested, and only flat ones are compared: name those", name)
+			nested = fmt.Errorf("column %s is nested, and only flat columns can be compared: name those with --columns", name)
 			continue
 		}
 		seen[name] = true

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/streaming-etl/streaming-etl/io/s3io"
+	"github.com/streaming-etl/streaming-etl/transforms/deadletter"
 )
 
 // place is where an output lies.
@@ -110,7 +111,7 @@ func (p *bucketPlace) open(ctx context.Context, file string) (io.ReadCloser, err
 func leftOut(file string) bool {
 	dir := strings.TrimPrefix(path.Dir(file), "/")
 	// Behind the first folder they are an event's own value.
-	if first, _, _ := strings.Cut(dir, "/"); first == "dead-letters" || first == "dead-letters-resent" {
+	if first, _, _ := strings.Cut(dir, "/"); first == deadletter.Folder || first == deadletter.ResentFolder {
 		return true
 	}
 	for folder := range strings.SplitSeq(dir, "/") {

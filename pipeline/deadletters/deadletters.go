@@ -103,8 +103,8 @@ func (e *DamagedError) Unwrap() error { return e.Err }
 type place interface {
 	// name is the place for people.
 	name() string
-	// each calls f with the letters, with at least those that the filter
-	// takes; a damaged one comes as a *DamagedError. An error of f ends it.
+	// each calls do with the letters, with at least those that the filter
+	// takes; a damaged one comes as a *DamagedError. An error of do ends it.
 	each(ctx context.Context, f Filter, do func(Entry, error) error) error
 	// ledger opens the record of what was sent.
 	ledger(ctx context.Context) (ledger, error)
@@ -175,8 +175,8 @@ func (f Filter) IsZero() bool {
 	return len(f.Reasons)+len(f.Sources)+len(f.Outputs)+len(f.IDs) == 0 && f.Since.IsZero() && f.Until.IsZero()
 }
 
-// Takes reports whether the filter chooses a letter.
-func (f Filter) Takes(e *Entry) bool {
+// takes reports whether the filter chooses a letter.
+func (f Filter) takes(e *Entry) bool {
 	in := func(list []string, text string) bool {
 		for _, item := range list {
 			if item == text {
@@ -212,7 +212,7 @@ func (b *Box) each(ctx context.Context, f Filter, damaged *[]error, do func(Entr
 			return nil
 		case err != nil:
 			return err
-		case !f.Takes(&e):
+		case !f.takes(&e):
 			return nil
 		}
 		return do(e)

@@ -15,10 +15,9 @@ import (
 	"github.com/streaming-etl/streaming-etl/transforms/deadletter"
 )
 
-// Folders beside each other, so that what reads letters does not meet the ledger.
 const (
-	lettersFolder = "dead-letters/"
-	ledgerFolder  = "dead-letters-resent/"
+	lettersFolder = deadletter.Folder + "/"
+	ledgerFolder  = deadletter.ResentFolder + "/"
 )
 
 // claimsAtOnce bounds the requests to S3 at one time.

@@ -131,7 +131,7 @@ func (s *kinesisSender) producer(ctx context.Context, stream string) (*kinesisio
 	o := s.streams[stream]
 	p, err := kinesisio.NewProducer(ctx, kinesisio.ProducerOptions{
 		Stream: o.Stream, Region: o.Region, Endpoint: o.Endpoint, EmulatorCredentials: o.EmulatorCredentials,
-		RoleARN: o.RoleARN, RoleExternalID: o.RoleExternalID, MaxRecordBytes: kinesisio.MaxRecordBytes,
+		RoleARN: o.RoleARN, MaxRecordBytes: kinesisio.MaxRecordBytes,
 	})
 	if err != nil {
 		return nil, err

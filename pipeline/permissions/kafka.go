@@ -1,6 +1,7 @@
 package permissions
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/streaming-etl/streaming-etl/internal/pause"
 	"github.com/streaming-etl/streaming-etl/io/kafkaio/security"
 )
 
@@ -133,7 +135,7 @@ func (p *kafkaProbe) add(operation, resource string, err error) {
 	if p.opts.Security.Mechanism == security.AWSMSKIAM {
 		kind, name, _ := strings.Cut(resource, " ")
 		out.System, out.Action = IAM, mskActions[kind+" "+operation]
-		out.Resource = "arn:aws:kafka:" + or(p.opts.Security.Region, "REGION") + ":" + account + ":" + kind + "/CLUSTER/UUID"
+		out.Resource = "arn:aws:kafka:" + cmp.Or(p.opts.Security.Region, "REGION") + ":" + account + ":" + kind + "/CLUSTER/UUID"
 		if name != "" {
 			out.Resource += "/" + name
 		}
@@ -148,13 +150,6 @@ func (p *kafkaProbe) add(operation, resource string, err error) {
 		out.Outcome, out.Why = Failed, err.Error()
 	}
 	p.report.Permissions = append(p.report.Permissions, out)
-}
-
-func or(text, other string) string {
-	if text == "" {
-		return other
-	}
-	return text
 }
 
 func refusedByKafka(err error) bool {
@@ -278,7 +273,7 @@ func (p *kafkaProbe) describe(ctx context.Context, name string) (*kmsg.MetadataR
 		return nil, err
 	}
 	if len(resp.Topics) != 1 {
-		return nil, fmt.Errorf("the broker describes %d topics instead of one", len(resp.Topics))
+		return nil, fmt.Errorf("the broker described %d topics instead of one", len(resp.Topics))
 	}
 	return resp, kerr.ErrorForCode(resp.Topics[0].ErrorCode)
 }
@@ -347,13 +342,8 @@ const (
 func (p *kafkaProbe) coordinator(ctx context.Context, kind int8, key string) error {
 	for attempt := 1; ; attempt++ {
 		err := p.findCoordinator(ctx, kind, key)
-		if err == nil || !kerr.IsRetriable(err) || attempt == coordinatorAttempts {
+		if err == nil || !kerr.IsRetriable(err) || attempt == coordinatorAttempts || pause.Sleep(ctx, coordinatorPause) != nil {
 			return err
-		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-time.After(coordinatorPause):
 		}
 	}
 }

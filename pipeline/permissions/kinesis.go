@@ -47,7 +47,7 @@ func KinesisSink(property string, o kinesisio.ProducerOptions) Probe {
 	return func(ctx context.Context) Report {
 		p := newKinesisProbe(ctx, property, kinesisio.Options{
 			Stream: o.Stream, Region: o.Region, Endpoint: o.Endpoint, EmulatorCredentials: o.EmulatorCredentials,
-			RoleARN: o.RoleARN, RoleExternalID: o.RoleExternalID,
+			RoleARN: o.RoleARN,
 		})
 		p.describe(false)
 		p.list()
@@ -73,14 +73,14 @@ type kinesisProbe struct {
 	arn      *string
 	shard    string
 	tried    []Permission
-	told     string // the stream's ARN, as the service has told it
+	knownARN string // the stream's, as named or as the service has told it
 }
 
 func newKinesisProbe(ctx context.Context, property string, o kinesisio.Options) *kinesisProbe {
 	p := &kinesisProbe{property: property, opts: o, shard: "shardId-000000000000"}
 	p.ctx, p.cancel = context.WithTimeout(ctx, kinesisTimeout)
 	if strings.HasPrefix(o.Stream, "arn:") {
-		p.arn, p.told = aws.String(o.Stream), o.Stream
+		p.arn, p.knownARN = aws.String(o.Stream), o.Stream
 	} else {
 		p.name = aws.String(o.Stream)
 	}
@@ -101,7 +101,7 @@ func (p *kinesisProbe) describe(job bool) {
 	ask := func() error {
 		described, err := p.client.DescribeStreamSummary(p.ctx, &kinesis.DescribeStreamSummaryInput{StreamName: p.name}, fewAttempts)
 		if err == nil && described.StreamDescriptionSummary != nil {
-			p.told = aws.ToString(described.StreamDescriptionSummary.StreamARN)
+			p.knownARN = aws.ToString(described.StreamDescriptionSummary.StreamARN)
 		}
 		return err
 	}
@@ -151,20 +151,20 @@ func (p *kinesisProbe) read() {
 // nothing. One that is there is not registered.
 func (p *kinesisProbe) consumer() {
 	registered := false
-	if p.told == "" {
+	if p.knownARN == "" {
 		p.add("kinesis:DescribeStreamConsumer", errBefore)
 	} else {
 		p.try("kinesis:DescribeStreamConsumer", func() error {
-			_, err := p.client.DescribeStreamConsumer(p.ctx, &kinesis.DescribeStreamConsumerInput{StreamARN: &p.told, ConsumerName: &p.opts.Consumer}, fewAttempts)
+			_, err := p.client.DescribeStreamConsumer(p.ctx, &kinesis.DescribeStreamConsumerInput{StreamARN: &p.knownARN, ConsumerName: &p.opts.Consumer}, fewAttempts)
 			var missing *types.ResourceNotFoundException
-			if errors.As(err, &missing) && !p.opts.ExistingConsumer {
+			if errors.As(err, &missing) {
 				return nil // allowed, and not registered yet
 			}
 			registered = err == nil
 			return err
 		})
 	}
-	if !registered && !p.opts.ExistingConsumer {
+	if !registered {
 		p.add("kinesis:RegisterStreamConsumer", errChanges)
 	}
 }
@@ -186,8 +186,8 @@ func (p *kinesisProbe) add(action string, err error) {
 		out.Outcome, out.Why = Untried, err.Error()
 	case kinesisio.Denied(err) && errors.As(err, &api):
 		out.Outcome, out.Why = Refused, api.ErrorMessage()
-		if arn := streamInText.FindString(api.ErrorMessage()); arn != "" && p.told == "" {
-			p.told = arn
+		if arn := streamInText.FindString(api.ErrorMessage()); arn != "" && p.knownARN == "" {
+			p.knownARN = arn
 		}
 	default:
 		out.Outcome, out.Why = Failed, kinesisio.Cause(err)
@@ -201,7 +201,7 @@ var streamInText = regexp.MustCompile(`arn:aws[a-z-]*:kinesis:[a-z0-9-]+:\d{12}:
 // done returns what was tried, with the stream's ARN as far as it is known.
 func (p *kinesisProbe) done() []Permission {
 	p.cancel()
-	resource := p.told
+	resource := p.knownARN
 	if resource == "" {
 		region := p.opts.Region
 		if p.client != nil {

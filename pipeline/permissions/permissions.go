@@ -62,8 +62,8 @@ type Report struct {
 	Permissions []Permission
 	// Warnings are of what works and may cost dearly.
 	Warnings []string
-	// Principal is the Kafka user as access rules name it, Brokers one that
-	// commands can be sent to; Role the Elasticsearch user.
+	// principal is the Kafka user as access rules name it, brokers are those
+	// that commands can be sent to.
 	principal, brokers string
 }
 

@@ -3,6 +3,8 @@ package property
 import (
 	"strings"
 	"unicode"
+
+	"github.com/streaming-etl/streaming-etl/internal/nearest"
 )
 
 // envPrefix begins the environment's names of properties: STREAMING_ETL_OUTPUT_BUCKET.
@@ -37,7 +39,7 @@ func readEnv(t *table, env []string, add func(Mistake)) []given {
 		case ok:
 			all = append(all, given{property: p, text: text, source: source, level: levelEnv})
 		case len(name) >= len(envPrefix) && strings.EqualFold(name[:len(envPrefix)], envPrefix):
-			suggestion := nearest(name[len(envPrefix):], names)
+			suggestion := nearest.Of(name[len(envPrefix):], names)
 			if suggestion != "" {
 				suggestion = envPrefix + suggestion
 			}

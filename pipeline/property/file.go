@@ -10,6 +10,8 @@ import (
 	"os"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/streaming-etl/streaming-etl/internal/nearest"
 )
 
 // DefaultFile is where Managed Service for Apache Flink puts the properties of
@@ -101,7 +103,7 @@ func parseFile(t *table, path string, data []byte, named bool, add func(Mistake)
 		case e.ID == fileGroup:
 			found = true
 			all = append(all, parseGroup(t, source, e.Map, add)...)
-		case nearest(e.ID, []string{fileGroup}) != "":
+		case nearest.Of(e.ID, []string{fileGroup}) != "":
 			near = e.ID
 		}
 	}

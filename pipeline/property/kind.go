@@ -12,6 +12,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/streaming-etl/streaming-etl/internal/nearest"
 )
 
 const megabyte = 1 << 20
@@ -133,7 +135,7 @@ func (p *Property) checkEnum(text string) verdict {
 			return verdict{canonical: text}
 		}
 	}
-	return verdict{problem: "is not one of the values", suggestion: nearest(text, p.Values)}
+	return verdict{problem: "is not one of the values", suggestion: nearest.Of(text, p.Values)}
 }
 
 func checkTime(text string) verdict {

@@ -9,7 +9,11 @@
 // To add a property is to add one entry to table.go.
 package property
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/streaming-etl/streaming-etl/internal/nearest"
+)
 
 // Kind says how a property's text is read and checked.
 type Kind uint8
@@ -136,7 +140,7 @@ func (t *table) nearestName(name string, options bool) string {
 		names = append(names, p.Name)
 		names = append(names, p.Aliases...)
 	}
-	near := nearest(name, names)
+	near := nearest.Of(name, names)
 	if p, ok := t.named[near]; ok {
 		return p.Name // a misspelt alias leads to the real name
 	}

@@ -67,7 +67,7 @@ func Run(ctx context.Context, p *beam.Pipeline) error {
 		ending.Store(true)
 		_, err := client.Cancel(calls, &jobpb.CancelJobRequest{JobId: id})
 		if err != nil {
-			slog.Error("local runner: cancel the job", "error", err)
+			slog.Error("local runner: cancel the job", logging.Error, err)
 		}
 	})
 	err = runnerlib.WaitForCompletion(calls, client, id)

@@ -157,8 +157,8 @@ func TestCommandSubmitsToBeamsJobServer(t *testing.T) {
 	if words, err := cancel.CombinedOutput(); err != nil {
 		t.Errorf("cancel: %v\n%s", err, words)
 	}
-	if _, err := c.REST().WaitState(t.Context(), job, rest.WaitOptions{}, rest.Canceled); err != nil {
-		t.Error(err)
+	if j, err := c.REST().WaitEnd(t.Context(), job, rest.WaitOptions{}); err != nil || j.State != rest.Canceled {
+		t.Errorf("the job is %s, %v", j.State, err)
 	}
 	s.awaitDelivered(t, func() error { return nil }) // once each
 }

@@ -3,8 +3,8 @@
 // payload, written as a line of JSON by the same path as the data. Parse reads
 // it back, so that letters can be corrected and sent again.
 //
-// The reasons are those of the steps that refuse: transforms/decode,
-// transforms/template.
+// The reasons are those of what refuses: transforms/decode, transforms/template,
+// transforms/route and the sinks.
 package deadletter
 
 import (
@@ -17,6 +17,14 @@ import (
 	"unicode/utf8"
 
 	"github.com/go-faster/jx"
+)
+
+// The folders, below an output's prefix, of letters and of the record of those
+// that were sent again: beside each other, so that what reads letters does not
+// meet the record. No event may name one as the first folder of its path.
+const (
+	Folder       = "dead-letters"
+	ResentFolder = "dead-letters-resent"
 )
 
 // Letter is one refused event.

@@ -174,14 +174,14 @@ func (l *Lanes) Add(b *batch.Batch, i int, row event.Row, vars []string) error {
 		return err
 	}
 	if row == nil && (len(l.topic.Fields()) > 0 || l.key != nil && len(l.key.Fields()) > 0) {
-		return &Refusal{"tombstone", "a null value has no fields for the templates of topic and key"}
+		return &Refusal{Reason: ReasonTombstone, Detail: "a null value has no fields for the templates of topic and key"}
 	}
 	var err error
 	if l.topicText, err = l.topic.Append(l.topicText[:0], row, vars); err != nil {
 		return err
 	}
 	if reason := cmp.Or(topicFault(l.topicText), l.reserved(l.topicText)); reason != "" {
-		return &Refusal{"invalid_topic", fmt.Sprintf("%.*q: %s", maxTopic, l.topicText, reason)}
+		return &Refusal{Reason: ReasonInvalidTopic, Detail: fmt.Sprintf("%.*q: %s", maxTopic, l.topicText, reason)}
 	}
 	topic := l.ask(l.topicText)
 	if l.err != nil {
@@ -211,7 +211,7 @@ func (l *Lanes) Add(b *batch.Batch, i int, row event.Row, vars []string) error {
 		return err
 	}
 	if m.Key == nil && topic.rules.Keyed {
-		return &Refusal{"missing_key", fmt.Sprintf("topic %s is compacted: a message needs a key", l.topicText)}
+		return &Refusal{Reason: ReasonMissingKey, Detail: fmt.Sprintf("topic %s is compacted: a message needs a key", l.topicText)}
 	}
 	if err := l.timely(&topic.rules, m.Timestamp); err != nil {
 		return err
@@ -263,9 +263,9 @@ func (l *Lanes) fits(ofTopic int, value []byte, m *batch.Meta) error {
 	case size <= limit:
 		return nil
 	case least:
-		return &Refusal{"too_large", fmt.Sprintf("a message of %d bytes, the limit of topic %s is %d, its max.message.bytes", size, l.topicText, limit)}
+		return &Refusal{Reason: ReasonTooLarge, Detail: fmt.Sprintf("a message of %d bytes, the limit of topic %s is %d, its max.message.bytes", size, l.topicText, limit)}
 	}
-	return &Refusal{"too_large", fmt.Sprintf("a message of %d bytes, the limit is %d", size, limit)}
+	return &Refusal{Reason: ReasonTooLarge, Detail: fmt.Sprintf("a message of %d bytes, the limit is %d", size, limit)}
 }
 
 // underWay is how long a message may be under way to its topic. One that would be
@@ -281,15 +281,16 @@ func (l *Lanes) timely(r *TopicRules, timestamp int64) error {
 	detail := ""
 	// Most are told by the time at which the bundle began.
 	if most := r.Ahead.Milliseconds(); r.Ahead > 0 && timestamp-l.begun > most && timestamp-time.Now().UnixMilli() > most {
-		detail = fmt.Sprintf("to come: topic %s takes what is %s ahead, its message.timestamp.after.max.ms", l.topicText, r.Ahead)
+		detail = fmt.Sprintf("too far in the future: topic %s accepts timestamps up to %s ahead (message.timestamp.after.max.ms)", l.topicText, r.Ahead)
 	}
 	if way := min(r.Behind/2, underWay); r.Behind > 0 && l.begun-timestamp > (r.Behind-way).Milliseconds() {
-		detail = fmt.Sprintf("past: topic %s takes what is %s old, its message.timestamp.before.max.ms, of which %s are for the way", l.topicText, r.Behind, way)
+		detail = fmt.Sprintf("too far in the past: topic %s accepts timestamps up to %s old (message.timestamp.before.max.ms), of which %s are reserved for delivery", l.topicText, r.Behind, way)
 	}
 	if detail == "" {
 		return nil
 	}
-	return &Refusal{"invalid_timestamp", "the timestamp " + time.UnixMilli(timestamp).UTC().Format(time.RFC3339Nano) + " is too far " + detail}
+	at := time.UnixMilli(timestamp).UTC().Format(time.RFC3339Nano)
+	return &Refusal{Reason: ReasonInvalidTimestamp, Detail: "the timestamp " + at + " is " + detail}
 }
 
 // AddLetter puts a dead letter into a block, as a message of the topic, with as

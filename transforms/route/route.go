@@ -199,21 +199,13 @@ func (r *Router) Reset() {
 	r.touched, r.open, r.held = nil, 0, 0
 }
 
-// LettersFolder and ResentFolder are the folders of dead letters and of the
-// record of which were sent again. An event may not name them as the first of
-// its path.
-const (
-	LettersFolder = "dead-letters"
-	ResentFolder  = "dead-letters-resent"
-)
-
-// reserved says that a path begins with one of them.
+// reserved says that a path begins with a folder that is not for events.
 func reserved(path []byte) bool {
-	if path[0] != LettersFolder[0] {
+	if path[0] != deadletter.Folder[0] {
 		return false // nearly all
 	}
 	first, _, _ := bytes.Cut(path, []byte("/"))
-	return string(first) == LettersFolder || string(first) == ResentFolder
+	return string(first) == deadletter.Folder || string(first) == deadletter.ResentFolder
 }
 
 // firstFolder is a path template's text up to its first slash.
@@ -281,7 +273,7 @@ func (r *Router) Add(b *batch.Batch, emit Emit) Counts {
 		}
 		if r.path != nil && row != nil {
 			if err := r.addRow(emit); err != nil {
-				counts.dead(r.addDead(b, i, filesName, err, emit))
+				counts.dead(r.addDead(b, i, FilesName, err, emit))
 			} else {
 				counts.Rows++
 				delivered = true
@@ -306,15 +298,15 @@ func (r *Router) Add(b *batch.Batch, emit Emit) Counts {
 }
 
 // errTombstone is a null value where none can be passed on.
-var errTombstone = &Refusal{"tombstone", "the value is null"}
+var errTombstone = &Refusal{Reason: ReasonTombstone, Detail: "the value is null"}
 
 // maxEvent is the largest event, half of what a block can hold.
 const maxEvent = block.MaxSize / 2
 
-var errTooLarge = &Refusal{"too_large", fmt.Sprintf("an event of more than %d bytes", maxEvent)}
+var errTooLarge = &Refusal{Reason: ReasonTooLarge, Detail: fmt.Sprintf("an event of more than %d bytes", maxEvent)}
 
-// filesName is the name of the files' output in dead letters.
-const filesName = "s3"
+// FilesName is the name of the files' output in dead letters.
+const FilesName = "s3"
 
 // start prepares for a batch.
 func (r *Router) start(b *batch.Batch, emit Emit) {
@@ -337,7 +329,7 @@ func (r *Router) addRow(emit Emit) (err error) {
 		return err
 	}
 	if r.named && reserved(r.scratch) {
-		return &Refusal{"reserved_path", fmt.Sprintf("%q: the folder is for dead letters", r.scratch)}
+		return &Refusal{Reason: ReasonReservedPath, Detail: fmt.Sprintf("%q: the folder is for dead letters", r.scratch)}
 	}
 	p := r.partitions[string(r.scratch)]
 	if p == nil {
@@ -352,7 +344,7 @@ func (r *Router) addRow(emit Emit) (err error) {
 		p.touched = true
 		r.touched = append(r.touched, p)
 	}
-	if rows >= r.blockBytes {
+	if rows >= r.blockBytes || p.rows.Full() {
 		r.finish(p, emit)
 	} else if r.open >= r.openBytes {
 		r.Flush(emit)
@@ -367,7 +359,10 @@ func (r *Router) fits(path []byte) error {
 	}
 	for folder := range bytes.SplitSeq(path, []byte("/")) {
 		if len(folder) > r.maxFolder {
-			return &Refusal{string(template.ValueTooLong), fmt.Sprintf("a folder of the path has %d bytes, of which servers on file systems take %d", len(folder), r.maxFolder)}
+			return &Refusal{
+				Reason: string(template.ValueTooLong),
+				Detail: fmt.Sprintf("a folder name in the path has %d bytes; servers that store objects as files accept %d", len(folder), r.maxFolder),
+			}
 		}
 	}
 	return nil
@@ -435,7 +430,7 @@ func (r *Router) addDead(b *batch.Batch, i int, output string, err error, emit E
 	case errors.As(err, &refusal):
 		l.Reason, l.Detail = refusal.Reason, refusal.Detail
 	default:
-		l.Reason, l.Detail = "undecodable", err.Error()
+		l.Reason, l.Detail = ReasonUndecodable, err.Error()
 	}
 	r.AddLetter(&l, b, emit)
 	return l.Reason
@@ -454,7 +449,7 @@ func (r *Router) AddLetter(l *deadletter.Letter, b *batch.Batch, emit Emit) {
 	}
 	d := r.dead[l.Reason]
 	if d == nil {
-		path := LettersFolder + "/" + JobStart + "=" + r.vars.values[0] + "/reason=" + l.Reason
+		path := deadletter.Folder + "/" + JobStart + "=" + r.vars.values[0] + "/reason=" + l.Reason
 		d = &letters{key: Key{Stream: DeadLetters, Path: path}.String()}
 		r.dead[l.Reason] = d
 	}

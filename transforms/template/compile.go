@@ -8,6 +8,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/streaming-etl/streaming-etl/internal/nearest"
 	"github.com/streaming-etl/streaming-etl/transforms/event"
 )
 
@@ -248,41 +249,15 @@ func (c *compiler) checkPath() {
 
 // suggest names the field or variable that is nearest to an unknown name.
 func (c *compiler) suggest(name string) string {
-	best, least := "", len(name)/3+2
-	consider := func(known string) {
-		if d := distance(strings.ToLower(name), strings.ToLower(known)); d < least {
-			best, least = known, d
-		}
-	}
+	var known []string
 	for i := range c.schema.Fields {
-		consider(c.schema.Fields[i].Name)
+		known = append(known, c.schema.Fields[i].Name)
 	}
 	for _, v := range c.vars {
-		consider(spoken(v))
+		known = append(known, spoken(v))
 	}
-	if best == "" {
-		return ""
+	if near := nearest.Of(name, known); near != "" {
+		return fmt.Sprintf("; did you mean %q?", near)
 	}
-	return fmt.Sprintf("; did you mean %q?", best)
-}
-
-// distance counts the letters to put in, take out or change to get from a to b.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, diagonal+1)
-		}
-	}
-	return row[len(b)]
+	return ""
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // ErrUnknown says that neither options nor the AWS configuration name a region.
-var ErrUnknown = errors.New("no AWS region is known: none is named, nor has AWS_REGION, the profile or the instance one")
+var ErrUnknown = errors.New("no AWS region: none is set, and AWS_REGION, the profile and the instance give none")
 
 // timeout is for the metadata service, which elsewhere than on an instance may not answer at all.
 const timeout = 5 * time.Second

@@ -67,10 +67,6 @@ type Config struct {
 	// (PEM, key not encrypted), for brokers that ask for one. They are read
 	// again at each connection. One file may hold both; then both name it.
 	CertFile, KeyFile string
-	// SkipHostname accepts a certificate of another host name, as Kafka does
-	// with an empty ssl.endpoint.identification.algorithm. Who signed it and
-	// its dates are still checked.
-	SkipHostname bool
 }
 
 var (
@@ -96,7 +92,6 @@ func (c Config) Validate() error {
 		}{
 			{"a CA file", c.CAFile != ""},
 			{"a client certificate", c.CertFile != "" || c.KeyFile != ""},
-			{"SkipHostname", c.SkipHostname},
 		} {
 			if f.set {
 				fault("%s goes with the security protocols %s and %s only", f.name, SSL, SASLSSL)

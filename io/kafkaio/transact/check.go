@@ -13,7 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"github.com/streaming-etl/streaming-etl/io/internal/pause"
+	"github.com/streaming-etl/streaming-etl/internal/pause"
 	"github.com/streaming-etl/streaming-etl/logging"
 )
 
@@ -161,7 +161,7 @@ func (a *admin) createMarkerTopic(ctx context.Context) error {
 	if errors.Is(err, kerr.InvalidConfig) || errors.Is(err, kerr.PolicyViolation) {
 		// Managed clusters may choose all but the policy themselves.
 		slog.WarnContext(ctx, "kafka: the cluster does not let the marker topic have settings of its own: it gets the cluster's",
-			"topic", name, logging.Error, err)
+			logging.Topic, name, logging.Error, err)
 		return a.create(ctx, name, lanes, a.opts.ReplicationFactor, needed)
 	}
 	return err
@@ -176,7 +176,7 @@ func (a *admin) warnOfReplicas(ctx context.Context, t *kmsg.MetadataResponseTopi
 	for _, p := range t.Partitions {
 		if len(p.Replicas) == 1 {
 			slog.WarnContext(ctx, "kafka: the marker topic has one replica: a broker that is lost takes markers with it, and the job then refuses to go on",
-				"topic", a.opts.MarkerTopic, "brokers", len(brokers), logging.Next, "give it three replicas (kafka-reassign-partitions.sh) and min.insync.replicas=2")
+				logging.Topic, a.opts.MarkerTopic, "brokers", len(brokers), logging.Next, "give it three replicas (kafka-reassign-partitions.sh) and min.insync.replicas=2")
 			return
 		}
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/streaming-etl/streaming-etl/io/internal/pause"
+	"github.com/streaming-etl/streaming-etl/internal/pause"
 	"github.com/streaming-etl/streaming-etl/logging"
 )
 
@@ -102,7 +102,7 @@ func (o Options) transactionalID(lane int) string {
 // progress, or since a transaction was made smaller; a login that is refused
 // after others were taken is one. After an error the same blocks may be committed
 // again: those that are in Kafka are skipped. Errors that a retry cannot help are *OrderError,
-// ErrFenced, and what Permanent reports.
+// ErrFenced, and those that come of the configuration or the data.
 func (c *Committer) Commit(ctx context.Context, number int, blocks []Block) (Outcome, error) {
 	out, err := c.commit(ctx, number, blocks)
 	if err != nil {
@@ -143,7 +143,7 @@ func (c *Committer) commit(ctx context.Context, number int, blocks []Block) (out
 		}
 		l.drop(ctx, err)
 		if hangs := (*hangingError)(nil); errors.As(err, &hangs) {
-			slog.WarnContext(ctx, "kafka: a transaction that no coordinator knows is ended", "lane", number, "error", err)
+			slog.WarnContext(ctx, "kafka: a transaction that no coordinator knows is ended", logging.Lane, number, logging.Error, err)
 			if ended := c.endHanging(ctx, l, hangs); ended != nil {
 				err = fmt.Errorf("%w; %w", err, ended)
 			}
@@ -156,25 +156,12 @@ func (c *Committer) commit(ctx context.Context, number int, blocks []Block) (out
 			first = time.Now()
 		}
 		kind := c.classify(ctx, err)
+		if kind == permanent && c.goesAlone(l, err) {
+			continue
+		}
 		err = c.opts.explain(err, topicOf(err))
-		switch kind {
-		case canceled:
-			return out, fmt.Errorf("%w (%v)", context.Cause(ctx), err)
-		case permanent:
-			if errors.Is(err, kerr.MessageTooLarge) && c.topics != nil && !l.alone {
-				c.topics.expire(topicOf(err)) // its limit may have been lowered
-				l.alone = true
-				continue
-			}
-			l.alone = false
-			return out, fault{err}
-		case fenced:
-			if !errors.Is(err, ErrFenced) {
-				err = fmt.Errorf("lane %d: %w, or the transaction was open for longer than its timeout, %s (%w)",
-					number, ErrFenced, c.opts.TransactionTimeout, err)
-			}
-			l.gone = err
-			return out, err
+		if end := c.final(ctx, l, kind, err); end != nil {
+			return out, end
 		}
 		wait := pause.Backoff(attempt, c.opts.RetryBackoff, c.opts.RetryBackoffMax)
 		spent := time.Since(first)
@@ -186,17 +173,43 @@ func (c *Committer) commit(ctx context.Context, number int, blocks []Block) (out
 		}
 		out.Retries++
 		c.counts.retries.Add(1)
-		logging.Retry(ctx, "kafka: a lane's blocks are written again", attempt, wait, err, "lane", number, "blocks", len(blocks))
-		if pause.Sleep(ctx, wait) != nil {
-			return out, context.Cause(ctx)
+		logging.Retry(ctx, "kafka: a lane's blocks are written again", attempt, wait, err, logging.Lane, number, "blocks", len(blocks))
+		if err := pause.Sleep(ctx, wait); err != nil {
+			return out, err
 		}
 	}
 }
 
-// Permanent reports whether an error of Commit, Put or Flush would come again
-// at the next attempt with the same configuration and data.
-func Permanent(err error) bool {
-	return err != nil && classify(context.Background(), err) == permanent
+// goesAlone sets the lane to write records alone after a batch that was too
+// large for its topic, whose limit may have been lowered, and tells whether that
+// is still to be tried.
+func (c *Committer) goesAlone(l *lane, err error) bool {
+	if !errors.Is(err, kerr.MessageTooLarge) || c.topics == nil || l.alone {
+		return false
+	}
+	c.topics.expire(topicOf(err))
+	l.alone = true
+	return true
+}
+
+// final returns the error that ends a commit, or nil where another attempt may
+// help.
+func (c *Committer) final(ctx context.Context, l *lane, kind class, err error) error {
+	switch kind {
+	case canceled:
+		return fmt.Errorf("%w (%v)", context.Cause(ctx), err)
+	case permanent:
+		l.alone = false
+		return fault{err}
+	case fenced:
+		if !errors.Is(err, ErrFenced) {
+			err = fmt.Errorf("lane %d: %w, or the transaction was open for longer than its timeout, %s (%w)",
+				l.number, ErrFenced, c.opts.TransactionTimeout, err)
+		}
+		l.gone = err
+		return err
+	}
+	return nil
 }
 
 // try goes through the blocks once and returns how many of them are done.

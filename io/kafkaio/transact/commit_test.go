@@ -174,8 +174,8 @@ func TestCommitAfterRestart(t *testing.T) {
 				}
 			} else {
 				_, err := k.Commit(t.Context(), 0, blocks(test.now))
-				if !errors.Is(err, test.err) || !Permanent(err) {
-					t.Fatalf("error %v (permanent: %t), want %v", err, Permanent(err), test.err)
+				if !errors.Is(err, test.err) || !isPermanent(err) {
+					t.Fatalf("error %v (permanent: %t), want %v", err, isPermanent(err), test.err)
 				}
 				for _, words := range []string{"lane 0", test.now[0].job, test.words, "ACCEPT"} {
 					if !strings.Contains(err.Error(), words) {
@@ -381,8 +381,8 @@ func TestErrorInABlockAbortsTheTransaction(t *testing.T) {
 		}
 		yield(Record{}, broken)
 	})})
-	if !errors.Is(err, broken) || !Permanent(err) {
-		t.Fatalf("error %v (permanent: %t), want %v", err, Permanent(err), broken)
+	if !errors.Is(err, broken) || !isPermanent(err) {
+		t.Fatalf("error %v (permanent: %t), want %v", err, isPermanent(err), broken)
 	}
 	c.wantStable(t, c.name)
 	c.wantBlocks(t, "job")
@@ -398,7 +398,7 @@ func TestTooLargeRecordNamesTheLimit(t *testing.T) {
 	_, err := k.Commit(t.Context(), 0, []Block{blockOf("job", 1, 0, func(yield func(Record, error) bool) {
 		yield(Record{Topic: c.name, Value: make([]byte, DefaultMaxMessageBytes)}, nil)
 	})})
-	if !Permanent(err) || !strings.Contains(err.Error(), "1000012 bytes") || !strings.Contains(err.Error(), c.name) {
+	if !isPermanent(err) || !strings.Contains(err.Error(), "1000012 bytes") || !strings.Contains(err.Error(), c.name) {
 		t.Fatalf("error %v", err)
 	}
 	c.wantStable(t, c.name)
@@ -481,7 +481,7 @@ func TestTopicThatDoesNotExist(t *testing.T) {
 	_, err := newCommitter(t, o).Commit(t.Context(), 0, []Block{blockOf("job", 1, 0, func(yield func(Record, error) bool) {
 		yield(Record{Topic: c.name + "-missing", Value: []byte("v")}, nil)
 	})})
-	if !Permanent(err) || !strings.Contains(err.Error(), c.name+"-missing") || !strings.Contains(err.Error(), "does not exist") {
+	if !isPermanent(err) || !strings.Contains(err.Error(), c.name+"-missing") || !strings.Contains(err.Error(), "does not exist") {
 		t.Fatalf("error %v", err)
 	}
 }
@@ -572,7 +572,7 @@ func TestCommitRefusesMisuse(t *testing.T) {
 		"no job":                   {0, []Block{c.block("", 1, 0)}},
 		"blocks out of order":      {0, []Block{c.block("job", 2, 0), c.block("job", 1, 0)}},
 	} {
-		if _, err := k.Commit(t.Context(), call.lane, call.blocks); !Permanent(err) {
+		if _, err := k.Commit(t.Context(), call.lane, call.blocks); !isPermanent(err) {
 			t.Errorf("%s: error %v", name, err)
 		}
 	}

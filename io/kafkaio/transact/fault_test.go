@@ -383,8 +383,8 @@ func TestCommitGivesUpAtItsDeadline(t *testing.T) {
 	})
 	k := newCommitter(t, o)
 	_, err := k.Commit(t.Context(), 0, []Block{c.block("job", 1, 0)})
-	if !errors.Is(err, kerr.InvalidTxnState) || Permanent(err) {
-		t.Fatalf("error %v (permanent: %t)", err, Permanent(err))
+	if !errors.Is(err, kerr.InvalidTxnState) || isPermanent(err) {
+		t.Fatalf("error %v (permanent: %t)", err, isPermanent(err))
 	}
 	over.Store(true)
 	mustCommit(t, k, 0, 1, 0, c.block("job", 1, 0))

@@ -12,6 +12,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/streaming-etl/streaming-etl/logging"
 )
 
 // A transaction hangs when its records are in partitions while the coordinator
@@ -78,8 +80,8 @@ func (c *Committer) look(ctx context.Context, p producer, partitions kadm.Topics
 	case ctx.Err() != nil, kgo.IsRetryableBrokerErr(err), errors.As(err, &code) && code.Retriable:
 		return fmt.Errorf("look for hanging transactions in %s: %w", strings.Join(slices.Sorted(maps.Keys(partitions)), ", "), err)
 	}
-	slog.WarnContext(ctx, "kafka: nobody can see here whether a transaction hangs; grant READ on the topics that are written to",
-		"topics", slices.Sorted(maps.Keys(partitions)), "error", err)
+	slog.WarnContext(ctx, "kafka: cannot check for hanging transactions; grant READ on the topics that are written to",
+		"topics", slices.Sorted(maps.Keys(partitions)), logging.Error, err)
 	return nil
 }
 

@@ -84,6 +84,12 @@ func newCommitter(t testing.TB, o Options) *Committer {
 	return c
 }
 
+// isPermanent tells whether an error would come again at the next attempt with
+// the same configuration and data.
+func isPermanent(err error) bool {
+	return err != nil && classify(context.Background(), err) == permanent
+}
+
 // mustCommit commits blocks and checks what became of them.
 func mustCommit(t testing.TB, c *Committer, lane int, written, skipped int, blocks ...Block) Outcome {
 	t.Helper()

@@ -15,6 +15,7 @@
 package transact
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -214,20 +215,14 @@ func (o Options) validateProducer() error {
 func isTopic(name string) bool { return topicName.MatchString(name) && name != "." && name != ".." }
 
 func (o Options) withDefaults() Options {
-	or(&o.MarkerTopic, DefaultMarkerTopic)
-	or(&o.MarkerPolicy, Strict)
-	or(&o.Compression, DefaultCompression)
-	or(&o.MaxMessageBytes, DefaultMaxMessageBytes)
-	or(&o.TransactionBytes, DefaultTransactionBytes)
-	or(&o.TransactionTimeout, DefaultTransactionTimeout)
-	or(&o.RetryDeadline, DefaultRetryDeadline)
-	or(&o.RetryBackoff, DefaultRetryBackoff)
-	or(&o.RetryBackoffMax, DefaultRetryBackoffMax)
+	o.MarkerTopic = cmp.Or(o.MarkerTopic, DefaultMarkerTopic)
+	o.MarkerPolicy = cmp.Or(o.MarkerPolicy, Strict)
+	o.Compression = cmp.Or(o.Compression, DefaultCompression)
+	o.MaxMessageBytes = cmp.Or(o.MaxMessageBytes, DefaultMaxMessageBytes)
+	o.TransactionBytes = cmp.Or(o.TransactionBytes, DefaultTransactionBytes)
+	o.TransactionTimeout = cmp.Or(o.TransactionTimeout, DefaultTransactionTimeout)
+	o.RetryDeadline = cmp.Or(o.RetryDeadline, DefaultRetryDeadline)
+	o.RetryBackoff = cmp.Or(o.RetryBackoff, DefaultRetryBackoff)
+	o.RetryBackoffMax = cmp.Or(o.RetryBackoffMax, DefaultRetryBackoffMax)
 	return o
-}
-
-func or[T comparable](v *T, def T) {
-	if zero := *new(T); *v == zero {
-		*v = def
-	}
 }

@@ -90,7 +90,7 @@ func TestProducerGoesOnAfterAnError(t *testing.T) {
 		t.Fatal(err)
 	}
 	err := p.Flush(t.Context())
-	if !errors.Is(err, kerr.MessageTooLarge) || !Permanent(err) || !strings.Contains(err.Error(), "1000012 bytes") {
+	if !errors.Is(err, kerr.MessageTooLarge) || !isPermanent(err) || !strings.Contains(err.Error(), "1000012 bytes") {
 		t.Fatalf("error %v", err)
 	}
 	if err := p.Put(t.Context(), Record{Topic: c.name, Value: []byte("v")}); err != nil {
@@ -191,7 +191,7 @@ func TestProducerTellsWhyBrokersAreNotReached(t *testing.T) {
 	if err := p.Flush(ctx); err == nil || !strings.Contains(err.Error(), "connection refused") {
 		t.Errorf("error %v", err)
 	}
-	if text := log.String(); !strings.Contains(text, `level=WARN msg="kafka: no record is taken`) || !strings.Contains(text, "connection refused") {
+	if text := log.String(); !strings.Contains(text, `level=WARN msg="kafka: the brokers accept no records`) || !strings.Contains(text, "connection refused") {
 		t.Errorf("the log does not say that brokers are waited for, and why:\n%s", text)
 	}
 }
@@ -207,7 +207,7 @@ func TestProducerTellsARefusedLoginAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	err := p.Flush(ctx)
-	if !Permanent(err) || !strings.Contains(err.Error(), "does not offer this SASL mechanism") || ctx.Err() != nil {
+	if !isPermanent(err) || !strings.Contains(err.Error(), "does not offer this SASL mechanism") || ctx.Err() != nil {
 		t.Errorf("error %v", err)
 	}
 }

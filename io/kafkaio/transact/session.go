@@ -81,7 +81,7 @@ func (s *session) watch(ctx context.Context, o Options) {
 				s.giveUp(fmt.Errorf("no record was taken for %s: %w", deadline, err))
 				return
 			}
-			slog.WarnContext(ctx, "kafka: no record is taken, they are sent again", "since", waited.Round(time.Millisecond),
+			slog.WarnContext(ctx, "kafka: the brokers accept no records; they are sent again", "since", waited.Round(time.Millisecond),
 				logging.Error, o.explain(s.errors.because(err), ""))
 		}
 	}()

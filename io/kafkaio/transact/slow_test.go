@@ -128,7 +128,7 @@ func TestAQuotaIsNamedWhereATransactionIsNotInTime(t *testing.T) {
 		return nil, nil, false
 	})
 	_, err := newCommitter(t, o).Commit(t.Context(), 0, []Block{c.block("job", 1, 0)})
-	if err == nil || Permanent(err) || errors.Is(err, ErrFenced) {
+	if err == nil || isPermanent(err) || errors.Is(err, ErrFenced) {
 		t.Fatalf("error %v", err)
 	}
 	for _, words := range []string{"blocks 1 to 1 were not written within 750ms", "producer_byte_rate"} {
@@ -154,12 +154,12 @@ func TestWhyBrokersTakeNothingIsTold(t *testing.T) {
 			t.Fatal(err)
 		}
 		err := p.Flush(t.Context())
-		if !errors.Is(err, kerr.NotEnoughReplicas) || !errors.Is(err, kgo.ErrRecordTimeout) || Permanent(err) || !strings.Contains(err.Error(), "min.insync.replicas") {
+		if !errors.Is(err, kerr.NotEnoughReplicas) || !errors.Is(err, kgo.ErrRecordTimeout) || isPermanent(err) || !strings.Contains(err.Error(), "min.insync.replicas") {
 			t.Errorf("error %v", err)
 		}
 	})
 	_, err := newCommitter(t, o).Commit(t.Context(), 0, []Block{c.block("job", 1, 0)})
-	if !errors.Is(err, kerr.NotEnoughReplicas) || Permanent(err) || !strings.Contains(err.Error(), "min.insync.replicas") {
+	if !errors.Is(err, kerr.NotEnoughReplicas) || isPermanent(err) || !strings.Contains(err.Error(), "min.insync.replicas") {
 		t.Errorf("error %v", err)
 	}
 }

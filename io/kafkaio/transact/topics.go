@@ -16,7 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"github.com/streaming-etl/streaming-etl/io/internal/pause"
+	"github.com/streaming-etl/streaming-etl/internal/pause"
 	"github.com/streaming-etl/streaming-etl/io/kafkaio/security"
 	"github.com/streaming-etl/streaming-etl/logging"
 )
@@ -311,9 +311,9 @@ func (t *Topics) ask(ctx context.Context, topic string) (topicFacts, error) {
 		case time.Since(begun)+wait > t.admin.opts.RetryDeadline:
 			return f, fmt.Errorf("tried %d times in %s: %w", attempt, time.Since(begun).Round(time.Millisecond), err)
 		}
-		logging.Retry(ctx, "kafka: a topic is asked for again", attempt, wait, err, "topic", topic)
-		if pause.Sleep(ctx, wait) != nil {
-			return f, context.Cause(ctx)
+		logging.Retry(ctx, "kafka: a topic is asked for again", attempt, wait, err, logging.Topic, topic)
+		if err := pause.Sleep(ctx, wait); err != nil {
+			return f, err
 		}
 	}
 }

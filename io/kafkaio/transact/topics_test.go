@@ -335,7 +335,7 @@ func TestALoginThatIsRefusedAfterASuccessPasses(t *testing.T) {
 	if _, err := topics.Rules(t.Context(), "rides"); err == nil || !strings.Contains(err.Error(), "tried 1 times") {
 		t.Errorf("a topic that was never asked for is not asked for again: %v", err)
 	}
-	if _, err := newTopics(t, o).Rules(t.Context(), "trips"); !Permanent(err) {
+	if _, err := newTopics(t, o).Rules(t.Context(), "trips"); !isPermanent(err) {
 		t.Errorf("without a success before: %v", err)
 	}
 }
@@ -450,7 +450,7 @@ func TestARecordAboveALoweredLimitIsForTheBrokersToRefuse(t *testing.T) {
 	mustCommit(t, k, 0, 1, 0, block(2, nil))
 
 	_, err = k.Commit(t.Context(), 0, []Block{block(3, random)})
-	if !Permanent(err) || !errors.Is(err, kerr.MessageTooLarge) {
+	if !isPermanent(err) || !errors.Is(err, kerr.MessageTooLarge) {
 		t.Fatalf("error %v", err)
 	}
 	for _, words := range []string{"topic " + c.name, "raise max.message.bytes of the topic to 1000012 or more", "goes on by itself"} {

@@ -9,7 +9,9 @@ import (
 )
 
 // hashKey is a place in the space over which a stream's shards are spread:
-// an unsigned number of 128 bits, written in decimal on the wire.
+// an unsigned number of 128 bits, written in decimal on the wire. The client,
+// kinesisio, has its own: the two are written apart on purpose, so that one
+// tests the other.
 type hashKey struct{ hi, lo uint64 }
 
 var lastHashKey = hashKey{math.MaxUint64, math.MaxUint64}

@@ -148,8 +148,8 @@ func TestLiveJob(t *testing.T) {
 	if err := c.Cancel(t.Context(), job); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.WaitState(t.Context(), job, rest.WaitOptions{}, rest.Canceled); err != nil {
-		t.Fatal(err)
+	if j, err := c.WaitEnd(t.Context(), job, rest.WaitOptions{}); err != nil || j.State != rest.Canceled {
+		t.Fatalf("the job is %s, %v", j.State, err)
 	}
 
 	run.Parallelism = 1

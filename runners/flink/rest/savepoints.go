@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/streaming-etl/streaming-etl/internal/pause"
 )
 
 // Savepoint takes a savepoint of a job that goes on, waits until it is complete and returns its path. It goes into a
@@ -54,7 +56,7 @@ func (c *Client) savepoint(ctx context.Context, jobID, operation string, request
 		default:
 			lastAnswer = time.Now()
 		}
-		if err := pause(ctx, pollInterval); err != nil {
+		if err := pause.Sleep(ctx, pollInterval); err != nil {
 			return "", goesOn(err)
 		}
 	}

@@ -3,9 +3,10 @@ package rest
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
+
+	"github.com/streaming-etl/streaming-etl/internal/pause"
 )
 
 // Defaults of WaitOptions.
@@ -32,19 +33,6 @@ type WaitOptions struct {
 func (c *Client) WaitRunning(ctx context.Context, jobID string, o WaitOptions) (Job, error) {
 	j, err := c.wait(ctx, jobID, Job.AllRunning, o)
 	return j, wrap(err, "wait for job "+jobID+" to run")
-}
-
-// WaitState waits until a job is in one of the states. If it ends in another one, the error is a JobEndedError.
-func (c *Client) WaitState(ctx context.Context, jobID string, o WaitOptions, states ...State) (Job, error) {
-	j, err := c.wait(ctx, jobID, func(j Job) bool {
-		for _, s := range states {
-			if j.State == s {
-				return true
-			}
-		}
-		return false
-	}, o)
-	return j, wrap(err, fmt.Sprintf("wait for job %s to be %v", jobID, states))
 }
 
 // WaitEnd waits until a job is over, in whatever way, and returns it. If it failed the error is a JobEndedError.
@@ -84,7 +72,7 @@ func (c *Client) wait(ctx context.Context, id string, reached func(Job) bool, o 
 				return j, err
 			}
 		}
-		if err := pause(ctx, pollInterval); err != nil {
+		if err := pause.Sleep(ctx, pollInterval); err != nil {
 			return j, err
 		}
 	}
@@ -137,17 +125,5 @@ func (c *Client) checkSlots(ctx context.Context, j Job, since time.Time, patienc
 	}
 	return since, &NotEnoughSlotsError{
 		JobID: j.ID, Needed: j.Slots(), Total: o.SlotsTotal, Available: o.SlotsAvailable, TaskManagers: o.TaskManagers,
-	}
-}
-
-// pause waits, or returns why the context has ended.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-timer.C:
-		return nil
 	}
 }

@@ -1,4 +1,4 @@
-// Package pause is how clients wait between two attempts.
+// Package pause waits: between two attempts of a client, or two looks at something.
 package pause
 
 import (
@@ -18,16 +18,16 @@ func Backoff(attempt int, least, most time.Duration) time.Duration {
 	return rand.N(max(bound, 0) + 1)
 }
 
-// Sleep waits for d or for the end of ctx, whose error it then returns.
+// Sleep waits for d, or returns why ctx has ended.
 func Sleep(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
-		return ctx.Err()
+		return context.Cause(ctx)
 	}
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
-		return ctx.Err()
+		return context.Cause(ctx)
 	case <-t.C:
 		return nil
 	}

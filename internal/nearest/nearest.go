@@ -1,15 +1,17 @@
-package property
+// Package nearest finds the name that a mistyped one most likely means, for
+// messages that ask "did you mean".
+package nearest
 
 import "strings"
 
-// nearest returns the candidate that a mistyped name most likely means, or ""
+// Of returns the candidate that a mistyped name most likely means, or ""
 // when none is near. Case counts for nothing; of equals the first wins.
-func nearest(name string, candidates []string) string {
+func Of(name string, candidates []string) string {
 	const longest = 100 // no known name is longer: comparing more is wasted
 	if name == "" || len(name) > longest {
 		return ""
 	}
-	best, bestDistance := "", 2+len(name)/5 // one typing error, and one more per five letters
+	best, bestDistance := "", 2+len(name)/4 // one typing error, and one more per four letters
 	for _, c := range candidates {
 		if d := distance(strings.ToLower(name), strings.ToLower(c)); d < bestDistance {
 			best, bestDistance = c, d
