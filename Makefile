@@ -117,7 +117,7 @@ deploy-templates: ## writes deploy/aws's templates anew
 	cd deploy/aws && go test -count=1 ./... -update
 
 .PHONY: readme
-readme: ## writes the README's property table and the golden files of help and table anew
+readme: ## writes the README's property table and the golden files of help and table
 	go test ./pipeline -run TestReadmeListsEveryProperty -update
 	go test ./pipeline/property -run Golden -update
 

@@ -16,27 +16,33 @@ import (
 func checkOptions() []property.Property {
 	return append(options(), []property.Property{
 		{
-			Name: "svg", Group: groupCommand, Kind: property.Path,
-			Doc: "With check: the file to draw the plan into, as SVG.",
+			Name: "svg", Group: property.GroupCommand, Kind: property.Path,
+			Doc: "The file into which the plan is drawn, as SVG.",
 		},
 		{
-			Name: "connect", Group: groupCommand, Kind: property.Bool, Default: "false",
-			Doc: "With check: tries each permission that the job needs at its services, without writing, and tells what is missing as IAM statements, Kafka access rules and an Elasticsearch role.",
+			Name: "connect", Group: property.GroupCommand, Kind: property.Bool, Default: "false",
+			Doc: "Tries each permission that the job needs at its services, without writing, and prints what is missing as IAM statements, Kafka access rules and an Elasticsearch role.",
 		},
 	}...)
 }
 
-const checkUsage = `check tells what the job with these properties would do, or all that is wrong with them. It asks no service, unless
---connect has it try each permission that the job needs, without writing.
+const checkUsage = `check shows what the job with these properties would do, or everything that is wrong with them. It contacts no service,
+unless --connect makes it try each permission that the job needs, without writing.
 `
 
 // check is the subcommand that tells what the job would do.
 func check(ctx context.Context, args, env []string, stdout, stderr io.Writer) int {
-	p, err := property.Load(property.Sources{File: property.DefaultFile, Env: env, Args: args, Options: checkOptions()})
-	if errors.Is(err, property.ErrHelp) {
-		return help(stdout, stderr, checkUsage, checkOptions()...)
+	p, code := load(args, env, checkUsage, checkOptions(), stdout, stderr)
+	if p == nil {
+		return code
 	}
-	c, err := pipeline.FromProperties(p, false)
+	var c pipeline.Config
+	var err error
+	if p.Get("runner") == "flink" {
+		c, err = pipeline.FlinkPlan(p)
+	} else {
+		c, err = pipeline.FromProperties(p, false)
+	}
 	if err != nil {
 		return fail(stderr, err)
 	}
@@ -69,7 +75,7 @@ func check(ctx context.Context, args, env []string, stdout, stderr io.Writer) in
 	return exitOK
 }
 
-var errNotUsable = errors.New("not all that the job needs works")
+var errNotUsable = errors.New("some of what the job needs is missing or unreachable")
 
 // checkJSON writes one object: {"ok": true} where the properties are right,
 // with what was tried where that is asked for.

@@ -12,19 +12,19 @@ type aCommand struct{ name, doc string }
 func commands() []aCommand {
 	return []aCommand{
 		{"run", "runs the job; the default"},
-		{"check", "tells what the job would do, or all that is wrong with the properties"},
-		{"try", "runs the job's properties on your own events, with servers in the process"},
+		{"check", "shows what the job would do, or everything that is wrong with the properties"},
+		{"try", "runs the job on your own events, with servers in this process"},
 		{"replay", "puts historic events into a stream"},
 		{"jar", "builds the job as one jar for any Flink cluster"},
-		{"status", "shows how a job on a cluster is"},
-		{"deadletters", "lists, counts and shows dead letters, and sends their events again"},
+		{"status", "shows the state of a job on a cluster"},
+		{"deadletters", "lists, counts and shows dead letters, and resends their events"},
 		{"compare", "compares two outputs, record by record"},
 		{"savepoint", "takes a savepoint of a job"},
 		{"stop", "stops a job with a savepoint"},
 		{"cancel", "cancels a job"},
-		{"deregister", "takes the fan-out consumer of a job that has ended off its streams"},
-		{"completion", "writes the completion of bash, zsh or fish"},
-		{"version", "tells version and commit"},
+		{"deregister", "deregisters the enhanced fan-out consumer of a job that has ended"},
+		{"completion", "writes the completion script for bash, zsh or fish"},
+		{"version", "prints the version and commit"},
 		{"help", "lists all properties"},
 	}
 }
@@ -41,7 +41,7 @@ func commandNames() string {
 // usage lists the subcommands for help.
 func usage() string {
 	var b strings.Builder
-	b.WriteString("streaming-etl [COMMAND] [--Name=value …]\n\nThe commands, each of which has a --help:\n\n")
+	b.WriteString("streaming-etl [COMMAND] [--Name=value …]\n\nThe commands, each of which takes --help:\n\n")
 	for _, c := range commands() {
 		fmt.Fprintf(&b, "  %-12s %s\n", c.name, c.doc)
 	}

@@ -23,12 +23,12 @@ type compareOptions struct {
 }
 
 func compareFlags() (*flag.FlagSet, *compareOptions) {
-	f, asJSON := newFlags("compare")
+	f, asJSON := newFlagsJSON("compare", "A B")
 	o := &compareOptions{json: asJSON}
-	f.StringVar(&o.columns, "columns", "", "the columns to compare, with commas between (default: all)")
-	f.StringVar(&o.ignore, "ignore", "job_start", "variables of folders that do not tell partitions apart, with commas between; * for all folders")
-	f.IntVar(&o.show, "show", compare.DefaultShow, "how many records of each kind of difference to show, and how many partitions")
-	f.StringVar(&o.region, "region", "", "the region of buckets (default: of the environment, the profile, the instance)")
+	f.StringVar(&o.columns, "columns", "", "the columns to compare, separated by commas (default: all)")
+	f.StringVar(&o.ignore, "ignore", "job_start", "folder variables to ignore when matching partitions, separated by commas; * for all folders")
+	f.IntVar(&o.show, "show", compare.DefaultShow, "how many records to show of each kind of difference, and how many partitions")
+	f.StringVar(&o.region, "region", "", "the region of buckets (default: that of the environment, the profile or the instance)")
 	f.StringVar(&o.endpoint, "endpoint", "", "the URL of another S3 service")
 	f.BoolVar(&o.anonymous, "anonymous", false, "read buckets without signing")
 	return f, o
@@ -39,7 +39,7 @@ var errDifferent = errors.New("the outputs differ")
 // compareOutputs is the subcommand that compares two outputs, record by record.
 func compareOutputs(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	f, o := compareFlags()
-	places, code, ok := parseMixed(f, args, stderr)
+	places, code, ok := parseMixed(f, args, stdout, stderr)
 	if !ok {
 		return code
 	}
@@ -47,7 +47,7 @@ func compareOutputs(ctx context.Context, args []string, stdout, stderr io.Writer
 		return misuse(stderr, "compare takes two outputs, each a folder, a file or s3://bucket/prefix, not %d", len(places))
 	}
 	if o.show < 0 {
-		return misuse(stderr, "--show is below 0")
+		return misuse(stderr, "--show is less than 0")
 	}
 	list := func(text string) []string {
 		return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })
@@ -75,20 +75,6 @@ func compareOutputs(ctx context.Context, args []string, stdout, stderr io.Writer
 	return exitOK
 }
 
-// parseMixed reads flags that stand before, between and behind other
-// arguments, which it returns.
-func parseMixed(f *flag.FlagSet, args []string, stderr io.Writer) (rest []string, code int, ok bool) {
-	for {
-		if code, ok = parseFlags(f, args, stderr); !ok {
-			return nil, code, false
-		}
-		if f.NArg() == 0 {
-			return rest, exitOK, true
-		}
-		rest, args = append(rest, f.Arg(0)), f.Args()[1:]
-	}
-}
-
 func writeComparison(w io.Writer, r compare.Result, show int) error {
 	n := pipeline.Number
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -99,13 +85,13 @@ func writeComparison(w io.Writer, r compare.Result, show int) error {
 	row("records", n(r.A.Records), n(r.B.Records))
 	row("in both", n(r.Common), n(r.Common))
 	row("only here", n(r.A.Only), n(r.B.Only))
-	row("doubled here", n(r.A.Doubled), n(r.B.Doubled))
+	row("duplicates here", n(r.A.Doubled), n(r.B.Doubled))
 	row("columns only here", orDash(strings.Join(r.A.Columns, " ")), orDash(strings.Join(r.B.Columns, " ")))
 	if err := t.Flush(); err != nil {
 		return err
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "\n  %s partitions, %s with other counts; %s records in another partition; %s more than once in both\n",
+	fmt.Fprintf(&b, "\n  %s partitions, %s with different counts; %s records in another partition; %s more than once in both\n",
 		n(int64(r.Partitions)), n(int64(len(r.Differing))), n(r.Moved), n(r.Repeated))
 	if shown := r.Differing[:min(show, len(r.Differing))]; len(shown) > 0 {
 		t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)

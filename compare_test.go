@@ -32,7 +32,7 @@ func TestCompareTellsBothKindsOfDifference(t *testing.T) {
 	}
 	text := strings.Join(strings.Fields(stdout), " ")
 	for _, want := range []string{
-		"records 3 3", "in both 2 2", "only here 1 0", "doubled here 0 1", "1 partitions, 0 with other counts",
+		"records 3 3", "in both 2 2", "only here 1 0", "duplicates here 0 1", "1 partitions, 0 with different counts",
 		`only in A: A job_start=1/day=1/part.jsonl row 3 {"id":3}`,
 		`doubled in B: A job_start=1/day=1/part.jsonl row 2, B job_start=1/day=1/part.jsonl row 2, B job_start=1/day=1/part.jsonl row 3 {"id":2}`,
 	} {

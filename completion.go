@@ -20,8 +20,8 @@ const programName = "streaming-etl"
 // completion is the subcommand that writes a shell's completion.
 func completion(args []string, stdout, stderr io.Writer) int {
 	shells := map[string]func(io.Writer) error{"bash": writeBash, "zsh": writeZsh, "fish": writeFish}
-	f, _ := newFlags("completion")
-	if code, ok := parseFlags(f, args, stderr); !ok {
+	f := newFlags("completion", "bash|zsh|fish")
+	if code, ok := parseFlags(f, args, stdout, stderr); !ok {
 		return code
 	}
 	write := shells[f.Arg(0)]
@@ -72,7 +72,7 @@ func flagsOf(command string) []property.Flag {
 	case "deregister":
 		return property.Flags(deregisterOptions()...)
 	case "version":
-		f, _ := newFlags(command)
+		f, _ := versionFlags()
 		return listed(f)
 	}
 	return nil

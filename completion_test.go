@@ -101,7 +101,7 @@ func TestEveryListedCommandIsOne(t *testing.T) {
 			continue // which would
 		}
 		code, stdout, stderr := runCommand(t, c.name, "--help")
-		if code != exitOK || strings.Contains(stderr, "is not a command") {
+		if code != exitOK || strings.Contains(stderr, "unknown command") {
 			t.Errorf("%s --help: exit code %d, %s%.100s", c.name, code, stdout, stderr)
 		}
 		if !strings.Contains(commandNames(), c.name) {

@@ -41,7 +41,7 @@ func TestConsumerOfAJobIsDeregistered(t *testing.T) {
 	}
 	for _, name := range []string{"EFO", "nightly"} {
 		code, stdout, stderr := runCommand(t, with("--InputStreamConsumer="+name)...)
-		if code != exitOK || stdout != "consumer nightly of trips is not registered any more\n" {
+		if code != exitOK || stdout != "consumer nightly of trips is no longer registered\n" {
 			t.Errorf("%s: exit code %d: %s%s", name, code, stdout, stderr)
 		}
 		register()

@@ -22,40 +22,40 @@ import (
 // letterOptions are the flags of deadletters, beside the job's properties.
 func letterOptions() []property.Property {
 	text := func(name, doc string) property.Property {
-		return property.Property{Name: name, Group: groupCommand, Kind: property.String, Doc: doc}
+		return property.Property{Name: name, Group: property.GroupCommand, Kind: property.String, Doc: doc}
 	}
 	flag := func(name, doc string) property.Property {
-		return property.Property{Name: name, Group: groupCommand, Kind: property.Bool, Default: "false", Doc: doc}
+		return property.Property{Name: name, Group: property.GroupCommand, Kind: property.Bool, Default: "false", Doc: doc}
 	}
 	moment := func(name, doc string) property.Property {
-		return property.Property{Name: name, Group: groupCommand, Kind: property.Time, Doc: doc}
+		return property.Property{Name: name, Group: property.GroupCommand, Kind: property.Time, Doc: doc}
 	}
 	return []property.Property{
-		text("reason", "Chooses letters of these reasons, with commas between."),
-		text("source", "Chooses letters of events from these streams or topics, with commas between."),
-		text("output", "Chooses letters of these sinks, with commas between: s3, kafka, elasticsearch, kinesis."),
-		text("id", "Chooses letters by id, with commas between; the first characters of an id do."),
-		moment("since", "Chooses letters of events that the source took then or later."),
-		moment("until", "Chooses letters of events that the source took before."),
+		text("reason", "Selects dead letters with these reasons, separated by commas."),
+		text("source", "Selects dead letters of events from these streams or topics, separated by commas."),
+		text("output", "Selects dead letters of these sinks, separated by commas: s3, kafka, elasticsearch, kinesis."),
+		text("id", "Selects dead letters with these ids, separated by commas; the first characters of an id are enough."),
+		moment("since", "Selects dead letters of events that the source took at this time or later."),
+		moment("until", "Selects dead letters of events that the source took before this time."),
 		{
-			Name: "limit", Group: groupCommand, Kind: property.Int, Default: "20", Min: 1, Max: 10_000,
-			Doc: "How many letters list shows.",
+			Name: "limit", Group: property.GroupCommand, Kind: property.Int, Default: "20", Min: 1, Max: 10_000,
+			Doc: "How many dead letters list shows.",
 		},
-		text("after", "Where list goes on: what it said at the end of the page before."),
-		flag("all", "Has resend take all letters, where nothing else chooses them."),
-		flag("dry-run", "Has resend tell what it would send, and send nothing."),
-		flag("in-doubt", "Has resend send also what an earlier call had begun to send and not confirmed, so that it may be in the source already."),
-		flag("still-refused", "Has resend send also what the job with these properties would make a dead letter again."),
-		text("key", "A field of the events whose value is the key of what resend sends: the record's in Kafka, the one that decides the shard in Kinesis."),
-		{Name: jsonFlag, Group: groupCommand, Kind: property.Bool, Default: "false", Doc: "Writes one JSON object."},
+		text("after", "Where list continues: what it printed at the end of the previous page."),
+		flag("all", "Makes resend take all dead letters, if nothing else selects them."),
+		flag("dry-run", "Makes resend report what it would send, without sending anything."),
+		flag("in-doubt", "Makes resend also send what an earlier call began to send but did not confirm, and what may therefore be in the source already."),
+		flag("still-refused", "Makes resend also send what the job with these properties would turn into dead letters again."),
+		text("key", "The field of the events whose value is the key of what resend sends: the record's key in Kafka, the one that decides the shard in Kinesis."),
+		{Name: jsonFlag, Group: property.GroupCommand, Kind: property.Bool, Default: "false", Doc: "Writes the result and errors as JSON, one object per line."},
 	}
 }
 
 const lettersUsage = `deadletters reads the dead letters of the job with these properties.
 
-  deadletters list   [--reason=…] [--source=…] [--since=…] …   the letters, by the time of their events, in pages
-  deadletters count  [--reason=…] …                            how many there are, by what is wrong
-  deadletters show   ID …                                      letters with their events
+  deadletters list   [--reason=…] [--source=…] [--since=…] …   lists dead letters by the time of their events, in pages
+  deadletters count  [--reason=…] …                            counts them by what is wrong
+  deadletters show   ID …                                      shows dead letters with their events
   deadletters resend --reason=… | --id=… | --all               puts their events into the job's source again, each once
 `
 
@@ -71,14 +71,14 @@ func letters(ctx context.Context, args []string, env []string, stdout, stderr io
 		}
 		args = args[1:]
 	}
-	p, err := property.Load(property.Sources{File: property.DefaultFile, Env: env, Args: args, Options: letterOptions()})
+	p, code := load(args, env, lettersUsage, letterOptions(), stdout, stderr)
 	switch {
-	case errors.Is(err, property.ErrHelp):
-		return help(stdout, stderr, lettersUsage, letterOptions()...)
+	case p == nil:
+		return code
 	case verb != "list" && verb != "count" && verb != "show" && verb != "resend":
 		return misuse(stderr, "deadletters takes list, count, show or resend, not %q", verb)
 	case (verb == "show") != (len(ids) > 0):
-		return misuse(stderr, "deadletters show takes ids of letters, and the others none")
+		return misuse(stderr, "deadletters show takes ids of dead letters; list, count and resend take none")
 	}
 	c, err := pipeline.FromProperties(p, false)
 	if err != nil {
@@ -89,7 +89,7 @@ func letters(ctx context.Context, args []string, env []string, stdout, stderr io
 		return misuse(stderr, "%v", err)
 	}
 	if verb == "resend" && l.filter.IsZero() && !p.Bool("all") {
-		return misuse(stderr, "resend sends what is chosen by --reason, --source, --output, --id, --since or --until, or --all")
+		return misuse(stderr, "resend sends what --reason, --source, --output, --id, --since or --until select, or everything with --all")
 	}
 	o, err := c.DeadLetters()
 	if err != nil {
@@ -253,7 +253,7 @@ func (l *letterCommand) count(ctx context.Context) error {
 		}{total, groups})
 	}
 	t := tabwriter.NewWriter(l.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "letters\treason\tfield\tsink\tsource\tfirst event\tlast event\tone of them")
+	fmt.Fprintln(t, "dead letters\treason\tfield\tsink\tsource\tfirst event\tlast event\texample")
 	for _, g := range groups {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", pipeline.Number(g.Count), g.Reason, orDash(g.Field), orDash(g.Output), g.Source,
 			g.First.Format(time.RFC3339), g.Last.Format(time.RFC3339), g.Sample)
@@ -282,7 +282,7 @@ func (l *letterCommand) show(ctx context.Context, ids []string) error {
 		for _, line := range [][2]string{
 			{"id", e.ID}, {"reason", e.Reason}, {"field", orDash(e.Field)}, {"detail", e.Detail}, {"sink", orDash(e.Output)},
 			{"source", e.Source + ", " + e.Shard + ", " + e.Sequence + " (" + fmt.Sprint(e.Sub) + ")"},
-			{"time", e.Arrival.Format(time.RFC3339Nano)}, {"lies in", e.Where},
+			{"time", e.Arrival.Format(time.RFC3339Nano)}, {"stored in", e.Where},
 		} {
 			fmt.Fprintf(t, "%s\t%s\n", line[0], line[1])
 		}
@@ -301,7 +301,7 @@ func eventText(e letterJSON) string {
 		if err != nil {
 			return err.Error()
 		}
-		return "event, in base64, since it is no text: " + string(text)
+		return "event, in base64, since it is not text: " + string(text)
 	}
 	if e.Payload == "" {
 		return "the event is empty"
@@ -366,7 +366,7 @@ func (l *letterCommand) resend(ctx context.Context, c pipeline.Config) error {
 		}
 	}
 	if err == nil && left > 0 && !o.DryRun {
-		return fmt.Errorf("%d of the chosen events were not sent", left)
+		return fmt.Errorf("%d of the selected events were not sent", left)
 	}
 	return err
 }
@@ -379,7 +379,7 @@ func (l *letterCommand) tell(r resentJSON, stillRefused bool) {
 	if r.DryRun {
 		done = "would be sent"
 	}
-	fmt.Fprintf(l.stdout, "%s events chosen: %s %s, %s were sent before (as %s has it)\n", pipeline.Number(int64(r.Chosen)),
+	fmt.Fprintf(l.stdout, "%s events selected: %s %s, %s had been sent before (according to %s)\n", pipeline.Number(int64(r.Chosen)),
 		pipeline.Number(int64(r.Sent)), done, pipeline.Number(int64(r.SentBefore)), r.Ledger)
 	ids := func(list []string, why string) {
 		if len(list) == 0 {
@@ -391,14 +391,14 @@ func (l *letterCommand) tell(r resentJSON, stillRefused bool) {
 		}
 		fmt.Fprintf(l.stdout, "%s %s: %s%s\n", pipeline.Number(int64(len(list))), why, strings.Join(list[:min(shownIDs, len(list))], " "), more)
 	}
-	ids(r.InDoubt, "are in doubt, since a call that had begun to send them did not end well: look for them in the source, then take --in-doubt")
+	ids(r.InDoubt, "are in doubt, since a call that began to send them failed: look for them in the source, then use --in-doubt")
 	for _, reason := range slices.Sorted(maps.Keys(r.Refused)) {
-		why := "are left out, since the job would make dead letters of them again, for " + reason + ": mend that, or take --still-refused"
+		why := "are left out, since the job would turn them into dead letters again, for " + reason + ": correct that, or use --still-refused"
 		if stillRefused {
-			why = done + " though the job will make dead letters of them again, for " + reason
+			why = done + " although the job will turn them into dead letters again, for " + reason
 		}
 		ids(r.Refused[reason], why)
 	}
-	ids(r.Cut, "cannot be sent, since their letters do not have all of the event")
-	ids(r.Unfit, "cannot be sent, since the stream takes no event that is empty, or larger with its key than its records may be: 1 MiB, or what it was told to take, 10 MiB at most")
+	ids(r.Cut, "cannot be sent, since their dead letters do not hold the whole event")
+	ids(r.Unfit, "cannot be sent, since the stream takes no event that is empty or that is, with its key, larger than its record limit: 1 MiB, or as configured, at most 10 MiB")
 }

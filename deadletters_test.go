@@ -98,7 +98,7 @@ func TestDeadLettersOfAJobAreListedShownAndSentAgain(t *testing.T) {
 	if code, text := on("list", "--limit=2", "--after="+page.Next); code != exitOK || strings.Count(text, "\n") != 2 || strings.Contains(text, "there are more") {
 		t.Errorf("exit code %d, second page:\n%s", code, text)
 	}
-	if code, text := on("count"); code != exitOK || !strings.Contains(text, "3        in s3://lake/raw/dead-letters/") {
+	if code, text := on("count"); code != exitOK || !strings.Contains(text, "3             in s3://lake/raw/dead-letters/") {
 		t.Errorf("exit code %d:\n%s", code, text)
 	}
 	first := page.Letters[0]
@@ -108,15 +108,15 @@ func TestDeadLettersOfAJobAreListedShownAndSentAgain(t *testing.T) {
 	if code, text := on("resend"); code != exitUsage || !strings.Contains(text, "--all") {
 		t.Errorf("exit code %d without a choice:\n%s", code, text)
 	}
-	if code, text := on("resend", "--id="+first.ID, "--dry-run", "--still-refused"); code != exitOK || !strings.Contains(text, "1 events chosen: 1 would be sent") || s.count(t, first.Payload) != 1 {
+	if code, text := on("resend", "--id="+first.ID, "--dry-run", "--still-refused"); code != exitOK || !strings.Contains(text, "1 events selected: 1 would be sent") || s.count(t, first.Payload) != 1 {
 		t.Errorf("exit code %d:\n%s", code, text)
 	}
 	code, text = on("resend", "--id="+first.ID)
-	if code != exitFailure || s.count(t, first.Payload) != 1 || !strings.Contains(text, "1 events chosen: 0 sent") ||
-		!strings.Contains(text, "for "+first.Reason+": mend that, or take --still-refused: "+first.ID) {
+	if code != exitFailure || s.count(t, first.Payload) != 1 || !strings.Contains(text, "1 events selected: 0 sent") ||
+		!strings.Contains(text, "for "+first.Reason+": correct that, or use --still-refused: "+first.ID) {
 		t.Errorf("exit code %d for an event that would be a dead letter again:\n%s", code, text)
 	}
-	for _, want := range []string{"1 events chosen: 1 sent, 0 were sent before", "1 events chosen: 0 sent, 1 were sent before"} {
+	for _, want := range []string{"1 events selected: 1 sent, 0 had been sent before", "1 events selected: 0 sent, 1 had been sent before"} {
 		if code, text := on("resend", "--still-refused", "--id="+first.ID); code != exitOK || !strings.Contains(text, want) || s.count(t, first.Payload) != 2 {
 			t.Errorf("exit code %d, %d times in the stream, want %q:\n%s", code, s.count(t, first.Payload), want, text)
 		}
@@ -167,8 +167,8 @@ func TestAnEmptyEventIsToldAndTheOthersAreSent(t *testing.T) {
 		t.Fatalf("exit code %d, %v: %s%s", code, err, stdout, stderr)
 	}
 	code, stdout, stderr = runCommand(t, append(on, "--still-refused")...)
-	if code != exitFailure || !strings.Contains(stdout, "3 events chosen: 2 sent") || !strings.Contains(stdout, "1 cannot be sent, since the stream takes no event that is empty") ||
-		!strings.Contains(stdout, told.Unfit[0]) || !strings.Contains(stderr, "1 of the chosen events were not sent") {
+	if code != exitFailure || !strings.Contains(stdout, "3 events selected: 2 sent") || !strings.Contains(stdout, "1 cannot be sent, since the stream takes no event that is empty") ||
+		!strings.Contains(stdout, told.Unfit[0]) || !strings.Contains(stderr, "1 of the selected events were not sent") {
 		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
 	}
 	if s.count(t, "nope") != 2 || s.count(t, `{"trip_id":"x"}`) != 2 {
@@ -184,11 +184,11 @@ func TestDeadLettersRefusesWhatItDoesNotUnderstand(t *testing.T) {
 	}{
 		{[]string{"deadletters"}, "list, count, show or resend"},
 		{[]string{"deadletters", "lst"}, `"lst"`},
-		{[]string{"deadletters", "show"}, "ids of letters"},
-		{[]string{"deadletters", "list", "abcd"}, "ids of letters"},
+		{[]string{"deadletters", "show"}, "ids of dead letters"},
+		{[]string{"deadletters", "list", "abcd"}, "ids of dead letters"},
 		{[]string{"deadletters", "list", "--id=ab"}, "shorter than 4"},
 		{[]string{"deadletters", "list", "--since=yesterday"}, "since"},
-		{[]string{"deadletters", "list", "--since=2026-01-02T00:00:00Z", "--until=2026-01-01T00:00:00Z"}, "no time"},
+		{[]string{"deadletters", "list", "--since=2026-01-02T00:00:00Z", "--until=2026-01-01T00:00:00Z"}, "is not before --until"},
 	} {
 		code, _, stderr := runCommand(t, append(test.args, s.properties...)...)
 		if code != exitUsage || !strings.Contains(stderr, test.want) {

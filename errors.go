@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"slices"
@@ -124,35 +123,6 @@ func writeJSON(w io.Writer, value any) error {
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
 	return e.Encode(value)
-}
-
-// newFlags are the flags of a subcommand, among them the one for JSON.
-func newFlags(name string) (f *flag.FlagSet, asJSON *bool) {
-	f = flag.NewFlagSet(name, flag.ContinueOnError)
-	return f, f.Bool(jsonFlag, false, "write the result and errors as JSON, an object a line")
-}
-
-// parse reads the flags of a subcommand that takes no other arguments; ok is
-// false when the command is to end with code.
-func parse(f *flag.FlagSet, args []string, stderr io.Writer) (code int, ok bool) {
-	if code, ok = parseFlags(f, args, stderr); ok && f.NArg() > 0 {
-		return misuse(stderr, "%s takes no argument %q", f.Name(), f.Arg(0)), false
-	}
-	return code, ok
-}
-
-func parseFlags(f *flag.FlagSet, args []string, stderr io.Writer) (code int, ok bool) {
-	f.SetOutput(io.Discard) // the error is told below
-	switch err := f.Parse(args); {
-	case errors.Is(err, flag.ErrHelp):
-		f.SetOutput(stderr)
-		fmt.Fprintf(stderr, "Flags of %s:\n", f.Name())
-		f.PrintDefaults()
-		return exitOK, false
-	case err != nil:
-		return misuse(stderr, "%s: %v", f.Name(), err), false
-	}
-	return exitOK, true
 }
 
 // tell writes a result, for programs or for people.

@@ -5,13 +5,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"maps"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -37,32 +35,32 @@ func flinkJob(ctx context.Context, on flink.Cluster, args []string) (flink.Job, 
 func flinkOptions() []property.Property {
 	return []property.Property{
 		{
-			Name: "flink-rest", Group: groupCommand, Kind: property.String, DefaultNote: "a local Flink",
-			Doc: "With --runner=flink: the address of the cluster's REST endpoint, host:port or a URL. Without it, a Flink of this machine is started from the cache and runs the sample.",
+			Name: "flink-rest", Group: property.GroupCommand, Kind: property.String, DefaultNote: "a local Flink",
+			Doc: "With --runner=flink: the address of the cluster's REST endpoint, host:port or a URL. Without it, a local Flink is started from the cache and runs the sample.",
 		},
 		{
-			Name: "endpoint", Group: groupCommand, Kind: property.String,
+			Name: "endpoint", Group: property.GroupCommand, Kind: property.String,
 			Doc: "With --runner=flink: the job endpoint, host:port, of a Beam job server to submit to instead of a cluster's REST endpoint. This program must be at --worker-path on the TaskManagers.",
 		},
 		{
-			Name: "worker-path", Group: groupCommand, Kind: property.Path, DefaultNote: "this program's own path",
-			Doc: "With --endpoint: where this program is on the TaskManagers, built with CGO_ENABLED=0 for their system.",
+			Name: "worker-path", Group: property.GroupCommand, Kind: property.Path, DefaultNote: "this program's own path",
+			Doc: "With --endpoint: where this program, built with CGO_ENABLED=0 for their system, is on the TaskManagers.",
 		},
 		{
-			Name: "detached", Group: groupCommand, Kind: property.Bool, Default: "false",
-			Doc: "With --runner=flink: returns when the job is running. Otherwise the job is followed, and cancelled on SIGINT or SIGTERM.",
+			Name: "detached", Group: property.GroupCommand, Kind: property.Bool, Default: "false",
+			Doc: "With --runner=flink: returns once the job is running. Otherwise the job is followed, and cancelled on SIGINT or SIGTERM.",
 		},
 		{
-			Name: "jar", Group: groupCommand, Kind: property.Path, DefaultNote: "built and cached",
+			Name: "jar", Group: property.GroupCommand, Kind: property.Path, DefaultNote: "built and cached",
 			Doc: "With --runner=flink: the jar to submit.",
 		},
 		{
-			Name: "savepoint-path", Group: groupCommand, Kind: property.String,
+			Name: "savepoint-path", Group: property.GroupCommand, Kind: property.String,
 			Doc: "With --runner=flink: the savepoint or retained checkpoint to start from.",
 		},
 		{
-			Name: "allow-non-restored-state", Group: groupCommand, Kind: property.Bool, Default: "false",
-			Doc: "With --savepoint-path: lets the job start though it has no place for some of the saved state.",
+			Name: "allow-non-restored-state", Group: property.GroupCommand, Kind: property.Bool, Default: "false",
+			Doc: "With --savepoint-path: lets the job start although it has no place for some of the saved state.",
 		},
 	}
 }
@@ -126,7 +124,7 @@ func submitFlink(ctx context.Context, p *property.Set, jarPath string, stdout, s
 	})
 	detached := p.Bool("detached")
 	if ctx.Err() != nil && jobID != "" && !detached {
-		return cancelJob(client, jobID, stderr)
+		return cancelInterrupted(ctx, client, jobID, stderr)
 	}
 	if err != nil {
 		return fail(stderr, err)
@@ -135,13 +133,13 @@ func submitFlink(ctx context.Context, p *property.Set, jarPath string, stdout, s
 		fmt.Fprintln(stdout, jobID)
 		return exitOK
 	}
-	status := &statusLine{w: stderr}
-	last, err := submit.Follow(ctx, client, jobID, time.Second, status.show, pipeline.Counters()...)
+	line := &followLine{w: stderr}
+	last, err := submit.Follow(ctx, client, jobID, time.Second, line.show, pipeline.Counters()...)
 	if err != nil {
 		return fail(stderr, err)
 	}
 	if ctx.Err() != nil {
-		return cancelJob(client, jobID, stderr)
+		return cancelInterrupted(ctx, client, jobID, stderr)
 	}
 	fmt.Fprintf(stdout, "job %s is %s\n", jobID, last.Job.State)
 	return exitOK
@@ -187,173 +185,40 @@ func runJobServer(ctx context.Context, p *property.Set, stdout, stderr io.Writer
 		if err := server.Cancel(cctx, id); err != nil {
 			return fail(stderr, err)
 		}
-		fmt.Fprintf(stderr, "the job server has cancelled job %s; if it is Beam's own, Flink goes on with it: "+
+		fmt.Fprintf(stderr, "the job server has cancelled job %s; if it is Beam's own, Flink continues to run it: "+
 			"cancel it there too, with %s cancel --flink-rest=host:port --job=%s\n", id, filepath.Base(os.Args[0]), job.Name)
 	}
 	return exitOK
 }
 
-// portableArgs are the given properties, with a schema file replaced by its
+// textProperties are JSON texts, or name files that hold them.
+var textProperties = [...]string{"EventSchema", "ElasticsearchIndexTemplate"}
+
+// portableArgs are the given properties, with such files replaced by their
 // text: the file is here, the job is built there.
 func portableArgs(p *property.Set) ([]string, error) {
 	args := p.Args()
-	const schema = "--EventSchema="
-	for i, a := range args {
-		name, ok := strings.CutPrefix(a, schema)
-		if !ok || name == "" || strings.HasPrefix(name, "{") {
+	for _, name := range textProperties {
+		file := p.Get(name)
+		if !p.Given(name) || file == "" || strings.HasPrefix(file, "{") {
 			continue
 		}
-		text, err := os.ReadFile(name)
+		text, err := os.ReadFile(file)
 		if err != nil {
-			return nil, fmt.Errorf("EventSchema: %w", err)
+			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 		var line bytes.Buffer // properties are single lines
 		if err := json.Compact(&line, text); err != nil {
-			return nil, fmt.Errorf("EventSchema %s: %w", name, err)
+			return nil, fmt.Errorf("%s %s: %w", name, file, err)
 		}
-		args[i] = schema + line.String()
+		prefix := "--" + name + "="
+		args[slices.Index(args, prefix+file)] = prefix + line.String()
 	}
 	return args, nil
 }
 
-// cancelTimeout is how long an interrupted command waits for the job's end.
-const cancelTimeout = 30 * time.Second
-
-func cancelJob(client *rest.Client, jobID string, stderr io.Writer) int {
-	ctx, cancel := context.WithTimeout(context.Background(), cancelTimeout)
-	defer cancel()
-	fmt.Fprintln(stderr, "cancelling job "+jobID+"; its last checkpoint is kept where the cluster keeps them")
-	if err := client.Cancel(ctx, jobID); err != nil {
-		return fail(stderr, err)
-	}
-	return awaitEnd(ctx, client, jobID, "the cluster has taken the order", stderr)
-}
-
-// jobJar returns the path of the job's jar: the one named, or one built from
-// this program and kept in the cache by the program's content.
-func jobJar(ctx context.Context, named string, stderr io.Writer) (string, error) {
-	if named != "" {
-		if _, err := os.Stat(named); err != nil {
-			return "", fmt.Errorf("--jar: %w", err)
-		}
-		return named, nil
-	}
-	sum, err := programSum()
-	if err != nil {
-		return "", err
-	}
-	cache, err := cluster.CacheDir()
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(cache, "jars", sum[:16]+"-"+runtime.GOARCH+".jar")
-	if _, err := os.Stat(path); err == nil {
-		return path, nil
-	}
-	fmt.Fprintln(stderr, "building the job's jar, which takes a minute or more the first time")
-	_, err = flink.BuildJar(ctx, path, flink.JarOptions{})
-	return path, err
-}
-
-// jarOptions are what the flags of jar say.
-type jarOptions struct {
-	out, archs string
-	json       *bool
-}
-
-func jarFlags() (*flag.FlagSet, *jarOptions) {
-	f, asJSON := newFlags("jar")
-	o := &jarOptions{json: asJSON}
-	f.StringVar(&o.out, "out", "etl.jar", "the file to write")
-	f.StringVar(&o.archs, "arch", runtime.GOARCH, "the cluster's processors: amd64, arm64 or both, separated by a comma")
-	return f, o
-}
-
-// jar is the subcommand that builds the job's jar.
-func jar(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	f, o := jarFlags()
-	if code, ok := parse(f, args, stderr); !ok {
-		return code
-	}
-	sum, err := flink.BuildJar(ctx, o.out, flink.JarOptions{Archs: strings.Split(o.archs, ",")})
-	if err != nil {
-		return fail(stderr, err)
-	}
-	return tell(stdout, stderr, *o.json, map[string]string{"jar": o.out, "sha256": sum}, o.out+", sha256 "+sum)
-}
-
-// controlOptions are what the flags of control say.
-type controlOptions struct {
-	address, job, target string
-	json                 *bool
-}
-
-func controlFlags(name string) (*flag.FlagSet, *controlOptions) {
-	f, asJSON := newFlags(name)
-	o := &controlOptions{json: asJSON}
-	f.StringVar(&o.address, "flink-rest", "", "the address of the cluster's REST endpoint, host:port or a URL")
-	f.StringVar(&o.job, "job", "", "the job's id or name; not needed where one job runs")
-	if name == "savepoint" || name == "stop" {
-		f.StringVar(&o.target, "target", "", "the directory for the savepoint (default: the cluster's)")
-	}
-	return f, o
-}
-
-// control is a subcommand on a job that runs: savepoint, stop or cancel.
-func control(ctx context.Context, name string, args []string, stdout, stderr io.Writer) int {
-	f, o := controlFlags(name)
-	if code, ok := parse(f, args, stderr); !ok {
-		return code
-	}
-	if o.address == "" {
-		return misuse(stderr, "--flink-rest is missing: the address of the cluster's REST endpoint")
-	}
-	client, err := rest.New(o.address, restSetting)
-	if err != nil {
-		return fail(stderr, err)
-	}
-	id, err := submit.Find(ctx, client, o.job)
-	if err != nil {
-		return fail(stderr, err)
-	}
-	switch name {
-	case "savepoint", "stop":
-		take := client.Savepoint
-		if name == "stop" {
-			take = client.Stop
-		}
-		path, err := take(ctx, id, o.target)
-		if err != nil {
-			return fail(stderr, err)
-		}
-		code := tell(stdout, stderr, *o.json, map[string]string{"job": id, "savepoint": path}, path)
-		if name == "stop" {
-			code = max(code, awaitEnd(ctx, client, id, "the savepoint is complete", stderr))
-		}
-		return code
-	case "cancel":
-		return cancelJob(client, id, stderr)
-	}
-	return exitOK
-}
-
-// goneAllowance is how long a cluster is asked for the end of a job when that is on its way.
-const goneAllowance = 5 * time.Second
-
-// awaitEnd waits for the end of a job, after what is told. A cluster of that job alone ends with it.
-func awaitEnd(ctx context.Context, client *rest.Client, id, done string, stderr io.Writer) int {
-	_, err := client.WaitEnd(ctx, id, rest.WaitOptions{RestartAllowance: goneAllowance})
-	var unreachable *rest.UnreachableError
-	switch {
-	case errors.As(err, &unreachable), errors.Is(err, rest.ErrNotFound):
-		fmt.Fprintf(stderr, "%s; job %s was not seen to end, and its cluster may have ended with it: %v\n", done, id, err)
-	case err != nil:
-		return fail(stderr, fmt.Errorf("%s, but: %w", done, err))
-	}
-	return exitOK
-}
-
-func statusText(s submit.Status) string {
+// followText is a followed job's state as a line.
+func followText(s submit.Status) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s, %s", s.Job.ID, s.Job.Name, s.Job.State)
 	if last := s.Checkpoints.Last; last != nil {
@@ -377,14 +242,14 @@ func statusText(s submit.Status) string {
 	return b.String()
 }
 
-// statusLine prints a job's status when it has changed.
-type statusLine struct {
+// followLine prints a job's status when it has changed.
+type followLine struct {
 	w    io.Writer
 	last string
 }
 
-func (l *statusLine) show(s submit.Status) {
-	if text := statusText(s); text != l.last {
+func (l *followLine) show(s submit.Status) {
+	if text := followText(s); text != l.last {
 		l.last = text
 		fmt.Fprintln(l.w, text)
 	}

@@ -87,43 +87,42 @@ func command(ctx context.Context, args, env []string, stdout, stderr io.Writer) 
 	case "help":
 		return help(stdout, stderr, usage(), options()...)
 	}
-	return misuse(stderr, "%s is not a command; there are %s", name, commandNames())
+	return misuse(stderr, "unknown command %q; the commands are %s", name, commandNames())
 }
 
 // options are the command's own flags.
 func options() []property.Property {
 	return append([]property.Property{
 		{
-			Name: "runner", Group: groupCommand, Kind: property.Enum, Default: "direct", Values: []string{"direct", "flink"},
-			Doc: "What the job runs on: direct is Beam's local runner in this process, flink a Flink cluster.",
+			Name: "runner", Group: property.GroupCommand, Kind: property.Enum, Default: "direct", Values: []string{"direct", "flink"},
+			Doc: "What the job runs on: direct is Beam's local runner in this process, flink is a Flink cluster.",
 		},
 		{
-			Name: "out", Group: groupCommand, Kind: property.Path, Default: "out",
-			Doc: "The folder for the report and, where no source and sink are named, for the files.",
+			Name: "out", Group: property.GroupCommand, Kind: property.Path, Default: "out",
+			Doc: "The folder for the report and, if no source and sink are named, for the files.",
 		},
 		{
-			Name: jsonFlag, Group: groupCommand, Kind: property.Bool, Default: "false",
-			Doc: "Writes errors, and what is told on the way, as JSON for programs: an object a line.",
+			Name: jsonFlag, Group: property.GroupCommand, Kind: property.Bool, Default: "false",
+			Doc: "Writes errors and progress messages as JSON, one object per line.",
 		},
 	}, flinkOptions()...)
 }
 
-const groupCommand = "Command line"
-
-// load reads the properties. The set is nil when help was asked for; wrong
-// values are told by pipeline.FromProperties, together with all else.
-func load(args, env []string) *property.Set {
-	p, err := property.Load(property.Sources{File: property.DefaultFile, Env: env, Args: args, Options: options()})
+// load reads the properties and a command's options. Where help is asked for
+// it writes that and returns no set, and the code to end with; wrong values are
+// reported by pipeline.FromProperties, together with all else.
+func load(args, env []string, does string, options []property.Property, stdout, stderr io.Writer) (*property.Set, int) {
+	p, err := property.Load(property.Sources{File: property.DefaultFile, Env: env, Args: args, Options: options})
 	if errors.Is(err, property.ErrHelp) {
-		return nil
+		return nil, help(stdout, stderr, does, options...)
 	}
-	return p
+	return p, exitOK
 }
 
 func run(ctx context.Context, args, env []string, stdout, stderr io.Writer) int {
-	p := load(args, env)
+	p, code := load(args, env, usage(), options(), stdout, stderr)
 	if p == nil {
-		return help(stdout, stderr, usage(), options()...)
+		return code
 	}
 	if p.Get("runner") == "flink" {
 		return runFlink(ctx, p, stdout, stderr)

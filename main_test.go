@@ -54,7 +54,7 @@ func TestFirstCommandDeliversTheSample(t *testing.T) {
 		t.Fatalf("exit code %d: %s", code, stderr)
 	}
 	for _, want := range []string{
-		`read +20,000 records`, `delivered +20,000 records`, `dead letters +0\n`, `files +\d+,`, `partitions +254\n`, `seconds +\d`, `look at +\S`,
+		`read +20,000 records`, `delivered +20,000 records`, `dead letters +0\n`, `files +\d+,`, `partitions +254\n`, `seconds +\d`, `output +\S`,
 	} {
 		if !regexp.MustCompile(want).MatchString(stdout) {
 			t.Errorf("the summary lacks %q:\n%s", want, stdout)
@@ -229,7 +229,7 @@ func TestUnreachableServersFailByPropertyAndEndpoint(t *testing.T) {
 
 func TestUnknownCommandIsRefused(t *testing.T) {
 	code, _, stderr := runCommand(t, "chek")
-	if code != exitUsage || !strings.Contains(stderr, "chek is not a command") {
+	if code != exitUsage || !strings.Contains(stderr, `unknown command "chek"`) {
 		t.Errorf("exit code %d, message: %s", code, stderr)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -141,6 +142,22 @@ func (w *pageWorld) layOut(t *testing.T) {
 		}
 	}
 	w.env = append(append(os.Environ(), goHomes(t, realGo)...), "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"), "HOME="+home, "FPATH_OF_ZSH="+filepath.Join(home, "functions"))
+}
+
+// leftIgnored fails the test for what the page's commands have left in the
+// folder, where .gitignore does not name it.
+func (w *pageWorld) leftIgnored(t *testing.T, page string) {
+	t.Helper()
+	ignored := strings.Fields(pageText(t, ".gitignore"))
+	entries, err := os.ReadDir(w.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if e.Type()&os.ModeSymlink == 0 && !slices.Contains(ignored, "/"+e.Name()) && !slices.Contains(ignored, "/"+e.Name()+"/") {
+			t.Errorf("the commands of %s leave %s, which .gitignore does not name", page, e.Name())
+		}
+	}
 }
 
 // goHomes are the folders that Go finds by HOME, which is another one.

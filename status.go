@@ -12,7 +12,7 @@ import (
 	"github.com/streaming-etl/streaming-etl/runners/flink/submit"
 )
 
-// statusInterval is how far apart the looks of a screen are by default.
+// statusInterval is how often the screen is refreshed by default.
 const statusInterval = 2 * time.Second
 
 // statusOptions are what the flags of status say.
@@ -26,13 +26,13 @@ type statusOptions struct {
 }
 
 func statusFlags() (*flag.FlagSet, *statusOptions) {
-	f, asJSON := newFlags("status")
+	f, asJSON := newFlagsJSON("status", "[--Name=value …]")
 	o := &statusOptions{json: asJSON}
 	f.StringVar(&o.address, "flink-rest", "", "the address of the cluster's REST endpoint, host:port or a URL")
-	f.StringVar(&o.job, "job", "", "the job's id or name; not needed where one job runs")
-	f.StringVar(&o.properties, "properties", "", "the file of the job's properties, which say where its dead letters are; they may be given as flags too")
-	f.BoolVar(&o.once, "once", false, "look once; so it is too where the output is not a terminal")
-	f.DurationVar(&o.interval, "interval", statusInterval, "how far apart the looks of a screen are")
+	f.StringVar(&o.job, "job", "", "the job's id or name; not needed if only one job is running")
+	f.StringVar(&o.properties, "properties", "", "the file with the job's properties, which say where its dead letters are; they can also be given as flags")
+	f.BoolVar(&o.once, "once", false, "print the state once and exit (the default when the output is not a terminal)")
+	f.DurationVar(&o.interval, "interval", statusInterval, "how often the screen is refreshed")
 	return f, o
 }
 
@@ -41,11 +41,11 @@ func statusFlags() (*flag.FlagSet, *statusOptions) {
 func status(ctx context.Context, args, env []string, stdout, stderr io.Writer) int {
 	f, o := statusFlags()
 	args, properties := splitProperties(args)
-	if code, ok := parse(f, args, stderr); !ok {
+	if code, ok := parse(f, args, stdout, stderr); !ok {
 		return code
 	}
 	if o.interval <= 0 {
-		return misuse(stderr, "--interval is not above 0")
+		return misuse(stderr, "--interval is not greater than 0")
 	}
 	if o.address == "" {
 		return misuse(stderr, "--flink-rest is missing: the address of the cluster's REST endpoint")
@@ -146,7 +146,7 @@ func (s *statusScreen) follow(ctx context.Context, interval time.Duration) error
 		case last.Job.ID == "" || !passes(err):
 			return err
 		default:
-			last.Health = health{State: "unreachable", Text: "what is below is of " + last.Time.Format(time.TimeOnly) + ": " + err.Error()}
+			last.Health = health{State: "unreachable", Text: "the state below is from " + last.Time.Format(time.TimeOnly) + ": " + err.Error()}
 		}
 		if _, err := io.WriteString(s.out, begin+onScreen(last.text())); err != nil {
 			return err

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -31,6 +33,7 @@ type flinkServer struct {
 	// endsWithJob has the server be gone once the job is stopped.
 	endsWithJob bool
 	onLook      func(n int, s *flinkServer)
+	onCancel    func(s *flinkServer)
 }
 
 func newFlinkServer(t *testing.T) (*flinkServer, string) {
@@ -78,6 +81,9 @@ func (s *flinkServer) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	case job:
 		if req.Method == http.MethodPatch {
 			s.down = s.endsWithJob
+			if s.onCancel != nil {
+				s.onCancel(s)
+			}
 			w.WriteHeader(http.StatusAccepted)
 			return
 		}
@@ -133,8 +139,8 @@ func TestStatusShowsAJobOnOneScreen(t *testing.T) {
 		t.Fatalf("exit code %d: %s", code, stderr)
 	}
 	for _, want := range []string{
-		"trips " + testJob + " on " + url, "running: all 2 tasks run for 60 min", "4.2 s behind the newest record",
-		"trips_shardId-000000000000: 4.2 s", "36,000 records, 10/s on the average", "35,000 records to s3, 10/s on the average",
+		"trips " + testJob + " on " + url, "running: all 2 tasks are running for 60 min", "4.2 s behind the newest record",
+		"trips_shardId-000000000000: 4.2 s", "36,000 records, 10/s on average", "35,000 records to s3, 10/s on average",
 		"11 written; found: out_of_range 9, not_json 3", "59, 19 s ago, took 0.2 s, 195.1 kB", "59 completed, 1 failed, the last: Checkpoint expired",
 		"restarts      3\n",
 	} {
@@ -164,10 +170,10 @@ func TestStatusSaysHowAJobIs(t *testing.T) {
 		}, "restarting", []string{"its tasks are not running for 30 s", "access to s3://lake is denied (in Commit (1/2))"}},
 		{"failing", func(s *flinkServer) { s.state, s.failure = rest.Failing, trace }, "failing", []string{"access to s3://lake is denied"}},
 		{"failed for good", func(s *flinkServer) { s.state, s.failure = rest.Failed, trace }, "failed", []string{"access to s3://lake is denied"}},
-		{"starting", func(s *flinkServer) { s.tasks = `{"RUNNING":1,"INITIALIZING":1}` }, "starting", []string{"1 of 2 tasks run"}},
+		{"starting", func(s *flinkServer) { s.tasks = `{"RUNNING":1,"INITIALIZING":1}` }, "starting", []string{"1 of 2 tasks are running"}},
 		{"without slots", func(s *flinkServer) { s.tasks = `{"SCHEDULED":2}` }, "waiting", []string{"0 of 2", "TaskManagers"}},
 		{"without checkpoints", func(s *flinkServer) { s.age = 6 * time.Minute }, "late", []string{"no checkpoint for 6 min", "1m0s"}},
-		{"without metrics", func(s *flinkServer) { s.broken = "subtasks" }, "running", []string{"not known", "busy", "59, 19 s ago", "lag           not told yet"}},
+		{"without metrics", func(s *flinkServer) { s.broken = "subtasks" }, "running", []string{"not known", "busy", "59, 19 s ago", "lag           not reported yet"}},
 		{"without any answer but the job", func(s *flinkServer) { s.broken = testJob + "/" }, "running", []string{"ask for checkpoints"}},
 		{"behind its retention", func(s *flinkServer) {
 			s.metrics["[1]Read.source_positions_passed"], s.metrics["[1]Read.source_shards_lost"] = 1200, 3
@@ -265,7 +271,7 @@ func TestStatusFollowsAJobOverAnOutageToItsEnd(t *testing.T) {
 		t.Fatalf("%d screens:\n%q", len(screens), out.String())
 	}
 	for i, screen := range screens {
-		want := "unreachable: what is below is of "
+		want := "unreachable: the state below is from "
 		switch i {
 		case 0:
 			want = "running: "
@@ -310,7 +316,7 @@ func TestErrorsInJSONAreObjectsWithTheExitCode(t *testing.T) {
 		{[]string{"status", "--json"}, exitUsage, []string{"--flink-rest is missing"}},
 		{[]string{"status", "--json", "--flink-rest=127.0.0.1:1"}, exitFailure, []string{"cannot be reached"}},
 		{[]string{"stop", "--json", "--nosuchflag"}, exitUsage, []string{"nosuchflag"}},
-		{[]string{"chek", "--json"}, exitUsage, []string{"chek is not a command"}},
+		{[]string{"chek", "--json"}, exitUsage, []string{`unknown command \"chek\"`}},
 	} {
 		code, stdout, stderr := runCommand(t, test.args...)
 		var e errorJSON
@@ -370,5 +376,36 @@ func TestCancelOfTheOnlyJobOfACluster(t *testing.T) {
 	s.endsWithJob = true
 	if code, _, stderr := runCommand(t, "cancel", "--flink-rest="+url, "--job="+testJob); code != exitOK || !strings.Contains(stderr, "its cluster may have ended with it") {
 		t.Errorf("exit code %d, errors %q", code, stderr)
+	}
+}
+
+func TestCancelWritesOneObjectForPrograms(t *testing.T) {
+	for name, test := range map[string]struct {
+		endsWithJob bool
+		state       string
+	}{
+		"the job ends":             {false, "CANCELED"},
+		"the cluster ends with it": {true, "UNKNOWN"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, url := newFlinkServer(t)
+			s.endsWithJob = test.endsWithJob
+			s.onCancel = func(s *flinkServer) { s.state = rest.Canceled }
+			code, stdout, stderr := runCommand(t, "cancel", "--json", "--flink-rest="+url)
+			if want := fmt.Sprintf("{\"job\":%q,\"state\":%q}\n", testJob, test.state); code != exitOK || stdout != want {
+				t.Errorf("exit code %d, says %q, want %q; errors %q", code, stdout, want, stderr)
+			}
+		})
+	}
+}
+
+func TestCancelCanBeInterrupted(t *testing.T) {
+	s, url := newFlinkServer(t)
+	ctx, interrupt := context.WithCancel(t.Context())
+	s.onCancel = func(*flinkServer) { interrupt() } // and the job goes on running
+	var stdout, stderr bytes.Buffer
+	code := command(ctx, []string{"cancel", "--flink-rest=" + url}, nil, &stdout, &stderr)
+	if code != exitFailure || !strings.Contains(stderr.String(), context.Canceled.Error()) {
+		t.Errorf("exit code %d, errors %q", code, stderr.String())
 	}
 }

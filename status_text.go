@@ -44,7 +44,7 @@ const labelWidth = 14
 func (v *statusView) countersText(line func(label, format string, args ...any)) {
 	line("read", "%s records%s", pipeline.Number(v.Read.Records), v.Read.rate())
 	if v.Doubles > 0 {
-		line("", "%s doubles dropped", pipeline.Number(v.Doubles))
+		line("", "%s duplicates dropped", pipeline.Number(v.Doubles))
 	}
 	if v.Missing.text != "" {
 		line("missing", "%s", v.Missing.text)
@@ -64,7 +64,7 @@ func (v *statusView) countersText(line func(label, format string, args ...any)) 
 
 func (v *statusView) lagText(line func(label, format string, args ...any)) {
 	if v.Lag == nil {
-		line("lag", "not told yet")
+		line("lag", "not reported yet")
 		return
 	}
 	line("lag", "%s behind the newest record", v.Lag.amount(v.Lag.Max))
@@ -162,7 +162,7 @@ func (c counted) rate() string {
 		return fmt.Sprintf(", %s/s", pipeline.Number(int64(math.Round(*c.PerSecond))))
 	}
 	if c.Mean > 0 {
-		return fmt.Sprintf(", %s/s on the average", pipeline.Number(int64(math.Round(c.Mean))))
+		return fmt.Sprintf(", %s/s on average", pipeline.Number(int64(math.Round(c.Mean))))
 	}
 	return ""
 }

@@ -200,7 +200,7 @@ func newStatusView(cluster string, r submit.Report, now time.Time) statusView {
 	running := now.Sub(v.CountersSince)
 	answered := r.Counters != nil && r.Gauges != nil
 	if v.silent = answered && r.Job.AllRunning() && running > silentAfter && len(r.Counters)+len(r.Gauges) == 0; v.silent {
-		v.Unknown = append(v.Unknown, "counters and lag: no metric has come to the JobManager from the TaskManagers, though the tasks have run for "+
+		v.Unknown = append(v.Unknown, "counters and lag: the JobManager has received no metric from the TaskManagers, although the tasks have been running for "+
 			ago(running)+": does it reach their metrics.internal.query-service.port?")
 	}
 	v.Health = v.judge(r, now)
@@ -263,7 +263,7 @@ func (v *statusView) judge(r submit.Report, now time.Time) health {
 		return health{"cancelling", "its tasks are being stopped"}
 	}
 	if !j.AllRunning() {
-		tasks := fmt.Sprintf("%d of %d tasks run", v.Job.Running, v.Job.Tasks)
+		tasks := fmt.Sprintf("%d of %d tasks are running", v.Job.Running, v.Job.Tasks)
 		if j.WaitsForSlots() {
 			return health{"waiting", tasks + since + "; the others wait for slots: does the cluster have enough TaskManagers?"}
 		}
@@ -278,5 +278,5 @@ func (v *statusView) judge(r submit.Report, now time.Time) health {
 			return health{"late", fmt.Sprintf("no checkpoint for %s, though one is due every %s: nothing is committed meanwhile", ago(age), r.Interval)}
 		}
 	}
-	return health{"running", fmt.Sprintf("all %d tasks run%s", v.Job.Tasks, since)}
+	return health{"running", fmt.Sprintf("all %d tasks are running%s", v.Job.Tasks, since)}
 }

@@ -8,22 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/kinesis"
-	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
-
 	"github.com/streaming-etl/streaming-etl/io/elasticsearchio/esfake"
-	"github.com/streaming-etl/streaming-etl/io/kinesisio"
 	"github.com/streaming-etl/streaming-etl/io/kinesisio/kinesisfake"
 	"github.com/streaming-etl/streaming-etl/io/s3io/s3fake"
 	"github.com/streaming-etl/streaming-etl/logging"
@@ -37,19 +29,19 @@ import (
 func tryOptions() []property.Property {
 	return []property.Property{
 		{
-			Name: "events", Group: groupCommand, Kind: property.Path,
-			Doc: "The events to try: a file or a folder of files with an event a line; - reads the standard input.",
+			Name: "events", Group: property.GroupCommand, Kind: property.Path,
+			Doc: "The events to try: a file, or a folder of files, with one event per line; - reads standard input.",
 		},
 		{
-			Name: "out", Group: groupCommand, Kind: property.Path, Default: "out",
+			Name: "out", Group: property.GroupCommand, Kind: property.Path, Default: "out",
 			Doc: "The folder for the report, the files, the dead letters and the documents.",
 		},
-		{Name: jsonFlag, Group: groupCommand, Kind: property.Bool, Default: "false", Doc: "Writes errors, and what is told on the way, as JSON for programs: an object a line."},
+		{Name: jsonFlag, Group: property.GroupCommand, Kind: property.Bool, Default: "false", Doc: "Writes errors and progress messages as JSON, one object per line."},
 	}
 }
 
-const tryUsage = `try runs the job with these properties on your own events, with servers in this process in the place of those that the
-properties name, and writes what the job makes of them into a folder. What an earlier try has written there is deleted.
+const tryUsage = `try runs the job with these properties on your own events, with servers in this process in place of those that the
+properties name, and writes what the job makes of the events into a folder. What an earlier try wrote there is deleted.
 `
 
 // Names inside the servers of a try.
@@ -68,17 +60,17 @@ var notTried = [...]string{
 // events, with servers in this process in the place of those that the
 // properties name.
 func tryJob(ctx context.Context, args, env []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	p, err := property.Load(property.Sources{File: property.DefaultFile, Env: env, Args: args, Options: tryOptions()})
-	if errors.Is(err, property.ErrHelp) {
-		return help(stdout, stderr, tryUsage, tryOptions()...)
+	p, code := load(args, env, tryUsage, tryOptions(), stdout, stderr)
+	if p == nil {
+		return code
 	}
 	for _, name := range notTried {
 		if p.Given(name) {
-			p.Add(property.Mistake{Property: name, Problem: "is of what try has no server for: it has a Kinesis stream as the source, a bucket and Elasticsearch"})
+			p.Add(property.Mistake{Property: name, Problem: "cannot be tried: try provides only a Kinesis stream as the source, a bucket and Elasticsearch"})
 		}
 	}
 	if !p.Given("events") {
-		p.Add(property.Mistake{Property: "events", Problem: "is missing", Allowed: "a file or a folder with an event a line, or -"})
+		p.Add(property.Mistake{Property: "events", Problem: "is missing", Allowed: "a file or a folder of files, with one event per line, or -"})
 	}
 	if err := p.Err(); err != nil {
 		return fail(stderr, err)
@@ -98,9 +90,8 @@ func tryJob(ctx context.Context, args, env []string, stdin io.Reader, stdout, st
 	if err := servers.fill(ctx, p.Get("events"), stdin); err != nil {
 		return fail(stderr, err)
 	}
-	p, err = property.Load(property.Sources{File: property.DefaultFile, Env: env, Args: append(args, servers.properties()...), Options: tryOptions()})
-	if err != nil {
-		return fail(stderr, err)
+	if p, code = load(append(args, servers.properties()...), env, tryUsage, tryOptions(), stdout, stderr); p == nil {
+		return code
 	}
 	c, err := pipeline.FromProperties(p, false)
 	if err != nil {
@@ -210,114 +201,6 @@ func (s *tryServers) connect(c *pipeline.Config) {
 	c.S3.Anonymous = true
 }
 
-// maxEvent is the largest event that a stream takes by default, in bytes.
-const maxEvent = 1 << 20
-
-// putAtOnce is how many records a call may put, and how many bytes a call of
-// events of the largest size may have.
-const (
-	putAtOnce      = 500
-	putAtOnceBytes = 4 << 20
-)
-
-// fill puts the events into the stream, each line as it is: what cannot be
-// decoded is for the job to find out.
-func (s *tryServers) fill(ctx context.Context, name string, stdin io.Reader) error {
-	client, err := kinesisio.NewClient(ctx, kinesisio.Options{
-		Stream: tryStream, Region: kinesisfake.DefaultRegion, Endpoint: s.kinesis.URL(), EmulatorCredentials: true,
-	})
-	if err != nil {
-		return err
-	}
-	var waiting []types.PutRecordsRequestEntry
-	bytes, all := 0, 0
-	put := func() error {
-		if len(waiting) == 0 {
-			return nil
-		}
-		out, err := client.PutRecords(ctx, &kinesis.PutRecordsInput{StreamName: aws.String(tryStream), Records: waiting})
-		if err != nil {
-			return fmt.Errorf("put events: %w", err)
-		}
-		if n := aws.ToInt32(out.FailedRecordCount); n > 0 {
-			return fmt.Errorf("put events: %d were refused", n)
-		}
-		waiting, bytes = waiting[:0], 0
-		return nil
-	}
-	err = eachEvent(name, stdin, func(event []byte) error {
-		waiting = append(waiting, types.PutRecordsRequestEntry{Data: slices.Clone(event), PartitionKey: aws.String(strconv.Itoa(all))})
-		bytes += len(event)
-		if all++; len(waiting) < putAtOnce && bytes < putAtOnceBytes {
-			return nil
-		}
-		return put()
-	})
-	if err == nil {
-		err = put()
-	}
-	if err == nil && all == 0 {
-		err = errors.New("there is no event in it")
-	}
-	if err != nil {
-		return fmt.Errorf("--events %s: %w", name, err)
-	}
-	s.filled = time.Now()
-	return nil
-}
-
-// eachEvent reads lines; empty ones are none.
-func eachEvent(name string, stdin io.Reader, do func([]byte) error) error {
-	if name == "-" {
-		return eachLine(stdin, do)
-	}
-	info, err := os.Stat(name)
-	if err != nil {
-		return err
-	}
-	file := func(path string) error {
-		f, err := os.Open(path)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		if err := eachLine(f, do); err != nil && path != name {
-			return fmt.Errorf("%s: %w", path, err)
-		} else if err != nil {
-			return err
-		}
-		return nil
-	}
-	if !info.IsDir() {
-		return file(name)
-	}
-	return filepath.WalkDir(name, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || strings.HasPrefix(d.Name(), ".") {
-			return err
-		}
-		return file(path)
-	})
-}
-
-func eachLine(in io.Reader, do func([]byte) error) error {
-	lines := bufio.NewScanner(in)
-	lines.Buffer(make([]byte, 0, 64<<10), maxEvent)
-	n := 0
-	for lines.Scan() {
-		n++
-		if len(lines.Bytes()) == 0 {
-			continue
-		}
-		if err := do(lines.Bytes()); err != nil {
-			return err
-		}
-	}
-	if errors.Is(lines.Err(), bufio.ErrTooLong) {
-		return fmt.Errorf("line %d has more than the %d bytes that a stream takes", n+1, maxEvent)
-	}
-	return lines.Err()
-}
-
 // documentsFolder is the folder for what Elasticsearch was sent. Whatever reads
 // the files beside it leaves out names that begin with "_".
 const documentsFolder = "_elasticsearch"
@@ -325,8 +208,8 @@ const documentsFolder = "_elasticsearch"
 // keep writes the documents to files, one an index, and says where all is.
 func (s *tryServers) keep(out string, c pipeline.Config) ([]string, error) {
 	look := []string{
-		filepath.Join(out, c.Prefix, c.Route.Path) + "/ (the files)",
-		filepath.Join(out, c.Prefix, deadletter.Folder) + "/ (where there are any)",
+		c.Look(out),
+		filepath.Join(out, c.Prefix, deadletter.Folder) + "/ (if there are any)",
 	}
 	if s.elasticsearch == nil {
 		return look, nil

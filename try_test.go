@@ -150,9 +150,9 @@ func TestTryRefusesWhatItCannotDo(t *testing.T) {
 		want []string
 	}{
 		{exitUsage, nil, []string{"events: is missing"}},
-		{exitUsage, []string{"--events=x", "--InputKafkaTopic=t", "--OutputKinesisStream=s"}, []string{"InputKafkaTopic", "OutputKinesisStream", "no server for"}},
+		{exitUsage, []string{"--events=x", "--InputKafkaTopic=t", "--OutputKinesisStream=s"}, []string{"InputKafkaTopic", "OutputKinesisStream", "cannot be tried"}},
 		{exitFailure, []string{"--events=" + long}, []string{"line 1 has more than"}},
-		{exitFailure, []string{"--events=" + empty}, []string{"there is no event"}},
+		{exitFailure, []string{"--events=" + empty}, []string{"it contains no events"}},
 		{exitFailure, []string{"--events=" + empty + "/x"}, []string{"--events"}},
 		{exitUsage, []string{"--events=testdata/cloudtrail/events.jsonl", "--OutputPathTemplate={nofield}"}, []string{"nofield"}},
 	} {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"flag"
 	"fmt"
 	"io"
 	"runtime"
@@ -49,7 +50,7 @@ func (b built) String() string {
 	fmt.Fprintf(&s, "%s %s, ", programName, b.Version)
 	switch {
 	case b.Commit == "":
-		s.WriteString("commit not known (go run leaves it out, go build writes it)")
+		s.WriteString("commit unknown (go run leaves it out, go build includes it)")
 	case b.Modified:
 		fmt.Fprintf(&s, "commit %s of %s with changes", b.Commit, b.Time)
 	default:
@@ -59,10 +60,12 @@ func (b built) String() string {
 	return s.String()
 }
 
+func versionFlags() (*flag.FlagSet, *bool) { return newFlagsJSON("version", "") }
+
 // version is the subcommand, and the flag, that tells what program this is.
 func version(args []string, stdout, stderr io.Writer) int {
-	f, asJSON := newFlags("version")
-	if code, ok := parse(f, args, stderr); !ok {
+	f, asJSON := versionFlags()
+	if code, ok := parse(f, args, stdout, stderr); !ok {
 		return code
 	}
 	b := readBuilt(debug.ReadBuildInfo())

@@ -17,7 +17,7 @@ func TestVersionTellsTheCommit(t *testing.T) {
 			t.Errorf("%q is not in %q", want, got)
 		}
 	}
-	if got := readBuilt(nil, false).String(); !strings.Contains(got, "commit not known") {
+	if got := readBuilt(nil, false).String(); !strings.Contains(got, "commit unknown") {
 		t.Errorf("without build info: %q", got)
 	}
 }

@@ -91,7 +91,7 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		}
 		ok, err = conclude(ctx, args[0], stdout, stderr)
 	default:
-		err = usageError{fmt.Errorf("%s is not a command; there are run, plan and check", name)}
+		err = usageError{fmt.Errorf("unknown command %q; the commands are run, plan and check", name)}
 	}
 	var usage usageError
 	switch {

@@ -22,7 +22,7 @@ func TestMistakesOfTheCommandLineAreTold(t *testing.T) {
 		{"-rate 7", "-rate: a multiple of 20"},
 		{"-kills -1", "at least 0"},
 		{"-only kill-nobody", `no damage "kill-nobody"`},
-		{"more", "more is not a command"},
+		{"more", `unknown command "more"`},
 		{"-kills 1 more", `no argument "more"`},
 		{"-longest 1s", "more than 1s"},
 		{"check", "name the run's directory"},

@@ -26,19 +26,19 @@ func nextStep(err error) string {
 	case errors.As(err, &differs):
 		return "find what else writes there, and give each job an OutputPrefix of its own"
 	case errors.As(err, &order):
-		return "start the job from its newest checkpoint; where readers can bear repetition or a gap, with OutputKafkaMarkerPolicy=ACCEPT"
+		return "start the job from its newest checkpoint; if readers can tolerate repetition or a gap, with OutputKafkaMarkerPolicy=ACCEPT"
 	case errors.Is(err, transact.ErrFenced):
-		return "nothing, if it is told once: the step has moved. If it is told again and again, give each job an OutputKafkaTransactionalIdPrefix and an OutputKafkaMarkerTopic of its own"
+		return "nothing, if it is reported once: the step has moved. If it is reported repeatedly, give each job an OutputKafkaTransactionalIdPrefix and an OutputKafkaMarkerTopic of its own"
 	case errors.Is(err, kerr.MessageTooLarge):
-		return "raise the topic's max.message.bytes to OutputKafkaMaxMessageBytes or more: the job goes on by itself then. " +
-			"Lower OutputKafkaMaxMessageBytes at the next start to have such events as dead letters"
+		return "raise the topic's max.message.bytes to OutputKafkaMaxMessageBytes or more: the job then continues by itself. " +
+			"Lower OutputKafkaMaxMessageBytes at the next start to turn such events into dead letters"
 	case errors.Is(err, block.ErrSchema):
-		return "start the job from the same savepoint or checkpoint with the EventSchema of before; when it has run for longer than OutputFileRollIntervalMs, " +
+		return "start the job from the same savepoint or checkpoint with the previous EventSchema; when it has run for longer than OutputFileRollIntervalMs, " +
 			"stop it with a savepoint, and start it from that one with the new EventSchema"
 	case errors.Is(err, kafkaio.ErrLost):
-		return "raise the topic's retention; InputKafkaOffsetReset=EARLIEST goes on with what is left"
+		return "raise the topic's retention; InputKafkaOffsetReset=EARLIEST continues with what is left"
 	case away(err):
-		return "see whether the service is up and can be reached from the TaskManagers; the job goes on by itself when it is back"
+		return "check whether the service is up and reachable from the TaskManagers; the job continues by itself when it is back"
 	}
 	return "run check --connect with the job's properties and its role: it says what is missing"
 }

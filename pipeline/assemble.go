@@ -121,7 +121,7 @@ func (c Config) stores(ctx context.Context, job *process) (stores, error) {
 func (s stores) of(stream route.Stream) (folder, error) {
 	p, ok := s[stream]
 	if !ok {
-		return folder{}, fmt.Errorf("the job's saved state has files of a kind (%c) that it has no bucket for now", stream)
+		return folder{}, fmt.Errorf("the job's saved state has files of a kind (%c) for which it no longer has a bucket", stream)
 	}
 	return p, nil
 }

@@ -15,13 +15,18 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/streaming-etl/streaming-etl/io/elasticsearchio"
 	"github.com/streaming-etl/streaming-etl/io/kafkaio"
 	"github.com/streaming-etl/streaming-etl/io/kafkaio/security"
 	"github.com/streaming-etl/streaming-etl/io/kinesisio/kinesisfake"
 	"github.com/streaming-etl/streaming-etl/io/s3io/s3fake"
+	"github.com/streaming-etl/streaming-etl/pipeline/property"
+	"github.com/streaming-etl/streaming-etl/runners/flink"
 )
 
 // resets is a server before another one that resets its first connections.
@@ -220,5 +225,86 @@ func TestMissingCredentialsAreNoOutage(t *testing.T) {
 	c := configure(t, "--InputGeneratedRecords=1", "--OutputBucket=lake", "--OutputBucketEndpoint="+nobody(t), "--Region=us-east-1")
 	if err := c.start(t.Context(), 0); err == nil || allAway(err) || !strings.Contains(err.Error(), "no AWS credentials") {
 		t.Errorf("error %v", err)
+	}
+}
+
+func TestAFirstStartWhileKafkaIsAwayMakesItsTopicsWhenItIsBack(t *testing.T) {
+	w := newWorld(t, 1)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := l.Addr().(*net.TCPAddr).Port
+	l.Close()
+	c := configure(t, "--InputKinesisStream="+testStream, "--InputStreamEndpoint="+flagOf(t, w.flags(), "InputStreamEndpoint"), "--Region="+testRegion,
+		"--OutputKafkaBootstrapServers="+l.Addr().String(), "--OutputKafkaTopic=clean", "--OutputKafkaCreateTopic=true")
+	var cluster *kfake.Cluster
+	err = c.await(t.Context(), 0, 0, func(err error) {
+		if !strings.Contains(err.Error(), "OutputKafkaTopic: ") {
+			t.Errorf("waits for %v", err)
+		}
+		if cluster == nil {
+			if cluster, err = kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(port)); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(cluster.Close)
+		}
+	})
+	if err != nil || cluster == nil {
+		t.Fatalf("error %v, after Kafka was away: %v", err, cluster != nil)
+	}
+	client, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	topics, err := kadm.NewClient(client).ListTopics(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"clean", "dead-letters", c.KafkaSink.MarkerTopic} {
+		if !topics.Has(name) {
+			t.Errorf("there is no topic %s among %v", name, topics.Names())
+		}
+	}
+}
+
+func TestAStartThatWaitsForWhatIsAwayEndsWithARefusal(t *testing.T) {
+	w := newWorld(t, 1)
+	var status atomic.Int64
+	status.Store(http.StatusServiceUnavailable)
+	w.s3.Inject(every(1, 1<<40, "HeadBucket", func(rw http.ResponseWriter, r *http.Request, _ http.Handler) {
+		s3fake.Refuse(rw, r, int(status.Load()), "No")
+	}))
+	c, waited := configure(t, w.flags()...), 0
+	err := c.await(t.Context(), 0, 0, func(error) {
+		waited++
+		status.Store(http.StatusForbidden)
+	})
+	if waited != 1 || err == nil || !strings.Contains(err.Error(), "OutputBucket: ") {
+		t.Errorf("waited %d times, then %v", waited, err)
+	}
+}
+
+func TestAStartThatWaitsEndsWithItsContext(t *testing.T) {
+	w := newWorld(t, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	c := configure(t, w.flags("--OutputBucketEndpoint="+nobody(t))...)
+	if err := c.await(ctx, 0, time.Hour, func(error) { cancel() }); err == nil {
+		t.Error("nothing is said of a bucket that is away")
+	}
+}
+
+func TestAJobIsNeverBuiltUnchecked(t *testing.T) {
+	w := newWorld(t, 1)
+	p, err := property.Load(property.Sources{Args: w.flags("--OutputBucketEndpoint=" + nobody(t))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if _, err := FlinkJob(ctx, p, flink.Cluster{Recovers: true}); err == nil {
+		t.Error("the job was built while its bucket was away")
 	}
 }

@@ -81,7 +81,7 @@ func (f *commitOffsetsFn) FinishBundle(ctx context.Context) {
 	defer cancel()
 	if err := f.committer.Commit(within, slices.Collect(maps.Values(f.last))...); err != nil {
 		f.failed.Inc(ctx, slots)
-		slog.WarnContext(ctx, "positions were not committed to the consumer group: the next checkpoint's are", logging.Stage, "CommitOffsets",
+		slog.WarnContext(ctx, "positions were not committed to the consumer group; those of the next checkpoint will be", logging.Stage, "CommitOffsets",
 			logging.Property, "InputKafkaGroupId", logging.Error, err, logging.Next, "the job does not need them; check --connect says what is missing")
 	}
 	clear(f.last)

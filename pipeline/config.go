@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,11 +33,15 @@ type Config struct {
 	JobID string
 
 	// Embedded says that the job reads the sample trips from a server in this
-	// process and writes to another; where they listen is filled in by Run.
+	// process and writes to another; where they listen is filled in by Embedded.connect.
 	Embedded bool
 
-	// Parallelism is how many instances of each step run at once.
+	// Parallelism is how many instances of each step run at once; 0 is for a
+	// cluster to decide.
 	Parallelism int
+	// leastReaders and leastLanes say that there may be more, where the cluster
+	// has a higher parallelism. They are for the plan.
+	leastReaders, leastLanes bool
 	// Readers is the number of the source's slots.
 	Readers int
 	// ReadMaxBytes is how much a slot reads in a firing.
@@ -166,14 +171,15 @@ func (c *Config) readFrom(p *property.Set) {
 		c.Route.Source = route.Kinesis
 		c.checkKinesis(p)
 		if !kafka {
-			refuseUnused(p, "InputKafkaInitialPosition", "the source is Kinesis, whose property is InputStreamInitialPosition")
+			refuseUnused(p, ofKafka, "the source is Kinesis", true)
 		}
 	case kafka:
 		c.Route.Source = route.Kafka
 		c.checkKafkaSource(p)
-		refuseUnused(p, "InputStreamInitialPosition", "the source is Kafka, whose property is InputKafkaInitialPosition")
+		refuseUnused(p, ofKinesis, "the source is Kafka", true)
 	case generate:
 		c.Generate = int64(p.Int("InputGeneratedRecords"))
+		refuseUnused(p, slices.Concat(ofKinesis, ofKafka), "the records are generated", false)
 	}
 }
 
@@ -216,10 +222,33 @@ func (c *Config) checkKinesis(p *property.Set) {
 	}
 }
 
-// refuseUnused refuses a property that decides what is delivered, and would be passed over in silence.
-func refuseUnused(p *property.Set, name, why string) {
-	if p.Given(name) {
-		p.Add(property.Mistake{Property: name, Problem: "has no effect: " + why})
+// unused is a property that decides what one source delivers, and the one of
+// the other source that does so there, if it has one.
+type unused struct{ name, other string }
+
+var (
+	ofKinesis = []unused{
+		{"InputStreamInitialPosition", "InputKafkaInitialPosition"}, {"InputStreamInitialTimestamp", "InputKafkaInitialTimestamp"},
+		{"InputStreamStopTimestamp", "InputKafkaStopAtEnd"}, {"InputKeyOrder", ""}, {"InputStreamConsumer", ""},
+	}
+	ofKafka = []unused{
+		{"InputKafkaInitialPosition", "InputStreamInitialPosition"}, {"InputKafkaInitialTimestamp", "InputStreamInitialTimestamp"},
+		{"InputKafkaStopAtEnd", "InputStreamStopTimestamp"}, {"InputKafkaTombstones", ""}, {"InputKafkaOffsetReset", ""},
+		{"InputKafkaGroupFallback", ""}, {"InputKafkaIsolation", ""},
+	}
+)
+
+// refuseUnused refuses properties that decide what is delivered, and would be passed over in silence.
+func refuseUnused(p *property.Set, properties []unused, source string, hasOther bool) {
+	for _, u := range properties {
+		if !p.Given(u.name) {
+			continue
+		}
+		problem := "has no effect: " + source
+		if hasOther && u.other != "" {
+			problem += ", whose property is " + u.other
+		}
+		p.Add(property.Mistake{Property: u.name, Problem: problem})
 	}
 }
 
@@ -267,6 +296,7 @@ func (c *Config) writeTo(p *property.Set, schema *event.Schema) {
 		c.Route.Path = ""
 	}
 	c.placeLetters(p)
+	c.keepLettersApart(p)
 	c.keepApart(p)
 	c.keepStreamsApart(p)
 	if p.Get("InputKafkaTombstones") == "PASS" {
@@ -321,14 +351,10 @@ func (c *Config) placeLetters(p *property.Set) {
 		c.Letters = elasticsearchName
 		c.Elasticsearch.DeadLetterIndex = p.Get("ElasticsearchDeadLetterIndex")
 	case c.KinesisSink != nil:
-		p.Add(property.Mistake{Property: "DeadLetterBucket", Problem: "is missing: events that cannot be written must have a place", Allowed: "a bucket's name or s3://bucket/prefix/"})
+		p.Add(property.Mistake{Property: "DeadLetterBucket", Problem: "is missing: events that cannot be written need a place", Allowed: "a bucket's name or s3://bucket/prefix/"})
 	}
-	if !c.lettersToTopic() {
-		return
-	}
-	c.KafkaSink.Fixed = map[string]transact.Rules{c.DeadLetterTopic: {}}
-	if c.DeadLetterTopic == c.KafkaSink.Topic {
-		p.Add(property.Mistake{Property: "OutputKafkaDeadLetterTopic", Problem: "is also OutputKafkaTopic: who reads events would be given dead letters", Allowed: "another topic's name"})
+	if c.lettersToTopic() {
+		c.KafkaSink.Fixed = map[string]transact.Rules{c.DeadLetterTopic: {}}
 	}
 }
 
@@ -383,19 +409,9 @@ func (c *Config) lanes() bool { return c.ToKafka && !c.AtLeastOnce }
 // events reads the schema file, so that a mistake is told at start.
 func (c *Config) events(p *property.Set) *event.Schema {
 	c.Route.Path, c.Route.Writers, c.Route.BlockBytes = p.Get("OutputPathTemplate"), p.Int("OutputWritersPerPartition"), p.Int("OutputBlockKb")<<10
-	if name := p.Get("EventSchema"); strings.HasPrefix(name, "{") {
-		c.Route.Schema = name
-	} else if name != "" {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			addFault(p, "EventSchema", err)
-			return nil
-		}
-		if len(bytes.TrimSpace(text)) == 0 { // which would stand for the built-in schema
-			addFault(p, "EventSchema", fmt.Errorf("%s is empty", name))
-			return nil
-		}
-		c.Route.Schema = string(text)
+	var ok bool
+	if c.Route.Schema, ok = textOf(p, "EventSchema"); !ok {
+		return nil
 	}
 	schema, err := c.Route.LoadSchema()
 	if err != nil {
@@ -403,6 +419,21 @@ func (c *Config) events(p *property.Set) *event.Schema {
 		return nil
 	}
 	return schema
+}
+
+// textOf returns the JSON that a property is, or that is in the file that it
+// names, and false where there is none in it; "" where it is not given.
+func textOf(p *property.Set, name string) (text string, ok bool) {
+	value := p.Get(name)
+	if value == "" || strings.HasPrefix(value, "{") {
+		return value, true
+	}
+	file, err := os.ReadFile(value)
+	if err == nil && len(bytes.TrimSpace(file)) == 0 { // which would stand for none
+		err = fmt.Errorf("%s is empty", value)
+	}
+	addFault(p, name, err)
+	return string(file), err == nil
 }
 
 // compile compiles what depends on the schema.
@@ -440,7 +471,7 @@ func (c *Config) compile(p *property.Set, schema *event.Schema) {
 			p.Add(property.Mistake{Property: "ElasticsearchVersion", Problem: "is position, which only Kafka's offsets can be: sequence numbers of Kinesis have 186 bits, versions 63", Allowed: "a template of a field that grows"})
 		}
 		if _, ok := schema.Index(e.DeleteField); !ok && e.DeleteField != "" {
-			p.Add(property.Mistake{Property: "ElasticsearchDeleteField", Problem: fmt.Sprintf("is %q, which is no field of the schema", e.DeleteField)})
+			p.Add(property.Mistake{Property: "ElasticsearchDeleteField", Problem: fmt.Sprintf("is %q, which is not a field of the schema", e.DeleteField)})
 		}
 	}
 	if k := c.KinesisSink; k != nil {

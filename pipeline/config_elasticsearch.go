@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"os"
 	"strings"
 
 	"github.com/streaming-etl/streaming-etl/io/elasticsearchio"
@@ -46,16 +45,15 @@ func (c *Config) writeElasticsearch(p *property.Set) {
 		DeleteValue: p.Get("ElasticsearchDeleteValue"),
 		Typed:       p.Get("ElasticsearchDocument") == "TYPED",
 	}
-	if name := p.Get("ElasticsearchIndexTemplate"); name != "" {
-		text, err := os.ReadFile(name)
-		addFault(p, "ElasticsearchIndexTemplate", err)
-		e.IndexTemplate = string(text)
+	var ok bool
+	if e.IndexTemplate, ok = textOf(p, "ElasticsearchIndexTemplate"); ok && e.IndexTemplate != "" {
+		addFault(p, "ElasticsearchIndexTemplate", elasticsearchio.CheckTemplate([]byte(e.IndexTemplate)))
 	}
 	if e.Version != "" && e.Operation != "index" {
-		p.Add(property.Mistake{Property: "ElasticsearchVersion", Problem: "goes with ElasticsearchOperation=index: Elasticsearch has no versions for " + e.Operation})
+		p.Add(property.Mistake{Property: "ElasticsearchVersion", Problem: "requires ElasticsearchOperation=index: Elasticsearch has no versions for " + e.Operation})
 	}
 	if e.Pipeline != "" && e.Operation == "update" {
-		p.Add(property.Mistake{Property: "ElasticsearchPipeline", Problem: "goes with ElasticsearchOperation=index or create: Elasticsearch sends updates through no pipeline that is named"})
+		p.Add(property.Mistake{Property: "ElasticsearchPipeline", Problem: "requires ElasticsearchOperation=index or create: Elasticsearch sends updates through no named pipeline"})
 	}
 	if checkElasticsearchLogin(p, auth) && p.Valid("OutputElasticsearchEndpoint") {
 		addFault(p, "OutputElasticsearchEndpoint", e.Client.Validate())

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/streaming-etl/streaming-etl/io/kafkaio"
-	"github.com/streaming-etl/streaming-etl/io/kafkaio/security"
 	"github.com/streaming-etl/streaming-etl/io/kafkaio/transact"
 	"github.com/streaming-etl/streaming-etl/io/secret"
 	"github.com/streaming-etl/streaming-etl/pipeline/property"
@@ -30,7 +29,7 @@ func (c *Config) readKafka(p *property.Set) {
 		StopAtEnd:         p.Bool("InputKafkaStopAtEnd"),
 		DiscoveryInterval: p.Duration("InputKafkaDiscoveryInterval"),
 		BufferBytes:       cmp.Or(p.Size("InputBufferMb"), kafkaio.DefaultBufferBytes),
-		Security:          kafkaSecurity(p, ""),
+		Security:          kafkaLogin{p, ""}.security(),
 	}
 	if c.Kafka.InitialPosition == kafkaio.GroupOffsets {
 		c.Kafka.GroupFallback = kafkaio.InitialPosition(p.Get("InputKafkaGroupFallback"))
@@ -39,13 +38,14 @@ func (c *Config) readKafka(p *property.Set) {
 }
 
 func (c *Config) checkKafkaSource(p *property.Set) {
+	login := kafkaLogin{p, ""}.check(c.Kafka.Security)
 	if !bothOf(p, "InputKafkaBootstrapServers", "InputKafkaTopic") {
 		return
 	}
 	if !checkInitialTime(p, c.Kafka.InitialPosition == kafkaio.Timestamp, "InputKafkaInitialPosition", "TIMESTAMP", "InputKafkaInitialTimestamp") {
 		return
 	}
-	if checkLogin(p, "", c.Kafka.Security) && p.Valid("InputKafkaTopic") && p.Valid("InputKafkaBootstrapServers") {
+	if login && p.Valid("InputKafkaTopic") && p.Valid("InputKafkaBootstrapServers") {
 		addFault(p, "InputKafkaTopic", c.Kafka.Validate())
 	}
 }
@@ -55,7 +55,7 @@ func bothOf(p *property.Set, names ...string) bool {
 	ok := true
 	for _, name := range names {
 		if !p.Given(name) {
-			p.Add(property.Mistake{Property: name, Problem: "is missing: " + strings.Join(names, " and ") + " go together"})
+			p.Add(property.Mistake{Property: name, Problem: "is missing: " + strings.Join(names, " and ") + " must be set together"})
 			ok = false
 		}
 		ok = ok && p.Valid(name)
@@ -82,7 +82,7 @@ func (c *Config) writeKafka(p *property.Set) {
 	c.DeadLetterTopic = p.Get("OutputKafkaDeadLetterTopic")
 	c.KafkaSink = transact.Options{
 		Brokers:               list(p.Get("OutputKafkaBootstrapServers")),
-		Security:              kafkaSecurity(p, "Output"),
+		Security:              kafkaLogin{p, "Output"}.security(),
 		TransactionalIDPrefix: cmp.Or(p.Get("OutputKafkaTransactionalIdPrefix"), c.JobName),
 		MarkerPolicy:          transact.MarkerPolicy(p.Get("OutputKafkaMarkerPolicy")),
 		Compression:           p.Get("OutputKafkaCompression"),
@@ -95,9 +95,22 @@ func (c *Config) writeKafka(p *property.Set) {
 	if !strings.ContainsAny(c.Lanes.Topic, "{}") {
 		c.KafkaSink.Topic = c.Lanes.Topic
 	}
-	if bothOf(p, "OutputKafkaBootstrapServers", "OutputKafkaTopic") && checkLogin(p, "Output", c.KafkaSink.Security) {
+	if bothOf(p, "OutputKafkaBootstrapServers", "OutputKafkaTopic") && c.checkSinkLogin(p) {
 		addFault(p, "OutputKafkaTopic", c.KafkaSink.Validate())
 	}
+}
+
+// checkSinkLogin says whether the sink can log in. A login of both sides is told
+// by the properties of both, once.
+func (c *Config) checkSinkLogin(p *property.Set) bool {
+	login := kafkaLogin{p, "Output"}
+	switch {
+	case login.own():
+		return login.check(c.KafkaSink.Security)
+	case c.Route.Source == route.Kafka:
+		return c.KafkaSink.Security.Validate() == nil
+	}
+	return kafkaLogin{p, ""}.check(c.KafkaSink.Security)
 }
 
 // keepApart keeps the job from reading what it writes. Topics of its own beside
@@ -115,7 +128,7 @@ func (c *Config) keepApart(p *property.Set) {
 		return
 	}
 	refuse := func(name, problem string) {
-		p.Add(property.Mistake{Property: name, Problem: problem + ", which InputKafkaTopic reads from the same servers: the job would read what it writes, for ever",
+		p.Add(property.Mistake{Property: name, Problem: problem + ", which InputKafkaTopic reads from the same servers: the job would read what it writes, forever",
 			Allowed: "a topic that InputKafkaTopic does not name, or another cluster in OutputKafkaBootstrapServers"})
 	}
 	if c.namesReadTopics() {
@@ -168,42 +181,6 @@ func shareServer(a, b []string) bool {
 
 // setLanes sets the number of lanes, which router and committer share.
 func (c *Config) setLanes(n int) { c.Lanes.Lanes, c.KafkaSink.Lanes = n, n }
-
-// checkLogin tells mistakes of the login by the property that a newcomer finds first.
-func checkLogin(p *property.Set, side string, s security.Config) bool {
-	if strings.HasPrefix(s.Protocol, "SASL_") && s.Mechanism == "" {
-		p.Add(property.Mistake{Property: side + "KafkaSaslMechanism", Problem: "is missing: " + side + "KafkaSecurityProtocol is " + s.Protocol,
-			Allowed: security.Mechanisms()})
-		return false
-	}
-	err := s.Validate()
-	addFault(p, side+"KafkaSecurityProtocol", err)
-	return err == nil
-}
-
-// kafkaSecurity reads how to log in, for the sink with its own values first.
-func kafkaSecurity(p *property.Set, side string) security.Config {
-	get := func(name string) string { return p.Get(side + "Kafka" + name) }
-	mechanism := get("SaslMechanism")
-	if mechanism == "NONE" {
-		mechanism = ""
-	}
-	c := security.Config{
-		Protocol:  get("SecurityProtocol"),
-		Mechanism: mechanism,
-		Username:  get("Username"),
-		Password:  secretPlace(get("PasswordFrom")),
-		Token:     secretPlace(get("TokenFrom")),
-		CAFile:    get("CaFile"),
-		CertFile:  get("CertificateFile"),
-		KeyFile:   get("PrivateKeyFile"),
-		RoleARN:   get("RoleArn"),
-	}
-	if c.Mechanism == security.AWSMSKIAM {
-		c.Region = p.Get("Region")
-	}
-	return c
-}
 
 // secretPlace reads env:NAME or file:/path.
 func secretPlace(text string) secret.Secret {

@@ -49,7 +49,7 @@ func RunDirect(ctx context.Context, c Config, o DirectOptions) (Summary, error) 
 		defer e.Close()
 		e.connect(&c)
 		input = &sample{}
-		sum.Look = append(sum.Look, o.Out+"/job_start=…/ (the files, in the folders of OutputPathTemplate)")
+		sum.Look = append(sum.Look, c.Look(o.Out))
 	} else if err := c.start(ctx, cmp.Or(o.StartPatience, startPatience)); err != nil {
 		return sum, err
 	}

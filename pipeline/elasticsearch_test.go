@@ -81,7 +81,7 @@ func TestMistakesOfTheElasticsearchSinkAreTold(t *testing.T) {
 		"another service than the name's": {[]string{"--OutputElasticsearchEndpoint=https://x1.eu-west-1.aoss.amazonaws.com", "--ElasticsearchSigningService=ES"},
 			"the signing service is es, and the endpoint is one of aoss"},
 		"a pipeline of updates": {[]string{"--OutputElasticsearchEndpoint=http://search.example.com", "--ElasticsearchPipeline=clean", "--ElasticsearchOperation=update"},
-			"goes with ElasticsearchOperation=index or create"},
+			"requires ElasticsearchOperation=index or create"},
 		"an authority without TLS": {[]string{"--OutputElasticsearchEndpoint=http://search.example.com", "--ElasticsearchCaFile=/ca.pem"}, "a certificate authority goes with https"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -46,9 +47,15 @@ func (e *Embedded) Close() {
 	_ = e.s3.Close() // its files are in place; nothing can be done about a late connection
 }
 
-// connect has the job read from and write to the embedded servers. The reader
-// polls faster than a real stream allows.
+// serviceProperties are of a real stream: the embedded one has no role,
+// consumer or time at which the sample is over.
+var serviceProperties = []string{"InputRoleArn", "InputStreamConsumer", "InputStreamInitialTimestamp", "InputStreamStopTimestamp"}
+
+// connect has the job read from and write to the embedded servers, whatever is
+// said of real ones. The reader polls faster than a real stream allows.
 func (e *Embedded) connect(c *Config) {
+	c.Kinesis.RoleARN, c.Kinesis.Consumer = "", ""
+	c.Kinesis.InitialTimestamp, c.Kinesis.StopTimestamp = time.Time{}, time.Time{}
 	c.Kinesis.Stream = embeddedStream
 	c.Kinesis.Endpoint = e.kinesis.URL()
 	c.Kinesis.Region = kinesisfake.DefaultRegion
@@ -76,4 +83,9 @@ var serverNames = []string{
 // go where the user's events are.
 func NamesNoServers(p *property.Set) bool {
 	return !slices.ContainsFunc(serverNames, p.Given)
+}
+
+// Look says where the job's files are in a folder that stands for its bucket.
+func (c Config) Look(out string) string {
+	return filepath.Join(out, c.Prefix, c.Route.Path) + "/ (the files)"
 }

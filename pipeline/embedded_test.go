@@ -3,6 +3,7 @@ package pipeline
 import (
 	"bytes"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/streaming-etl/streaming-etl/pipeline/property"
@@ -41,5 +42,34 @@ func TestSampleIsForJobsWithoutServersOfTheirOwn(t *testing.T) {
 	}
 	if !NamesNoServers(p) {
 		t.Error("a job that names no servers would not run on the sample")
+	}
+}
+
+func TestTheEmbeddedRunTakesOverNothingOfRealServices(t *testing.T) {
+	out := t.TempDir()
+	p, err := property.Load(property.Sources{Args: []string{"--OutputPrefix=etl/", "--OutputPathTemplate=day={pickup_datetime:2006-01-02}",
+		"--InputRoleArn=arn:aws:iam::123456789012:role/reader", "--InputStreamConsumer=EFO", "--InputKeyOrder=true",
+		"--InputStreamInitialTimestamp=2018-01-01T00:00:00Z", "--InputStreamStopTimestamp=2018-01-02T00:00:00Z"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := FromProperties(p, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := StartEmbedded(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	e.connect(&c)
+	if k := c.Kinesis; k.RoleARN != "" || k.Consumer != "" || !k.InitialTimestamp.IsZero() || !k.StopTimestamp.IsZero() {
+		t.Errorf("%+v", k)
+	}
+	if args := strings.Join(e.args(p), " "); strings.Contains(args, "RoleArn") || strings.Contains(args, "Consumer") || strings.Contains(args, "Timestamp") || !strings.Contains(args, "--InputKeyOrder=true") {
+		t.Errorf("on Flink the job has %s", args)
+	}
+	if look, want := c.Look("out"), "out/etl/day={pickup_datetime:2006-01-02}/ (the files)"; look != want {
+		t.Errorf("look at %s, want %s", look, want)
 	}
 }

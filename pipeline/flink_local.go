@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -90,13 +92,16 @@ func RunLocalFlink(ctx context.Context, p *property.Set, o LocalFlinkOptions) (s
 	}
 	sortPartitions(sum.Partitions)
 	report := filepath.Join(o.Out, "report.html")
-	sum.Look = []string{o.Out + "/job_start=…/ (the files, in the folders of OutputPathTemplate)", report}
+	sum.Look = []string{c.Look(o.Out), report}
 	return sum, sum.WriteReport(report)
 }
 
-// args are the properties for the job: those given, and where the embedded servers are.
+// args are the properties for the job: those given, but for those of a real
+// stream, and where the embedded servers are.
 func (e *Embedded) args(p *property.Set) []string {
-	args := p.Args()
+	args := slices.DeleteFunc(p.Args(), func(arg string) bool {
+		return slices.ContainsFunc(serviceProperties, func(name string) bool { return strings.HasPrefix(arg, "--"+name+"=") })
+	})
 	for _, a := range [][2]string{
 		{"CheckpointInterval", localCheckpointInterval},
 		{"OutputFileRollIntervalMs", localRollInterval},

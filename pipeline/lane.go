@@ -191,7 +191,7 @@ func (f *sequenceFn) ProcessElement(_ context.Context, sp state.Provider, key in
 			return fmt.Errorf("read number of lane %d: %w", lane, err)
 		}
 		if last.lane != lane {
-			return fmt.Errorf("OutputKafkaLanes is %d, but the job's saved state is of another number: it cannot change when a job is restored", len(f.Keys))
+			return fmt.Errorf("OutputKafkaLanes is %d, but the job's saved state has another number: it cannot change when a job is restored", len(f.Keys))
 		}
 	}
 	last.number++

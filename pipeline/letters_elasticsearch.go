@@ -38,7 +38,7 @@ func (i *letterIndex) open(ctx context.Context, client *elasticsearchio.Client, 
 	var refused *elasticsearchio.Error
 	switch {
 	case errors.As(err, &refused) && refused.Err == nil && !away(err):
-		slog.WarnContext(ctx, "the index of dead letters cannot be made, and is left to the first letter", logging.Property, "ElasticsearchDeadLetterIndex", logging.Error, err)
+		slog.WarnContext(ctx, "the index of dead letters cannot be created, and is left to the first dead letter", logging.Property, "ElasticsearchDeadLetterIndex", logging.Error, err)
 	case err != nil:
 		return err
 	}

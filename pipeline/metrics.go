@@ -49,29 +49,29 @@ func Metrics() []Metric {
 		{CounterRead, Sum, every, "records that the source gave"},
 		{"source/bytes", Sum, every, "their payloads, in bytes"},
 		{"source/batches", Sum, every, "batches in which they came"},
-		{counterDoubles, Sum, "`InputDeduplicateBy`", "records that were dropped as doubles; they are not among `source/records`"},
+		{counterDoubles, Sum, "`InputDeduplicateBy`", "records that were dropped as duplicates; they are not among `source/records`"},
 		{"source/requests", Sum, every, "calls to Kinesis; answers of Kafka's brokers to fetches"},
 		{"source/retries", Sum, every, "requests that were made again"},
 		{"source/throttles", Sum, every, "requests that a limit refused or held back"},
-		{counterPassed, Sum, every, "positions from which reading could not go on, since retention had deleted what came next, and partitions that were begun anew: records may be missing of each"},
-		{counterShardsLost, Sum, every, "shards that retention deleted before they were read to their end: what was left of them is missing"},
-		{"source/event_time_lag_millis", Highest, every, "how old the oldest record of the last second's batches was when it was read, by the time that Kinesis or the Kafka record gives; 0 when all is read"},
+		{counterPassed, Sum, every, "positions from which reading could not continue, since retention had deleted what came next, and partitions whose reading was started again: records of each may be missing"},
+		{counterShardsLost, Sum, every, "shards that retention deleted before they were read to their end: the rest of their records is missing"},
+		{"source/event_time_lag_millis", Highest, every, "how old the oldest record of the last second's batches was when it was read, by the time that Kinesis or the Kafka record gives; 0 when everything is read"},
 		{"source/millis_behind_latest_max", Highest, kinesis, "how far the shard that is furthest behind is behind its newest record, in milliseconds"},
-		{"source/millis_behind_latest.STREAM.SHARD", Highest, kinesis, "the same of each shard"},
+		{"source/millis_behind_latest.STREAM.SHARD", Highest, kinesis, "the same for each shard"},
 		{"source/offsets_behind_latest_max", Highest, kafka, "how far the partition that is furthest behind is behind its end, in offsets"},
-		{"source/offsets_behind_latest.TOPIC.PARTITION", Highest, kafka, "the same of each partition"},
+		{"source/offsets_behind_latest.TOPIC.PARTITION", Highest, kafka, "the same for each partition"},
 		{"kafka/offset_commits", Sum, "`InputKafkaCommitOffsets`", "commits of positions to the consumer group"},
 		{"kafka/offset_commits_failed", Sum, "`InputKafkaCommitOffsets`", "those that the group's coordinator did not take"},
 
 		{"decode/events", Sum, every, "events that were decoded"},
-		{"decode/dead_letters", Sum, every, "dead letters that were found, of decoding and of all sinks"},
+		{"decode/dead_letters", Sum, every, "dead letters that were found, by decoding and by all sinks"},
 		{"decode/blocks", Sum, "S3; " + lanes, "blocks of events on their way to a file or a transaction"},
 		{"decode/block_bytes", Sum, "S3; " + lanes, "their size, compressed"},
 		{"dead_letters/REASON", Sum, letters, "dead letters by reason"},
 		{counterDeadWritten, Sum, "dead letters to Kafka at least once or Elasticsearch", "dead letters that are written"},
 
-		{"s3/open_files", PerProcess, files, "partitions with events in no file yet, of which the process knows: after a restart those to which something has come since"},
-		{"s3/oldest_uncommitted_millis", Highest, files, "how long the oldest events that are read and in no visible file have been waiting, since they came to their partition or, if that was before a restart, since the next did"},
+		{"s3/open_files", PerProcess, files, "partitions with events in no file yet that the process knows of: after a restart, those that have received something since"},
+		{"s3/oldest_uncommitted_millis", Highest, files, "how long the oldest events that are read but in no visible file have been waiting, since they came to their partition or, if that was before a restart, since the next events did"},
 		{"s3/uploads_opened", Sum, files, "uploads that were begun"},
 		{"s3/parts_uploaded", Sum, files, "parts of uploads"},
 		{"s3/files_uploaded", Sum, files, "files that are uploaded and wait for the checkpoint that completes them"},
@@ -83,7 +83,7 @@ func Metrics() []Metric {
 		{CounterDead, Sum, files, "dead letters in them"},
 		{"s3/commits_repeated", Sum, files, "commits that turned out to be done already"},
 		{"s3/retries", Sum, files, "requests that were made again"},
-		{"s3/throttles", Sum, files, "those of them that S3 had refused because they came too fast"},
+		{"s3/throttles", Sum, files, "those of them that S3 had refused because requests came too fast"},
 
 		{"kafka/oldest_uncommitted_millis", Highest, lanes, "how long the oldest events that wait for their transaction have been waiting, since they came to their lane"},
 		{counterKafka, Sum, lanes, "events in committed transactions"},
@@ -93,7 +93,7 @@ func Metrics() []Metric {
 
 		{"SINK/records_written", Sum, atOnce, "events that the sink has taken"},
 		{"SINK/records_refused", Sum, atOnce, "events that it refused for good, which became dead letters"},
-		{"elasticsearch/conflicts", Sum, "Elasticsearch", "documents that it had already, or had newer"},
+		{"elasticsearch/conflicts", Sum, "Elasticsearch", "documents that it already had, or had in a newer version"},
 		{"SINK/batches_written", Sum, "every sink but S3", "batches: Kafka's record batches, bulk requests, `PutRecords` calls"},
 		{"SINK/bytes_written", Sum, "every sink but S3", "bytes: record batches and bulk requests as sent, compressed; the data of Kinesis records"},
 		{"SINK/retries", Sum, "every sink but S3", "what was sent again: Kafka's requests and transactions, documents, Kinesis records"},
@@ -116,7 +116,7 @@ func (m Metric) Prometheus() string {
 // WriteMetrics writes the metrics as a table in Markdown.
 func WriteMetrics(w io.Writer) error {
 	var b strings.Builder
-	b.WriteString("| Metric | Kind | Jobs | What it tells |\n|---|---|---|---|\n")
+	b.WriteString("| Metric | Kind | Jobs | Meaning |\n|---|---|---|---|\n")
 	for _, m := range Metrics() {
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", m.Name, m.Kind, m.Of, m.Help)
 	}

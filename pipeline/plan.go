@@ -24,8 +24,12 @@ func (c Config) WritePlan(w io.Writer) error {
 		fmt.Fprintf(t, "%s\t%s\n", label, fmt.Sprintf(format, args...))
 	}
 
-	line("job", "%s, parallelism %d", c.JobName, c.Parallelism)
-	line("source", "%s%s, in %s", c.SourceName(), c.sourceWhere(), plural(c.Readers, "reader slot"))
+	parallelism := "the cluster's parallelism"
+	if c.Parallelism > 0 {
+		parallelism = fmt.Sprintf("parallelism %d", c.Parallelism)
+	}
+	line("job", "%s, %s", c.JobName, parallelism)
+	line("source", "%s%s, in %s", c.SourceName(), c.sourceWhere(), c.readersText())
 	if c.Generate == 0 {
 		line("  from", "%s", c.startsAt())
 	}
@@ -37,7 +41,7 @@ func (c Config) WritePlan(w io.Writer) error {
 			line("  up to", "the partitions' ends at the start")
 		}
 		if c.CommitOffsets {
-			line("  group", "%s, told of the positions after each checkpoint", c.Kafka.GroupID)
+			line("  group", "%s, positions committed after each checkpoint", c.Kafka.GroupID)
 		}
 	}
 	line("events", "%s: %s", schema.Name, plural(len(schema.Fields), "field"))
@@ -95,7 +99,7 @@ func (c Config) planElasticsearch(line func(label, format string, args ...any)) 
 		return // a document has one event
 	}
 	line("", "a restart shows older values for as long as it repeats them; a bulk request that got no answer and is")
-	line("", "carried out late leaves them until the id's next event")
+	line("", "carried out late leaves them in place until the id's next event")
 	if e.Operation != "index" {
 		return // and has no versions
 	}
@@ -116,8 +120,21 @@ func (c Config) planKafka(line func(label, format string, args ...any)) {
 		line("  guarantee", "at least once: a restart repeats what was written since the last checkpoint")
 		return
 	}
-	line("  transactions", "%s: ids %s-0 …, markers in topic %s", plural(c.KafkaSink.Lanes, "lane"), c.KafkaSink.TransactionalIDPrefix, c.KafkaSink.MarkerTopic)
+	line("  transactions", "%s: ids %s-0 …, markers in topic %s", c.lanesText(), c.KafkaSink.TransactionalIDPrefix, c.KafkaSink.MarkerTopic)
 	line("  guarantee", "exactly once on Flink for readers with isolation.level=read_committed, in order per key")
+}
+
+func (c Config) readersText() string {
+	return atLeast(c.leastReaders, plural(c.Readers, "reader slot"))
+}
+
+func (c Config) lanesText() string { return atLeast(c.leastLanes, plural(c.KafkaSink.Lanes, "lane")) }
+
+func atLeast(may bool, text string) string {
+	if may {
+		return "at least " + text
+	}
+	return text
 }
 
 // lettersText says where dead letters go.

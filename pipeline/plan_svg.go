@@ -50,7 +50,7 @@ func (c Config) WriteSVG(w io.Writer) error {
 	}
 	trunk := []planBox{
 		{c.SourceName(), strings.TrimPrefix(c.sourceWhere(), " ") + " from " + c.fromText(), "place"},
-		{"Read", plural(c.Readers, "reader slot"), "step"},
+		{"Read", c.readersText(), "step"},
 	}
 	if !c.Discard {
 		trunk = append(trunk, planBox{"Route", "decode and check " + schema.Name + ", " + plural(len(schema.Fields), "field"), "step"})
@@ -144,7 +144,7 @@ func (c Config) planRows() []planRow {
 	if c.ToKafka {
 		r := planRow{place: place(c.sinkText(kafkaName), strings.Join(c.KafkaSink.Brokers, ", ")), promise: "at least once, in order per key"}
 		if !c.AtLeastOnce {
-			r.before, r.after = step("Sequence", "numbers the blocks of "+plural(c.KafkaSink.Lanes, "lane")), step("CommitLanes", "a transaction per lane, with its marker")
+			r.before, r.after = step("Sequence", "numbers the blocks of "+c.lanesText()), step("CommitLanes", "a transaction per lane, with its marker")
 			r.promise = "exactly once on Flink, in order per key"
 		}
 		rows = append(rows, r)

@@ -99,7 +99,7 @@ func sameSlots(state, slot []byte) error {
 		return err
 	}
 	if was.Slot.Count != is.Slot.Count {
-		return fmt.Errorf("InputReaders is %d, but the job's saved state is of %d readers: it cannot change when a job is restored", is.Slot.Count, was.Slot.Count)
+		return fmt.Errorf("InputReaders is %d, but the job's saved state has %d readers: it cannot change when a job is restored", is.Slot.Count, was.Slot.Count)
 	}
 	return nil
 }
@@ -110,7 +110,7 @@ func (f *readFn) checkReaders(ctx context.Context, saved int) {
 		return
 	}
 	f.warnedReaders = true
-	slog.WarnContext(ctx, "the job's saved state is of another number of reader slots, with which it goes on", logging.Stage, "Read",
+	slog.WarnContext(ctx, "the job's saved state has another number of reader slots, with which the job continues", logging.Stage, "Read",
 		logging.Property, "InputReaders", "value", f.Config.Readers, "saved", saved)
 }
 

@@ -61,7 +61,7 @@ func TestSummaryTellsAllCounts(t *testing.T) {
   files         77, 1.5 MB
   partitions    2
   seconds       2.5, 4,938 records/s
-  look at       out/report.html
+  output        out/report.html
 `
 	if out.String() != want {
 		t.Errorf("the summary is\n%swant\n%s", out.String(), want)

@@ -50,7 +50,7 @@ func (c *Config) keepStreamsApart(p *property.Set) {
 		!c.KinesisSink.Producer.ReadBy(c.Kinesis) {
 		return
 	}
-	p.Add(property.Mistake{Property: "OutputKinesisStream", Problem: "is " + c.KinesisSink.Producer.Stream + ", which InputKinesisStream reads: the job would read what it writes, for ever",
+	p.Add(property.Mistake{Property: "OutputKinesisStream", Problem: "is " + c.KinesisSink.Producer.Stream + ", which InputKinesisStream reads: the job would read what it writes, forever",
 		Allowed: "a stream that InputKinesisStream does not name, or the ARNs of both where they are of two accounts"})
 }
 

@@ -39,6 +39,8 @@ const (
 	// startPause and startPauseMax bound the time between two attempts, which doubles.
 	startPause    = 250 * time.Millisecond
 	startPauseMax = 2 * time.Second
+	// awaitPause is between two checks of a job that is not refused for what is away.
+	awaitPause = 30 * time.Second
 )
 
 // Check finds out whether the job's source and sinks can be used, within 30 s.
@@ -68,6 +70,25 @@ func (c *Config) start(ctx context.Context, patience time.Duration) error {
 	}
 	_ = g.Wait() // the functions tell their errors through errs
 	return errors.Join(errs...)
+}
+
+// await is start for a cluster that would end, and begin anew, if it were
+// refused the job: while all that fails is away it is told to waiting, and
+// checked again after a pause, until ctx ends. The job is not built unchecked:
+// what a check makes, the marker topic for one, nobody makes later.
+func (c *Config) await(ctx context.Context, patience, pause time.Duration, waiting func(error)) error {
+	for {
+		err := c.start(ctx, patience)
+		if !allAway(err) {
+			return err
+		}
+		waiting(err)
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(pause):
+		}
+	}
 }
 
 // regionHint names the properties that tell a region where one is missing.
@@ -141,7 +162,7 @@ func (ch check) patiently(ctx context.Context, patience time.Duration) error {
 			return withAttempts(err, attempt, time.Since(began))
 		}
 		before = err
-		logging.Retry(ctx, "start: a service is away and is asked again", attempt, wait, err, logging.Property, ch.property)
+		logging.Retry(ctx, "start: a service is unreachable and is tried again", attempt, wait, err, logging.Property, ch.property)
 		if pause.Sleep(ctx, wait) != nil {
 			return withAttempts(err, attempt, time.Since(began))
 		}
@@ -264,7 +285,7 @@ func (c Config) checkApart(ctx context.Context) error {
 		return err
 	}
 	if source == sink && source != "" {
-		return fmt.Errorf("InputKafkaTopic reads what %s names, and InputKafkaBootstrapServers and OutputKafkaBootstrapServers are of one cluster (%s): the job would read what it writes, for ever", c.Lanes.Topic, source)
+		return fmt.Errorf("InputKafkaTopic reads what %s names, and InputKafkaBootstrapServers and OutputKafkaBootstrapServers are of one cluster (%s): the job would read what it writes, forever", c.Lanes.Topic, source)
 	}
 	return nil
 }
@@ -278,7 +299,7 @@ func (h *heard) orMakeTopic(name string, run func(context.Context) (transact.Rul
 			h.topic(name, rules)
 		}
 		if errors.Is(err, transact.ErrNoTopic) {
-			return fmt.Errorf("%w: make it, or have the job make it by OutputKafkaCreateTopic=true", err)
+			return fmt.Errorf("%w: create it, or let the job create it with OutputKafkaCreateTopic=true", err)
 		}
 		return err
 	}

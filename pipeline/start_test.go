@@ -156,24 +156,43 @@ func TestWrongCombinationsAreAllTold(t *testing.T) {
 		// names are the properties with a mistake, in any order; says is in the message.
 		names, says []string
 	}{
-		"no source":                         {sink, []string{"InputKinesisStream"}, []string{"no source is named"}},
-		"no sink":                           {source, []string{"OutputBucket"}, []string{"no sink is named", "OutputDiscarding=true"}},
-		"neither":                           {nil, []string{"InputKinesisStream", "OutputBucket"}, nil},
-		"AT_TIMESTAMP without a time":       {append(sink, append(source, "--InputStreamInitialPosition=AT_TIMESTAMP")...), []string{"InputStreamInitialTimestamp"}, []string{"is missing"}},
-		"a time without AT_TIMESTAMP":       {append(sink, append(source, "--InputStreamInitialTimestamp=2018-01-01T00:00:00Z")...), []string{"InputStreamInitialTimestamp"}, []string{"needs InputStreamInitialPosition=AT_TIMESTAMP"}},
-		"discarding with a bucket":          {append(sink, append(source, "--OutputDiscarding=true")...), []string{"OutputDiscarding"}, []string{"OutputBucket is named too"}},
-		"a template of an unknown field":    {append(sink, append(source, "--OutputPathTemplate=zone={pickup_zone}")...), []string{"OutputPathTemplate"}, []string{"pickup_zone"}},
-		"a schema file that is not there":   {append(sink, append(source, "--EventSchema="+filepath.Join(dir, "none.avsc"))...), []string{"EventSchema"}, []string{"none.avsc"}},
-		"a schema file that is empty":       {append(sink, append(source, "--EventSchema="+os.DevNull)...), []string{"EventSchema"}, []string{"is empty"}},
-		"a schema file that is no schema":   {append(sink, append(source, "--EventSchema="+broken)...), []string{"EventSchema"}, nil},
-		"a stop before the start":           {append(sink, append(source, "--InputStreamInitialPosition=AT_TIMESTAMP", "--InputStreamInitialTimestamp=2018-02-01T00:00:00Z", "--InputStreamStopTimestamp=2018-01-01T00:00:00Z")...), []string{"InputKinesisStream"}, []string{"is before the initial timestamp"}},
-		"dead letters among the markers":    {append(source, "--OutputKafkaBootstrapServers=b:9092", "--OutputKafkaTopic=t", "--OutputKafkaTransactionalIdPrefix=x", "--OutputKafkaDeadLetterTopic=x-markers"), []string{"OutputKafkaDeadLetterTopic"}, []string{"marker topic"}},
-		"dead letters among the events":     {append(source, "--OutputKafkaBootstrapServers=b:9092", "--OutputKafkaTopic=t", "--OutputKafkaDeadLetterTopic=t"), []string{"OutputKafkaDeadLetterTopic"}, []string{"is also OutputKafkaTopic"}},
-		"dead letters among those at once":  {append(source, "--OutputKafkaBootstrapServers=b:9092", "--OutputKafkaTopic=t", "--OutputKafkaDeadLetterTopic=t", "--OutputKafkaDelivery=AT_LEAST_ONCE"), []string{"OutputKafkaDeadLetterTopic"}, []string{"is also OutputKafkaTopic"}},
+		"no source":                       {sink, []string{"InputKinesisStream"}, []string{"no source is named"}},
+		"no sink":                         {source, []string{"OutputBucket"}, []string{"no sink is named", "OutputDiscarding=true"}},
+		"neither":                         {nil, []string{"InputKinesisStream", "OutputBucket"}, nil},
+		"AT_TIMESTAMP without a time":     {append(sink, append(source, "--InputStreamInitialPosition=AT_TIMESTAMP")...), []string{"InputStreamInitialTimestamp"}, []string{"is missing"}},
+		"a time without AT_TIMESTAMP":     {append(sink, append(source, "--InputStreamInitialTimestamp=2018-01-01T00:00:00Z")...), []string{"InputStreamInitialTimestamp"}, []string{"needs InputStreamInitialPosition=AT_TIMESTAMP"}},
+		"discarding with a bucket":        {append(sink, append(source, "--OutputDiscarding=true")...), []string{"OutputDiscarding"}, []string{"OutputBucket is named too"}},
+		"a template of an unknown field":  {append(sink, append(source, "--OutputPathTemplate=zone={pickup_zone}")...), []string{"OutputPathTemplate"}, []string{"pickup_zone"}},
+		"a schema file that is not there": {append(sink, append(source, "--EventSchema="+filepath.Join(dir, "none.avsc"))...), []string{"EventSchema"}, []string{"none.avsc"}},
+		"a schema file that is empty":     {append(sink, append(source, "--EventSchema="+os.DevNull)...), []string{"EventSchema"}, []string{"is empty"}},
+		"a schema file that is no schema": {append(sink, append(source, "--EventSchema="+broken)...), []string{"EventSchema"}, nil},
+		"an index template file that is not there": {append(source, "--OutputElasticsearchEndpoint=http://es:9200", "--ElasticsearchIndexTemplate="+filepath.Join(dir, "none.json")),
+			[]string{"ElasticsearchIndexTemplate"}, []string{"none.json"}},
+		"an index template that is no JSON": {append(source, "--OutputElasticsearchEndpoint=http://es:9200", "--ElasticsearchIndexTemplate={nonsense"), []string{"ElasticsearchIndexTemplate"}, nil},
+		"an index template for another API": {append(source, "--OutputElasticsearchEndpoint=http://es:9200", `--ElasticsearchIndexTemplate={"index_patterns":["trips-*"]}`),
+			[]string{"ElasticsearchIndexTemplate"}, []string{"none of component_templates"}},
+		"a stop before the start":          {append(sink, append(source, "--InputStreamInitialPosition=AT_TIMESTAMP", "--InputStreamInitialTimestamp=2018-02-01T00:00:00Z", "--InputStreamStopTimestamp=2018-01-01T00:00:00Z")...), []string{"InputKinesisStream"}, []string{"is before the initial timestamp"}},
+		"dead letters among the markers":   {append(source, "--OutputKafkaBootstrapServers=b:9092", "--OutputKafkaTopic=t", "--OutputKafkaTransactionalIdPrefix=x", "--OutputKafkaDeadLetterTopic=x-markers"), []string{"OutputKafkaDeadLetterTopic"}, []string{"marker topic"}},
+		"events among the dead letters":    {append(source, "--OutputKafkaBootstrapServers=b:9092", "--OutputKafkaTopic=dead-letters"), []string{"OutputKafkaTopic"}, []string{`"dead-letters"`, "another OutputKafkaDeadLetterTopic"}},
+		"events among those sent again":    {append(source, "--OutputKafkaBootstrapServers=b:9092", "--OutputKafkaTopic=x-resent", "--OutputKafkaDeadLetterTopic=x", "--OutputKafkaDelivery=AT_LEAST_ONCE"), []string{"OutputKafkaTopic"}, []string{`"x-resent"`}},
+		"documents among the dead letters": {append(source, "--OutputElasticsearchEndpoint=http://es:9200", "--ElasticsearchIndex=letters", "--ElasticsearchDeadLetterIndex=letters"), []string{"ElasticsearchIndex"}, []string{"another ElasticsearchDeadLetterIndex"}},
+		"files among the dead letters":     {append(sink, append(source, "--OutputPathTemplate=dead-letters/{type}")...), []string{"OutputPathTemplate"}, []string{"are written: dead-letters/"}},
+		"files in their folder":            {append(sink, append(source, "--OutputPathTemplate=dead-letters-resent")...), []string{"OutputPathTemplate"}, []string{"dead-letters-resent/"}},
+		"dead letters among the files":     {append(source, "--OutputBucket=s3://lake/dead-letters/", "--DeadLetterBucket=s3://lake"), []string{"DeadLetterBucket"}, []string{"a prefix of its own"}},
+		"templates of another schema":      {append(sink, append(source, `--EventSchema={"type":"record","name":"E","fields":[{"name":"id","type":"string"}]}`)...), []string{"OutputPathTemplate"}, []string{`(default): at offset`, "allowed: the fields id and the variables"}},
+		"a Kinesis position for Kafka":     {append(sink, "--InputKafkaBootstrapServers=b:9092", "--InputKafkaTopic=t", "--InputStreamInitialPosition=TRIM_HORIZON"), []string{"InputStreamInitialPosition"}, []string{"InputKafkaInitialPosition"}},
+		"a Kafka position for Kinesis":     {append(sink, append(source, "--InputKafkaInitialPosition=EARLIEST")...), []string{"InputKafkaInitialPosition"}, []string{"InputStreamInitialPosition"}},
+		"what else is Kinesis' for Kafka": {append(sink, "--InputKafkaBootstrapServers=b:9092", "--InputKafkaTopic=t", "--InputStreamInitialTimestamp=2018-01-01T00:00:00Z",
+			"--InputStreamStopTimestamp=2018-01-01T00:00:00Z", "--InputKeyOrder", "--InputStreamConsumer=EFO"),
+			[]string{"InputStreamInitialTimestamp", "InputStreamStopTimestamp", "InputKeyOrder", "InputStreamConsumer"}, []string{"whose property is InputKafkaStopAtEnd"}},
+		"what else is Kafka's for Kinesis": {append(sink, append(source, "--InputKafkaInitialTimestamp=2018-01-01T00:00:00Z", "--InputKafkaStopAtEnd", "--InputKafkaTombstones=DEAD_LETTER",
+			"--InputKafkaOffsetReset=LATEST", "--InputKafkaGroupFallback=LATEST", "--InputKafkaIsolation=read_uncommitted")...),
+			[]string{"InputKafkaInitialTimestamp", "InputKafkaStopAtEnd", "InputKafkaTombstones", "InputKafkaOffsetReset", "InputKafkaGroupFallback", "InputKafkaIsolation"}, []string{"the source is Kinesis"}},
+		"both for generated records": {append(sink, "--Region=us-east-1", "--InputGeneratedRecords=1", "--InputStreamInitialPosition=LATEST", "--InputKafkaStopAtEnd", "--InputKafkaGroupFallback=LATEST"),
+			[]string{"InputStreamInitialPosition", "InputKafkaStopAtEnd", "InputKafkaGroupFallback"}, []string{"has no effect: the records are generated\n"}},
+		"dead letters among the events":     {append(source, "--OutputKafkaBootstrapServers=b:9092", "--OutputKafkaTopic=t", "--OutputKafkaDeadLetterTopic=t"), []string{"OutputKafkaTopic"}, []string{`"t"`, "another OutputKafkaDeadLetterTopic"}},
+		"dead letters among those at once":  {append(source, "--OutputKafkaBootstrapServers=b:9092", "--OutputKafkaTopic=t", "--OutputKafkaDeadLetterTopic=t", "--OutputKafkaDelivery=AT_LEAST_ONCE"), []string{"OutputKafkaTopic"}, []string{`"t"`, "another OutputKafkaDeadLetterTopic"}},
 		"a message that is larger than any": {append(source, "--OutputKafkaBootstrapServers=b:9092", "--OutputKafkaTopic=t", "--OutputKafkaMaxMessageBytes=104857601"), []string{"OutputKafkaMaxMessageBytes"}, []string{"from 1024 to 104857600"}},
-		"templates of another schema":       {append(sink, append(source, `--EventSchema={"type":"record","name":"E","fields":[{"name":"id","type":"string"}]}`)...), []string{"OutputPathTemplate"}, []string{`(default): at offset`, "allowed: the fields id and the variables"}},
-		"a Kinesis position for Kafka":      {append(sink, "--InputKafkaBootstrapServers=b:9092", "--InputKafkaTopic=t", "--InputStreamInitialPosition=TRIM_HORIZON"), []string{"InputStreamInitialPosition"}, []string{"InputKafkaInitialPosition"}},
-		"a Kafka position for Kinesis":      {append(sink, append(source, "--InputKafkaInitialPosition=EARLIEST")...), []string{"InputKafkaInitialPosition"}, []string{"InputStreamInitialPosition"}},
 		"key order by enhanced fan-out":     {append(sink, append(source, "--InputKeyOrder=true", "--InputStreamConsumer=EFO")...), []string{"InputKeyOrder"}, []string{"InputStreamConsumer"}},
 		"SASL without a mechanism":          {append(sink, "--InputKafkaBootstrapServers=b:9092", "--InputKafkaTopic=t", "--KafkaSecurityProtocol=SASL_SSL"), []string{"KafkaSaslMechanism"}, []string{"SCRAM-SHA-512"}},
 		"a user name without a password":    {append(source, "--OutputElasticsearchEndpoint=https://es:9200", "--ElasticsearchUsername=u"), []string{"ElasticsearchPasswordFrom"}, []string{"env:NAME or file:/path"}},
@@ -409,5 +428,39 @@ func TestAMissingRegionNamesWhatToSet(t *testing.T) {
 	var plan strings.Builder
 	if err := c.WritePlan(&plan); err != nil || strings.Count(plan.String(), "(region of AWS_REGION, the profile or the instance)") != 3 {
 		t.Errorf("plan, error %v:\n%s", err, plan.String())
+	}
+}
+
+func TestAJobIsRefusedForItsOptionsBeforeItsServicesAreAsked(t *testing.T) {
+	for name, test := range map[string]struct {
+		cluster flink.Cluster
+		says    string
+	}{
+		"a cluster of too many":                   {flink.Cluster{Parallelism: 200}, "Parallelism: is left to the cluster, whose parallelism.default, or what the submission asks for, is 200; allowed: Parallelism, or parallelism.default, up to 128"},
+		"a checkpoint interval that is too short": {flink.Cluster{CheckpointInterval: time.Millisecond}, "checkpoint interval 1ms"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, err := property.Load(property.Sources{Args: []string{"--InputKinesisStream=trips", "--InputStreamEndpoint=" + nobody(t), "--Region=us-east-1", "--OutputBucket=lake", "--OutputBucketEndpoint=" + nobody(t)}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := FlinkJob(t.Context(), p, test.cluster); err == nil || !strings.Contains(err.Error(), test.says) || strings.Contains(err.Error(), "OutputBucket") {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestPlacesBesideDeadLettersAreTaken(t *testing.T) {
+	for name, flags := range map[string][]string{
+		"a topic of that name, with a bucket":      {"--OutputBucket=lake", "--OutputKafkaBootstrapServers=b:9092", "--OutputKafkaTopic=dead-letters"},
+		"a folder of that name, letters elsewhere": {"--OutputBucket=lake", "--OutputPathTemplate=dead-letters/{type}", "--DeadLetterBucket=letters"},
+		"a folder of that name further down":       {"--OutputBucket=lake", "--OutputPathTemplate=x/dead-letters/{type}"},
+		"a folder whose name begins so":            {"--OutputBucket=lake", "--OutputPathTemplate=dead-letters-of/{type}"},
+		"an index of that name, with a bucket":     {"--OutputBucket=lake", "--OutputElasticsearchEndpoint=http://es:9200", "--ElasticsearchIndex=dead-letters"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			configure(t, append(flags, "--InputKinesisStream=trips", "--Region=us-east-1")...)
+		})
 	}
 }

@@ -47,7 +47,7 @@ func (s Summary) Print(w io.Writer) error {
 		rows = append(rows, [2]string{"  " + name, Number(p.Sinks[name]) + " records"})
 	}
 	if p.Doubles > 0 {
-		rows = append(rows, [2]string{"doubles", Number(p.Doubles) + " records dropped"})
+		rows = append(rows, [2]string{"duplicates", Number(p.Doubles) + " records dropped"})
 	}
 	if missing := p.Missing(); missing != "" {
 		rows = append(rows, [2]string{"missing", missing})
@@ -61,7 +61,7 @@ func (s Summary) Print(w io.Writer) error {
 	for i, l := range s.Look {
 		label := ""
 		if i == 0 {
-			label = "look at"
+			label = "output"
 		}
 		rows = append(rows, [2]string{label, l})
 	}

@@ -55,7 +55,7 @@ func flags() []flag {
 			set: func(c *command, v string) (err error) { c.options.Repeat, err = parseRepeat(v); return err }},
 		{name: "buffer", option: "BufferSize", value: "N", usage: "events held to sort them by time", standard: number(DefaultBufferSize),
 			set: func(c *command, v string) (err error) { c.options.BufferSize, err = parseCount(v); return err }},
-		{name: "json", usage: "write the result and errors as JSON, an object a line",
+		{name: "json", usage: "write the result and errors as JSON, one object per line",
 			set: func(c *command, v string) (err error) { c.json, err = parseBool(v); return err }},
 		{name: "statistics-interval", option: "StatisticsInterval", value: "TIME", usage: "time between two lines of statistics", standard: DefaultStatisticsInterval.String(),
 			set: func(c *command, v string) (err error) {

@@ -2,6 +2,7 @@
 // stream, the bucket, the application of Managed Service for Apache Flink and
 // what it takes to feed, watch and secure it. The CDK's command line runs it:
 //
+//	npx aws-cdk@2 bootstrap
 //	npx aws-cdk@2 deploy --context network=new --parameters JarBucket=…
 //
 // It needs Node.js, in which the CDK's own code runs. What the stack consists

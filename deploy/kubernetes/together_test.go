@@ -294,3 +294,15 @@ func TestTheImageHasWhatTheDeploymentNames(t *testing.T) {
 		t.Errorf("the image has Flink %v, the deployment %s", release, d.Spec.FlinkVersion)
 	}
 }
+
+// What is put into the namespace comes after it.
+func TestThePageMakesTheNamespaceBeforeTheSecret(t *testing.T) {
+	_, steps, ok := strings.Cut(source(t, "../../docs/deployment.md"), "\n### Step by step\n")
+	if !ok {
+		t.Fatal("the page has no steps")
+	}
+	namespace, secret := strings.Index(steps, "kubectl apply -f deploy/kubernetes/namespace.yaml"), strings.Index(steps, "secret.example.yaml")
+	if namespace < 0 || secret < 0 || namespace > secret {
+		t.Errorf("the namespace is made at %d, the Secret at %d", namespace, secret)
+	}
+}

@@ -80,6 +80,13 @@ func (c *Client) PutTemplate(ctx context.Context, file []byte) error {
 	return nil
 }
 
+// CheckTemplate says what keeps PutTemplate from reading a file, without asking
+// the cluster, which has rules of its own.
+func CheckTemplate(file []byte) error {
+	_, err := parseTemplates(file)
+	return err
+}
+
 // bodied is a request whose body is read anew each time.
 type bodied struct{ make func() esapi.Request }
 

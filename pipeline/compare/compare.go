@@ -148,7 +148,7 @@ type Result struct {
 
 // ErrEmpty is in the error of Run where an output has no file to compare,
 // which is mostly a wrong name.
-var ErrEmpty = errors.New("there is no Parquet file and no file of JSON lines")
+var ErrEmpty = errors.New("there is no Parquet file and no JSON lines file")
 
 // ErrNoColumn is in the error of Run for Options.Columns that are in neither
 // output: without them all records would be the same.

@@ -63,23 +63,23 @@ func object(line []byte) (map[string]any, error) {
 	case !utf8.Valid(line):
 		return nil, errors.New("it is not UTF-8")
 	case loneSurrogate(line):
-		return nil, errors.New("it has half a surrogate pair, which is no character")
+		return nil, errors.New("it has half a surrogate pair, which is not a character")
 	}
 	d := jx.DecodeBytes(line)
 	if t := d.Next(); t != jx.Object {
-		return nil, fmt.Errorf("it is no JSON object: %s", t)
+		return nil, fmt.Errorf("it is not a JSON object: %s", t)
 	}
 	fields, err := objectFields(d)
 	if err != nil {
 		return nil, err
 	}
 	if err := d.Skip(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("it is no JSON object: something follows it")
+		return nil, errors.New("it is not a JSON object: something follows it")
 	}
 	return fields, nil
 }
 
-func notJSON(err error) error { return fmt.Errorf("it is no JSON object: %w", err) }
+func notJSON(err error) error { return fmt.Errorf("it is not a JSON object: %w", err) }
 
 func objectFields(d *jx.Decoder) (map[string]any, error) {
 	fields := map[string]any{}

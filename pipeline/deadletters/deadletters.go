@@ -165,7 +165,7 @@ func (f Filter) Validate() error {
 		}
 	}
 	if !f.Since.IsZero() && !f.Until.IsZero() && !f.Since.Before(f.Until) {
-		return fmt.Errorf("no time is from %s on and before %s", f.Since.Format(time.RFC3339), f.Until.Format(time.RFC3339))
+		return fmt.Errorf("--since %s is not before --until %s", f.Since.Format(time.RFC3339), f.Until.Format(time.RFC3339))
 	}
 	return nil
 }

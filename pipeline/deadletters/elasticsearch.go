@@ -75,7 +75,7 @@ func (l *elasticsearchLedger) load(ctx context.Context) (map[string]state, error
 		}
 		s, ok := states[n.State]
 		if !ok || n.Letter == "" {
-			return &DamagedError{Where: d.Index + "/" + d.ID, Err: errors.New("it is no note of a letter that was sent")}
+			return &DamagedError{Where: d.Index + "/" + d.ID, Err: errors.New("it is not the record of a dead letter that was sent")}
 		}
 		notes[s] = append(notes[s], strings.TrimPrefix(d.ID, n.State+"/"))
 		return nil

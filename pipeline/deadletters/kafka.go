@@ -101,7 +101,7 @@ func poll(ctx context.Context, reader *kgo.Client, open map[int32]int64, do func
 		return context.Cause(ctx)
 	}
 	if pctx.Err() != nil && fetches.NumRecords() == 0 {
-		return fmt.Errorf("nothing came for %s, though %d partitions are not at their ends", quiet, len(open))
+		return fmt.Errorf("nothing arrived for %s, although %d partitions are not at their ends", quiet, len(open))
 	}
 	if err := fetches.Err(); err != nil {
 		return err
@@ -177,7 +177,7 @@ func (l *kafkaLedger) load(ctx context.Context) (map[string]state, error) {
 		}
 		s, ok := states[n.State]
 		if !ok || len(r.Key) == 0 {
-			return &DamagedError{Where: where, Err: errors.New("it is no note of a letter that was sent")}
+			return &DamagedError{Where: where, Err: errors.New("it is not the record of a dead letter that was sent")}
 		}
 		switch id := string(r.Key); {
 		case known[id] == sent: // whatever was tried after
@@ -226,7 +226,7 @@ func (l *kafkaLedger) write(ctx context.Context, s state, ids []string, besides 
 		err = errors.Join(err, l.client.EndTransaction(ctx, kgo.TryAbort))
 	}
 	if errors.Is(err, kerr.ProducerFenced) || errors.Is(err, kerr.InvalidProducerEpoch) {
-		return fmt.Errorf("somebody else has begun to send letters of topic %s: %w", l.Topic, err)
+		return fmt.Errorf("another process has begun to send dead letters of topic %s: %w", l.Topic, err)
 	}
 	return security.Explain(err)
 }

@@ -190,7 +190,7 @@ func (b *Box) sender(ctx context.Context, l ledger, key string) (sender, error) 
 	case b.opts.Kinesis != nil:
 		return newKinesisSender(*b.opts.Kinesis, key), nil
 	}
-	return nil, errors.New("the job has no source that letters could be sent into")
+	return nil, errors.New("the job has no source to which dead letters could be sent")
 }
 
 // resending is the second walk over the letters, which sends.
@@ -255,13 +255,13 @@ func (r *resending) send(ctx context.Context) error {
 	taken := slices.DeleteFunc(idsOf(list), func(id string) bool { return slices.Contains(refused, id) })
 	if len(taken) > 0 {
 		if err := r.ledger.confirm(ctx, taken); err != nil {
-			return fmt.Errorf("write down in %s that %d events were sent, which are in doubt there now: %w", r.ledger.place(), len(taken), err)
+			return fmt.Errorf("record in %s that %d events were sent, which are in doubt there now: %w", r.ledger.place(), len(taken), err)
 		}
 		r.sent(len(taken))
 	}
 	if len(refused) > 0 {
 		if err := r.ledger.refuse(ctx, refused); err != nil {
-			return fmt.Errorf("write down in %s that %d events were refused, which are in doubt there now: %w", r.ledger.place(), len(refused), err)
+			return fmt.Errorf("record in %s that %d events were refused, which are in doubt there now: %w", r.ledger.place(), len(refused), err)
 		}
 		r.out.Unfit = append(r.out.Unfit, refused...)
 		slices.Sort(r.out.Unfit)

@@ -73,7 +73,7 @@ func newKinesisSender(o kinesisio.Options, key string) *kinesisSender {
 
 func (s *kinesisSender) check(e *Entry) error {
 	if _, ok := s.streams[e.Source]; !ok {
-		return fmt.Errorf("letter %s came from stream %s, which is not the job's source", e.ID, e.Source)
+		return fmt.Errorf("dead letter %s came from stream %s, which is not the job's source", e.ID, e.Source)
 	}
 	return nil
 }
@@ -192,7 +192,7 @@ func (s *kafkaSender) check(e *Entry) error { return checkTopic(s.reads, e) }
 
 func checkTopic(reads func(string) bool, e *Entry) error {
 	if !reads(e.Source) {
-		return fmt.Errorf("letter %s came from topic %s, which is not the job's source", e.ID, e.Source)
+		return fmt.Errorf("dead letter %s came from topic %s, which is not the job's source", e.ID, e.Source)
 	}
 	return nil
 }

@@ -63,7 +63,7 @@ func (b *Box) Find(ctx context.Context, id string) ([]Entry, error) {
 	}
 	for _, e := range found {
 		if e.ID != found[0].ID {
-			return nil, fmt.Errorf("%s is the beginning of %s and of %s: give more of it", id, found[0].ID, e.ID)
+			return nil, fmt.Errorf("id %s is ambiguous (%s, %s): give more characters", id, found[0].ID, e.ID)
 		}
 	}
 	if len(found) == 0 {

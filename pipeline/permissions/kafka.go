@@ -125,7 +125,7 @@ var mskActions = map[string]string{
 }
 
 var (
-	errUntold   = errors.New("the broker does not tell")
+	errUntold   = errors.New("the broker does not say")
 	errTemplate = errors.New("which topics there are depends on the events")
 	errNoSuch   = errors.New("the topic does not exist, or this user may not describe it")
 )

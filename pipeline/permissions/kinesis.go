@@ -58,7 +58,7 @@ func KinesisSink(property string, o kinesisio.ProducerOptions) Probe {
 
 var (
 	errWrites  = errors.New("it cannot be tried without writing")
-	errBefore  = errors.New("what comes before it does not work")
+	errBefore  = errors.New("the call before it does not work")
 	errChanges = errors.New("it cannot be tried without registering a consumer or taking its subscription")
 )
 

@@ -15,15 +15,15 @@ func (r *Report) remedies() []remedy {
 	if p := r.iamPolicy(); p != nil {
 		note := ""
 		if strings.Contains(string(mustJSON(p)), account) {
-			note = "; put your account's number in the place of " + account + ", and what else stands in capitals"
+			note = "; replace " + account + " with your account's number, and fill in what else is in capitals"
 		}
 		out = append(out, remedy{"Missing in the policy of the IAM identity" + note + ":", string(mustJSON(p))})
 	}
 	if c := r.kafkaCommands(); len(c) > 0 {
-		out = append(out, remedy{"Missing access rules of Kafka, for somebody who may alter them:", strings.Join(c, "\n")})
+		out = append(out, remedy{"Missing access rules in Kafka, to be added by somebody who may alter them:", strings.Join(c, "\n")})
 	}
 	if role := r.role(); role != nil {
-		out = append(out, remedy{"Missing in a role of the Elasticsearch user, as PUT _security/role/streaming-etl:", string(mustJSON(role))})
+		out = append(out, remedy{"Missing in a role of the Elasticsearch user, to be added with PUT _security/role/streaming-etl:", string(mustJSON(role))})
 	}
 	return out
 }

@@ -13,14 +13,10 @@ type Flag struct {
 	Path   bool
 }
 
-// Flags lists all properties, and the options before them, as flags. Secrets
-// are left out: they are no flags.
+// Flags lists all properties, and the options before them, as flags.
 func Flags(options ...Property) []Flag {
 	var out []Flag
 	for _, p := range newTable(append(commandOptions(), options...), properties()).list {
-		if p.Secret {
-			continue
-		}
 		doc, _, _ := strings.Cut(p.Doc, ". ")
 		f := Flag{Name: p.Name, Doc: strings.TrimSuffix(doc, "."), Values: p.Values, Path: p.Kind == Path}
 		if p.Kind == Bool {

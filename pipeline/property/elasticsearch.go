@@ -12,23 +12,23 @@ func elasticsearchSink() []Property {
 	return []Property{
 		{
 			Name: "OutputElasticsearchEndpoint", Group: groupElasticsearch, Kind: String, Check: checkURLs, Allowed: allowedURLs,
-			Doc: "The URL of an Elasticsearch or OpenSearch cluster; several take turns.",
+			Doc: "The URL of an Elasticsearch or OpenSearch cluster; several are used in turn.",
 		},
 		{
 			Name: "ElasticsearchRegion", Group: groupElasticsearch, Kind: String, DefaultOf: "Region", Check: checkRegion, Allowed: allowedRegion,
-			Doc: "The region that requests to Amazon's service are signed for, where it is not the application's own.",
+			Doc: "The region for which requests to Amazon's service are signed, where it is not the application's own.",
 		},
 		{
 			Name: "ElasticsearchAuth", Group: groupElasticsearch, Kind: Enum, Default: "AUTO", Values: []string{"AUTO", "SIGV4", "BASIC", "API_KEY", "NONE"},
-			Doc: "How requests prove who sends them. AUTO signs for Amazon's hosts (*.es.amazonaws.com, *.aoss.amazonaws.com), takes BASIC where ElasticsearchUsername is set, and nothing elsewhere.",
+			Doc: "How requests are authenticated. AUTO signs for Amazon's hosts (*.es.amazonaws.com, *.aoss.amazonaws.com), uses BASIC if ElasticsearchUsername is set, and nothing otherwise.",
 		},
 		{
 			Name: "ElasticsearchSigningService", Group: groupElasticsearch, Kind: Enum, Default: "AUTO", Values: []string{"AUTO", "ES", "AOSS"},
-			Doc: "What requests are signed for: a domain of OpenSearch Service (ES) or a collection of OpenSearch Serverless (AOSS). AUTO is what the endpoint's name tells, and ES for names of one's own.",
+			Doc: "What requests are signed for: a domain of OpenSearch Service (ES) or a collection of OpenSearch Serverless (AOSS). AUTO goes by the endpoint's name, and takes ES for custom names.",
 		},
 		{
 			Name: "ElasticsearchUsername", Group: groupElasticsearch, Kind: String,
-			Doc: "Who logs in with BASIC.",
+			Doc: "The user name for BASIC.",
 		},
 		{
 			Name: "ElasticsearchPasswordFrom", Group: groupElasticsearch, Kind: String, Check: checkSecretPlace, Allowed: allowedSecretPlace,
@@ -40,7 +40,7 @@ func elasticsearchSink() []Property {
 		},
 		{
 			Name: "ElasticsearchCaFile", Group: groupElasticsearch, Kind: Path, DefaultNote: "the system's authorities",
-			Doc: "The certificate authorities (PEM) that the endpoints' certificates are checked by, on the workers.",
+			Doc: "The certificate authorities (PEM), on the workers, that the endpoints' certificates are checked against.",
 		},
 		{
 			Name: "ElasticsearchIndex", Group: groupElasticsearch, Kind: Template, Default: "{type}", Allowed: text + ", such as trips-{pickup_datetime:2006.01}",
@@ -48,27 +48,27 @@ func elasticsearchSink() []Property {
 		},
 		{
 			Name: "ElasticsearchDocumentId", Group: groupElasticsearch, Kind: Template, Default: "{trip_id}", AllowEmpty: true, Allowed: text,
-			Doc: "The id of an event's document: a later event of one id takes the place of an earlier one. Empty takes the event's position in its source, so that each event is a document of its own, once.",
+			Doc: "The id of an event's document: a later event with the same id replaces an earlier one. Empty uses the event's position in its source, so that each event is a document of its own, once.",
 		},
 		{
 			Name: "ElasticsearchVersion", Group: groupElasticsearch, Kind: Template, AllowEmpty: true, DefaultNote: "none", Allowed: "a template of a whole number from 0, or position",
-			Doc: "The document's version (external_gte): an event never takes the place of one with a higher version, whatever is repeated after a restart. position takes the event's place in its shard, which is right where all events of an id come from one shard. Without it, a restart shows older values for as long as it repeats them, and a bulk request that got no answer and is carried out late leaves them until the id's next event.",
+			Doc: "The document's version (external_gte): an event never replaces one with a higher version, whatever is repeated after a restart. position uses the event's place in its shard, which is right if all events of an id come from one shard. Without a version, a restart shows older values for as long as it repeats them, and a bulk request that got no answer and is carried out late leaves them in place until the id's next event.",
 		},
 		{
 			Name: "ElasticsearchRouting", Group: groupElasticsearch, Kind: Template, AllowEmpty: true, DefaultNote: "the id", Allowed: text,
-			Doc: "What a document's shard is chosen by.",
+			Doc: "The value by which a document's shard is chosen.",
 		},
 		{
 			Name: "ElasticsearchPipeline", Group: groupElasticsearch, Kind: String, DefaultNote: "the index's own",
-			Doc: "The ingest pipeline that documents go through. It does not go with ElasticsearchOperation=update.",
+			Doc: "The ingest pipeline that documents go through. It cannot be combined with ElasticsearchOperation=update.",
 		},
 		{
 			Name: "ElasticsearchOperation", Group: groupElasticsearch, Kind: Enum, Default: "index", Values: []string{"index", "create", "update"},
-			Doc: "index writes or replaces the document; create only writes it where there is none, which data streams need; update merges the event's fields into it, or writes it.",
+			Doc: "index writes or replaces the document; create writes it only if there is none, which data streams need; update merges the event's fields into it, or writes it if there is none.",
 		},
 		{
 			Name: "ElasticsearchDeleteField", Group: groupElasticsearch, Kind: String, DefaultNote: "none",
-			Doc: "A field whose value decides that an event deletes its document; ElasticsearchDeleteValue is the value.",
+			Doc: "A field that decides whether an event deletes its document: it does if the value is ElasticsearchDeleteValue.",
 		},
 		{
 			Name: "ElasticsearchDeleteValue", Group: groupElasticsearch, Kind: String, Default: "true",
@@ -80,7 +80,7 @@ func elasticsearchSink() []Property {
 		},
 		{
 			Name: "ElasticsearchIndexTemplate", Group: groupElasticsearch, Kind: Path,
-			Doc: "A JSON file of index templates that are put at the job's start.",
+			Doc: "The path of a JSON file of index templates, or its text itself if it begins with {, to be put when the job starts: an object with component_templates and index_templates, whose fields are names and bodies as in Elasticsearch's API, and data_streams, a list of names that are created if they do not exist.",
 		},
 		{
 			Name: "ElasticsearchBulkFlushMaxSizeMb", Group: groupElasticsearch, Kind: Megabytes, Default: "5", Min: 1, Max: 100,
@@ -92,25 +92,25 @@ func elasticsearchSink() []Property {
 		},
 		{
 			Name: "ElasticsearchBulkFlushInterval", Group: groupElasticsearch, Kind: Millis, Default: "1000", Min: 1, Max: 3_600_000,
-			Doc: "The age of its first document at which a bulk request is sent. The end of a bundle sends it in any case, so that BundleTimeMs bounds it too.",
+			Doc: "The age of its first document at which a bulk request is sent. The end of a bundle sends it in any case, so BundleTimeMs limits it too.",
 		},
 		{
 			Name: "ElasticsearchConcurrency", Group: groupElasticsearch, Kind: Int, Default: "4", Min: 1, Max: 64,
-			Doc: "How many bulk requests of a worker are under way at a time.",
+			Doc: "How many bulk requests of a worker are in flight at a time.",
 		},
 		{
 			Name: "ElasticsearchDeadLetterIndex", Group: groupElasticsearch, Kind: String, Default: "dead-letters", Check: checkIndex, Allowed: "an index's name",
-			Doc: "Where dead letters are written when the job has neither a bucket nor a Kafka topic for them. It is made with a mapping for them if there is none, and by the cluster's own where the user may not (create_index).",
+			Doc: "Where dead letters are written when the job has neither a bucket nor a Kafka topic for them. If it does not exist it is created with a mapping for them, or with the cluster's own where the user may not create it (create_index).",
 		},
 	}
 }
 
-const allowedURLs = "an http or https URL, several with commas between"
+const allowedURLs = "an http or https URL, several separated by commas"
 
 func checkURLs(text string) string {
 	for u := range strings.SplitSeq(text, ",") {
 		if v := checkURL(strings.TrimSpace(u)); strings.HasPrefix(v.problem, credentialsInURL) {
-			return fmt.Sprintf("has %q in it, which %s; they go into ElasticsearchUsername and ElasticsearchPasswordFrom", maskLogin(u), credentialsInURL)
+			return fmt.Sprintf("has %q in it, which %s; they belong in ElasticsearchUsername and ElasticsearchPasswordFrom", maskLogin(u), credentialsInURL)
 		} else if v.problem != "" {
 			return fmt.Sprintf("has %q in it, which %s", maskLogin(u), v.problem)
 		}

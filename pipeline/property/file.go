@@ -62,12 +62,6 @@ func readLimited(path string) ([]byte, error) {
 	return data, err
 }
 
-// readSecret returns a file's content without the line end that editors leave.
-func readSecret(path string) (string, error) {
-	data, err := readLimited(path)
-	return strings.TrimRight(string(data), "\r\n"), err
-}
-
 // fileEntry is a property group of the file; its map is read with its order
 // and its duplicates, which a Go map would swallow.
 type fileEntry struct {
@@ -117,7 +111,7 @@ func parseFile(t *table, path string, data []byte, named bool, add func(Mistake)
 	if !found && (named || near != "") {
 		m := Mistake{Property: optionFile, Source: source, Problem: "has no group " + fileGroup}
 		if near != "" {
-			m.Problem += fmt.Sprintf(", but a group %s", quote(near))
+			m.Problem += fmt.Sprintf(", but it has a group %s", quote(near))
 		}
 		add(m)
 	}
@@ -128,7 +122,7 @@ func parseFile(t *table, path string, data []byte, named bool, add func(Mistake)
 func parseGroup(t *table, source string, object json.RawMessage, add func(Mistake)) []given {
 	dec := json.NewDecoder(bytes.NewReader(object))
 	if first, err := dec.Token(); err != nil || first != json.Delim('{') {
-		add(Mistake{Property: optionFile, Source: source, Problem: "has a group " + fileGroup + " whose PropertyMap is missing or no JSON object"})
+		add(Mistake{Property: optionFile, Source: source, Problem: "has a group " + fileGroup + " whose PropertyMap is missing or not a JSON object"})
 		return nil
 	}
 	var all []given
@@ -149,7 +143,7 @@ func parseGroup(t *table, source string, object json.RawMessage, add func(Mistak
 		}
 		text, ok := scalar(raw)
 		if !ok {
-			add(Mistake{Property: name, Source: source, Problem: "is neither a text nor a number nor true or false", Allowed: p.allowed()})
+			add(Mistake{Property: name, Source: source, Problem: "is not text, a number, true or false", Allowed: p.allowed()})
 			continue
 		}
 		all = append(all, given{property: p, text: text, source: source, level: levelFile})

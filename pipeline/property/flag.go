@@ -46,11 +46,6 @@ func readFlags(t *table, args []string, add func(Mistake)) []given {
 			add(unknown(name, source, t.nearestName(name, true)))
 		case !strings.HasPrefix(arg, "--"):
 			add(Mistake{Property: name, Source: "flag -" + name, Problem: "flags begin with two dashes", Suggestion: dashed})
-		case p.Secret:
-			add(Mistake{
-				Property: name, Source: source, Problem: "is a secret, which a flag would show to everyone who lists processes",
-				Allowed: "the environment (" + envName(p.Name) + "), the properties file, or --" + p.Name + "File=PATH",
-			})
 		case !hasText:
 			add(Mistake{Property: name, Source: source, Problem: "has no value", Allowed: p.allowed()})
 		default:

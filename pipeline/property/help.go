@@ -8,12 +8,11 @@ import (
 	"text/tabwriter"
 )
 
-const (
-	// groupCommand is the group of the flags that are no properties.
-	groupCommand = "Command line"
-	// helpColumns is how wide the help text is.
-	helpColumns = 100
-)
+// GroupCommand is the group of the flags that are no properties.
+const GroupCommand = "Command line"
+
+// helpColumns is how wide the help text is.
+const helpColumns = 100
 
 // Help writes every property by groups, with default, range and meaning, at
 // most 100 columns wide. The options are the command's own, as in Sources;
@@ -24,12 +23,12 @@ func Help(w io.Writer, options ...Property) error {
 
 func (t *table) help(w io.Writer) error {
 	var b bytes.Buffer
-	wrap(&b, "", "Properties are read from three places, of which the later one wins:")
+	wrap(&b, "", "Properties are read from three places, of which a later one overrides an earlier one:")
 	wrap(&b, "  ", "1. a properties file, "+DefaultFile+" when it exists, or --"+optionFile+"=FILE: a JSON array of "+
 		`{"PropertyGroupId": "`+fileGroup+`", "PropertyMap": {"Name": "value"}};`)
 	wrap(&b, "  ", "2. the environment: the exact name, or upper snake case after "+envPrefix+
 		" (OutputBucket or "+envName("OutputBucket")+");")
-	wrap(&b, "  ", "3. flags: --Name=value, --Name value, or --Name for those that are true or false.")
+	wrap(&b, "  ", "3. flags: --Name=value, --Name value, or --Name alone for those that are true or false.")
 	for _, group := range t.groups() {
 		fmt.Fprintf(&b, "\n%s\n", group)
 		for _, p := range t.list {
@@ -88,14 +87,15 @@ func (p *Property) defaultText(literal func(string) string) string {
 	}
 }
 
-// WriteValues writes the values that differ from their defaults, a line each:
-// name, value and source, in the order of the table. Secrets are masked.
+// WriteValues writes the values that a source gives, a line each: name, value and
+// source, in the order of the table. One that equals the default is among them,
+// since a job keeps it when the default changes.
 func (s *Set) WriteValues(w io.Writer) error {
 	var b bytes.Buffer
 	tw := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	for _, p := range s.table.list {
 		v, given := s.values[p.Name]
-		if !given || !v.valid || v.text == p.Default && p.DefaultOf == "" {
+		if !given || !v.valid {
 			continue
 		}
 		shown := p.show(v.text)

@@ -220,16 +220,16 @@ func checkBucketName(name string) string {
 	const letters = "abcdefghijklmnopqrstuvwxyz0123456789"
 	switch {
 	case len(name) < 3 || len(name) > 63:
-		return "names a bucket that has not 3 to 63 characters"
+		return "has a bucket name that does not have 3 to 63 characters"
 	case !only(name, letters+".-"):
-		return "names a bucket with other characters than a-z 0-9 . -"
+		return "has a bucket name with characters other than a-z 0-9 . -"
 	case !strings.Contains(letters, name[:1]) || !strings.Contains(letters, name[len(name)-1:]):
-		return "names a bucket that begins or ends with neither a letter nor a digit"
+		return "has a bucket name that does not begin and end with a letter or a digit"
 	case strings.Contains(name, ".."):
-		return "names a bucket with two dots in a row"
+		return "has a bucket name with two dots in a row"
 	}
 	if _, err := netip.ParseAddr(name); err == nil {
-		return "names a bucket like an IP address"
+		return "has a bucket name like an IP address"
 	}
 	return ""
 }

@@ -40,7 +40,7 @@ func kinesisSink() []Property {
 		},
 		{
 			Name: "OutputStreamEndpoint", Group: groupKinesisSink, Kind: URL, DefaultNote: "AWS",
-			Doc: "The URL of the Kinesis service that is written to.",
+			Doc: "The URL of the Kinesis service to write to.",
 		},
 		{
 			Name: "OutputRoleArn", Group: groupKinesisSink, Kind: String, Check: checkRole, Allowed: allowedRole,
@@ -48,7 +48,7 @@ func kinesisSink() []Property {
 		},
 		{
 			Name: "OutputKinesisPartitionKey", Group: groupKinesisSink, Kind: Template, Default: "{trip_id}", Allowed: "text with {field}s and variables",
-			Doc: "The template of a record's partition key, which decides its shard; records of one key keep their order.",
+			Doc: "The template of a record's partition key, which decides its shard; records with the same key keep their order.",
 		},
 		{
 			Name: "OutputKinesisExplicitHashKey", Group: groupKinesisSink, Kind: Template, AllowEmpty: true, DefaultNote: "none", Allowed: "a template of a whole number below 2^128",
@@ -56,15 +56,15 @@ func kinesisSink() []Property {
 		},
 		{
 			Name: "OutputKinesisPositionField", Group: groupKinesisSink, Kind: String, DefaultNote: "none", Check: checkFieldName, Allowed: "a name of letters, digits and _",
-			Doc: "Adds a field of this name to each event, with its position in the source: the same whenever the event is written again, so that readers can tell doubles. The schema must not have such a field.",
+			Doc: "Adds a field of this name to each event, with its position in the source: the same whenever the event is written again, so that readers can recognise duplicates. The schema must not have such a field.",
 		},
 		{
 			Name: "OutputKinesisMaxRecordMb", Group: groupKinesisSink, Kind: Megabytes, Default: "1", Min: 1, Max: 10,
-			Doc: "The largest record that the stream is set up to take, partition key included; an event above it is a dead letter.",
+			Doc: "The largest record that the stream is set up to take, partition key included; a larger event becomes a dead letter.",
 		},
 		{
 			Name: "OutputKinesisAggregation", Group: groupKinesisSink, Kind: Bool, Default: "false",
-			Doc: "Packs many events into a record, as the Kinesis Producer Library does: the way past 1,000 events a second and shard. Readers must take them apart, as the client libraries and this application do.",
+			Doc: "Packs many events into a record, as the Kinesis Producer Library does: the way past 1,000 events a second per shard. Readers must unpack them, as the client libraries and this application do.",
 		},
 	}
 }

@@ -97,9 +97,6 @@ func (s *Set) take(all []given) {
 	}
 	for _, p := range s.table.list { // the table's order makes messages stable
 		g, ok := last[p.Name]
-		if p.Secret {
-			g, ok = s.secret(p, g, ok, last)
-		}
 		if !ok {
 			continue
 		}
@@ -112,26 +109,6 @@ func (s *Set) take(all []given) {
 			})
 		}
 	}
-}
-
-// secret chooses between a secret's own value and its file, by the later source.
-func (s *Set) secret(p *Property, own given, hasOwn bool, last map[string]given) (given, bool) {
-	file, hasFile := last[p.Name+"File"]
-	switch {
-	case !hasFile || hasOwn && own.level > file.level:
-		return own, hasOwn
-	case hasOwn && own.level == file.level:
-		s.Add(Mistake{Property: p.Name, Source: own.source, Problem: "is given together with " + file.property.Name + "; give one of them"})
-		return own, true
-	case file.property.check(file.text).problem != "":
-		return given{}, false // told when the file's own property is taken
-	}
-	text, err := readSecret(file.text)
-	if err != nil {
-		s.Add(Mistake{Property: file.property.Name, Value: file.text, Source: file.source, Problem: "cannot be read: " + cause(err)})
-		return given{}, false
-	}
-	return given{property: p, text: text, source: "file " + file.text, level: file.level}, true
 }
 
 // cause is an error's last reason: the path and the operation are told already.

@@ -68,7 +68,7 @@ func TestFlagForms(t *testing.T) {
 		{"option of the command", []string{"--runner=flink"}, map[string]string{"runner": "flink"}},
 		{"value that begins with two dashes", []string{"--JobName=--x"}, map[string]string{"JobName": "--x"}},
 	}
-	runner := Property{Name: "runner", Group: groupCommand, Kind: Enum, Default: "direct", Values: []string{"direct", "flink"}}
+	runner := Property{Name: "runner", Group: GroupCommand, Kind: Enum, Default: "direct", Values: []string{"direct", "flink"}}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s, err := Load(Sources{Args: tt.args, Options: []Property{runner}})
@@ -127,13 +127,13 @@ func TestMistakes(t *testing.T) {
 		{name: "credentials in one of several URLs are masked", args: []string{"--OutputElasticsearchEndpoint=http://a,http://me:hunter2@b"}, want: []Mistake{
 			{
 				Property: "OutputElasticsearchEndpoint", Value: "http://***@b", Source: "flag --OutputElasticsearchEndpoint",
-				Problem: `has "http://***@b" in it, which has credentials in it; they go into ElasticsearchUsername and ElasticsearchPasswordFrom`, Allowed: allowedURLs,
+				Problem: `has "http://***@b" in it, which has credentials in it; they belong in ElasticsearchUsername and ElasticsearchPasswordFrom`, Allowed: allowedURLs,
 			},
 		}},
 		{name: "credentials without a scheme are masked", args: []string{"--OutputElasticsearchEndpoint=me:hunter2@host:9200", "--InputKafkaBootstrapServers=me:hunter2@host"}, want: []Mistake{
 			{
 				Property: "InputKafkaBootstrapServers", Value: "***@host", Source: "flag --InputKafkaBootstrapServers",
-				Problem: `has "***@host" in it, which is no host:port`, Allowed: allowedBrokers,
+				Problem: `has "***@host" in it, which is not host:port`, Allowed: allowedBrokers,
 			},
 			{
 				Property: "OutputElasticsearchEndpoint", Value: "***@host:9200", Source: "flag --OutputElasticsearchEndpoint",
@@ -204,7 +204,7 @@ func TestFileMistakes(t *testing.T) {
 		{"no such group", `[]`, []Mistake{{Property: "properties", Problem: "has no group FlinkApplicationProperties"}}},
 		{
 			"misspelt group", `[{"PropertyGroupId": "flinkApplicationProperty", "PropertyMap": {}}]`,
-			[]Mistake{{Property: "properties", Problem: `has no group FlinkApplicationProperties, but a group "flinkApplicationProperty"`}},
+			[]Mistake{{Property: "properties", Problem: `has no group FlinkApplicationProperties, but it has a group "flinkApplicationProperty"`}},
 		},
 		{
 			"group without a name", `[{"PropertyMap": {}}, {"PropertyGroupId": "FlinkApplicationProperties", "PropertyMap": {}}]`,
@@ -212,15 +212,15 @@ func TestFileMistakes(t *testing.T) {
 		},
 		{
 			"group without a map", `[{"PropertyGroupId": "FlinkApplicationProperties"}]`,
-			[]Mistake{{Property: "properties", Problem: "has a group FlinkApplicationProperties whose PropertyMap is missing or no JSON object"}},
+			[]Mistake{{Property: "properties", Problem: "has a group FlinkApplicationProperties whose PropertyMap is missing or not a JSON object"}},
 		},
-		{"list for a map", ours(`["JobName"]`), []Mistake{{Property: "properties", Problem: "has a group FlinkApplicationProperties whose PropertyMap is missing or no JSON object"}}},
+		{"list for a map", ours(`["JobName"]`), []Mistake{{Property: "properties", Problem: "has a group FlinkApplicationProperties whose PropertyMap is missing or not a JSON object"}}},
 		{"unknown name", ours(`{"JobNam": "x"}`), []Mistake{{Property: "JobNam", Problem: "unknown property", Suggestion: "JobName"}}},
 		{"options are not read from the file", ours(`{"properties": "x"}`), []Mistake{{Property: "properties", Problem: "unknown property"}}},
 		{
 			"null", ours(`{"JobName": null, "Region": ["x"]}`), []Mistake{
-				{Property: "JobName", Problem: "is neither a text nor a number nor true or false", Allowed: "1 to 128 printable ASCII characters"},
-				{Property: "Region", Problem: "is neither a text nor a number nor true or false", Allowed: allowedRegion},
+				{Property: "JobName", Problem: "is not text, a number, true or false", Allowed: "1 to 128 printable ASCII characters"},
+				{Property: "Region", Problem: "is not text, a number, true or false", Allowed: allowedRegion},
 			},
 		},
 		{"twice with different values", ours(`{"JobName": "a", "JobName": "b"}`), []Mistake{{Property: "JobName", Value: "b", Problem: "is given twice, with different values"}}},
@@ -282,49 +282,6 @@ func TestHelpIsReturnedBeforeAnyMistake(t *testing.T) {
 	}
 }
 
-func TestSecrets(t *testing.T) {
-	file := writeFile(t, "password", "hunter2\r\n")
-	empty := writeFile(t, "empty", "\n")
-	properties := writeFile(t, "p.json", `[{"PropertyGroupId":"FlinkApplicationProperties","PropertyMap":{"ServerPassword":"hunter2"}}]`)
-	tests := []struct {
-		name    string
-		sources Sources
-		source  string // "" when a mistake is wanted
-		problem string
-	}{
-		{"environment", Sources{Env: []string{"STREAMING_ETL_SERVER_PASSWORD=hunter2"}}, "environment STREAMING_ETL_SERVER_PASSWORD", ""},
-		{"properties file", Sources{File: properties}, "file " + properties, ""},
-		{"its file by flag", Sources{Args: []string{"--ServerPasswordFile", file}}, "file " + file, ""},
-		{"its file by environment", Sources{Env: []string{"STREAMING_ETL_SERVER_PASSWORD_FILE=" + file}}, "file " + file, ""},
-		{"the later source wins: file", Sources{Env: []string{"ServerPassword=old"}, Args: []string{"--ServerPasswordFile", file}}, "file " + file, ""},
-		{"the later source wins: value", Sources{File: properties, Env: []string{"ServerPassword=hunter2"}}, "environment ServerPassword", ""},
-		{"flag", Sources{Args: []string{"--ServerPassword", "hunter2"}}, "", "is a secret, which a flag would show to everyone who lists processes"},
-		{"both in one source", Sources{Env: []string{"ServerPassword=hunter2", "ServerPasswordFile=" + file}}, "", "is given together with ServerPasswordFile; give one of them"},
-		{"missing file", Sources{Args: []string{"--ServerPasswordFile", file + "x"}}, "", "cannot be read: no such file or directory"},
-		{"empty file", Sources{Args: []string{"--ServerPasswordFile", empty}}, "", "is empty; leave it out for the default"},
-		{"empty path", Sources{Args: []string{"--ServerPasswordFile="}}, "", "is empty; leave it out for the default"},
-		{"control characters", Sources{Env: []string{"ServerPassword=hunter2\a"}}, "", "has control characters in it"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			s, err := load(tt.sources, secretProperties())
-			if tt.source != "" {
-				if err != nil || s.Get("ServerPassword") != "hunter2" || s.Source("ServerPassword") != tt.source {
-					t.Errorf("got %q from %s, %v; want it from %s", s.Get("ServerPassword"), s.Source("ServerPassword"), err, tt.source)
-				}
-				return
-			}
-			got := mistakes(t, err)
-			if len(got) != 1 || got[0].Problem != tt.problem {
-				t.Fatalf("got %+v, want %q", got, tt.problem)
-			}
-			if strings.Contains(err.Error(), "hunter2") {
-				t.Errorf("the secret is told: %v", err)
-			}
-		})
-	}
-}
-
 func TestASecretWhereItsPlaceIsAskedForIsNotTold(t *testing.T) {
 	for _, name := range []string{"KafkaPasswordFrom", "KafkaTokenFrom", "OutputKafkaPasswordFrom", "ElasticsearchPasswordFrom", "ElasticsearchApiKeyFrom"} {
 		_, err := Load(Sources{Args: []string{"--" + name + "=hunter2"}})
@@ -357,7 +314,7 @@ func TestGettersReturnTypedValues(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %v\nwant %v", got, want)
 	}
-	f, err := load(Sources{Env: []string{"Rate=2.25"}}, secretProperties())
+	f, err := load(Sources{Env: []string{"Rate=2.25"}}, serverProperties())
 	if err != nil || f.Float("Rate") != 2.25 {
 		t.Errorf("Rate = %v, %v", f.Float("Rate"), err)
 	}

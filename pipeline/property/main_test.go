@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "write the golden files again")
 
 // golden compares got with testdata/name, or writes it with -update.
 func golden(t *testing.T, name string, got []byte) {
@@ -27,10 +27,9 @@ func golden(t *testing.T, name string, got []byte) {
 	}
 }
 
-// secretProperties is a small table with what the real one may not have yet.
-func secretProperties() []Property {
+// serverProperties is a small table, with a kind that the real one may not have yet.
+func serverProperties() []Property {
 	return []Property{
-		{Name: "ServerPassword", Group: "Server", Kind: String, Secret: true, Doc: "The password."},
 		{Name: "ServerURL", Group: "Server", Kind: URL, Doc: "The address."},
 		{Name: "ServerPort", Group: "Server", Kind: Int, Default: "80", Min: 1, Max: 65535, Doc: "The port."},
 		{Name: "Rate", Group: "Server", Kind: Float, Default: "1.5", Min: 0, Max: 10, Doc: "The rate."},

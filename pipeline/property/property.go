@@ -69,9 +69,6 @@ type Property struct {
 	Min, Max int64
 	// AllowEmpty lets an empty value be given, to undo one of an earlier source.
 	AllowEmpty bool
-	// Secret values are masked wherever they could be shown, are refused as
-	// flags, and can also be given as the path of a file in <Name>File.
-	Secret bool
 	// Check returns what is wrong with a value ("" for nothing), beyond what the kind checks.
 	Check func(value string) string
 	// Allowed says what Check allows, for messages and help; "" takes the kind's own words.
@@ -82,8 +79,6 @@ type Property struct {
 
 	// option marks a flag of the command itself: not a property of files and environment.
 	option bool
-	// fileOf names the secret whose file this property points to.
-	fileOf string
 }
 
 // table is a list of properties that can be looked up by name.
@@ -92,7 +87,7 @@ type table struct {
 	named map[string]*Property // by name and alias
 }
 
-// newTable joins options and properties, and gives each secret its <Name>File.
+// newTable joins options and properties.
 func newTable(options, properties []Property) *table {
 	t := &table{named: make(map[string]*Property)}
 	for _, o := range options {
@@ -101,12 +96,6 @@ func newTable(options, properties []Property) *table {
 	}
 	for _, p := range properties {
 		t.add(p)
-		if p.Secret {
-			t.add(Property{
-				Name: p.Name + "File", Group: p.Group, Kind: Path, fileOf: p.Name,
-				Doc: "The path of a file that holds " + p.Name + ", for secrets that are mounted; a line end after it is cut off.",
-			})
-		}
 	}
 	return t
 }
@@ -160,10 +149,7 @@ func (t *table) nearestName(name string, options bool) string {
 
 // show returns a value as it may be shown to people.
 func (p *Property) show(value string) string {
-	if p.Secret {
-		return "***"
-	}
-	// Who gives a secret where its place is asked for has given a secret.
+	// Whoever gives a secret where its place is asked for has given a secret.
 	if p.Allowed == allowedSecretPlace && checkSecretPlace(value) != "" {
 		return "***"
 	}

@@ -41,8 +41,7 @@ func (s *Set) Valid(name string) bool {
 	return !ok || v.valid
 }
 
-// Get returns a value as text, whatever its kind. Secrets are returned in the
-// clear: never print them.
+// Get returns a value as text, whatever its kind.
 func (s *Set) Get(name string) string {
 	p := s.find(name)
 	if v, ok := s.values[p.Name]; ok && v.valid {
@@ -111,12 +110,11 @@ func (s *Set) Bucket(name string) (bucket, prefix string) {
 }
 
 // Args returns the given properties as flags, so that a job that is started
-// elsewhere gets the values that were found here. Secrets are left out: they
-// are no flags.
+// elsewhere gets the values that were found here.
 func (s *Set) Args() []string {
 	var args []string
 	for _, p := range s.table.list {
-		if v, ok := s.values[p.Name]; ok && !p.option && !p.Secret {
+		if v, ok := s.values[p.Name]; ok && !p.option {
 			args = append(args, "--"+p.Name+"="+v.text)
 		}
 	}

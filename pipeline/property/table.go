@@ -2,6 +2,7 @@ package property
 
 import (
 	"slices"
+	"strconv"
 
 	"github.com/streaming-etl/streaming-etl/logging"
 )
@@ -32,8 +33,8 @@ func source() []Property {
 	return []Property{
 		{
 			Name: "InputKinesisStream", Group: groupSource, Kind: String,
-			Check: checkStreams, Allowed: "a stream's name (1 to 128 of a-z A-Z 0-9 _ . -) or its ARN, several with commas between",
-			Doc: "The Kinesis stream to read, by name or ARN; several with commas between are one source.",
+			Check: checkStreams, Allowed: "a stream's name (1 to 128 of a-z A-Z 0-9 _ . -) or its ARN, several separated by commas",
+			Doc: "The Kinesis stream to read, by name or ARN; several, separated by commas, are one source.",
 		},
 		{
 			Name: "InputStreamRegion", Group: groupSource, Kind: String, DefaultOf: "Region",
@@ -46,81 +47,81 @@ func source() []Property {
 		},
 		{
 			Name: "InputRoleArn", Group: groupSource, Kind: String, Check: checkRole, Allowed: allowedRole,
-			Doc: "A role to assume for reading the stream, one of another account for example.",
+			Doc: "A role to assume for reading the stream, for example one of another account.",
 		},
 		{
 			Name: "InputStreamConsumer", Group: groupSource, Kind: String, DefaultNote: "none, shards are polled", Check: checkConsumer,
 			Allowed: "EFO, a consumer's name (1 to 128 of a-z A-Z 0-9 _ . -) or its ARN",
-			Doc: "Reads by enhanced fan-out: each shard gives 2 MB a second to this consumer alone, and sends what arrives at once. EFO takes JobName for the consumer's name. " +
-				"A consumer that is named and not there is registered, and stays when the job ends, until the command deregister takes it off; one that cannot be had fails the job, which never falls back to polling. One consumer is for one job.",
+			Doc: "Reads with enhanced fan-out: each shard delivers 2 MB a second to this consumer alone and pushes records as they arrive. EFO uses JobName as the consumer's name. " +
+				"A named consumer that does not exist is registered, and stays registered after the job has ended until the command deregister removes it; if it cannot be used, the job fails; it never falls back to polling. A consumer serves one job only.",
 		},
 		{
 			Name: "InputKeyOrder", Group: groupSource, Kind: Bool, Default: "false",
-			Doc: "Keeps each partition key's order over any split and merge of shards. Without it, a key's events may overtake each other at the moment of a resharding that crosses the border of two readers. " +
-				"Shards on such a border are then read by both, so do not use it with fewer shards than readers. It does not go with InputStreamConsumer.",
+			Doc: "Keeps the order of each partition key across splits and merges of shards. Without it, a key's events may overtake each other at the moment of a resharding that crosses the border between two readers. " +
+				"With it, both read the shards on such a border, so do not use it with fewer shards than readers. It cannot be combined with InputStreamConsumer.",
 		},
 		{
 			Name: "InputStreamInitialPosition", Aliases: []string{"InputStreamInitalPosition"},
 			Group: groupSource, Kind: Enum, Default: "LATEST", Values: []string{"LATEST", "TRIM_HORIZON", "AT_TIMESTAMP"},
-			Doc: "Where a job that was never started before begins to read: at what arrives from now on (LATEST), " +
+			Doc: "Where a job that has never been started before begins to read: at what arrives from now on (LATEST), " +
 				"at the oldest record kept (TRIM_HORIZON), or at InputStreamInitialTimestamp (AT_TIMESTAMP). " +
-				"A restored job goes on where it was. The original application's spelling, InputStreamInitalPosition, is taken too.",
+				"A restored job continues where it was. The original application's spelling, InputStreamInitalPosition, is accepted too.",
 		},
 		{
 			Name: "InputStreamInitialTimestamp", Group: groupSource, Kind: Time,
 			Doc: "With InputStreamInitialPosition=AT_TIMESTAMP: the arrival time of the first record to read. " +
-				"Kinesis begins at the oldest record it has if that is later.",
+				"If the oldest record that Kinesis has is later, it begins there.",
 		},
 		{
 			Name: "InputStreamStopTimestamp", Group: groupSource, Kind: Time, DefaultNote: "never",
-			Doc: "Records that arrived later than this are not read: a shard is done when it has been read up to there. " +
-				"For reading a closed span of time again.",
+			Doc: "Records that arrived later than this are not read: a shard is finished once it has been read up to there. " +
+				"Use it to re-read a bounded period.",
 		},
 		{
 			Name: "InputReaders", Group: groupSource, Kind: Int, Default: "0", Max: 1024, DefaultNote: "8, or Parallelism if that is more",
-			Doc: "How many reader slots share the shards; 0 takes 8, or the job's parallelism if that is more. " +
-				"More slots than shards idle; fewer than Parallelism leave workers without a source. " +
+			Doc: "How many reader slots share the shards; 0 means 8, or the job's parallelism if that is more. " +
+				"Slots without a shard are idle; fewer slots than Parallelism leave workers without a source. " +
 				"A restored job keeps the number it was started with.",
 		},
 		{
 			Name: "InputPollIntervalMs", Group: groupSource, Kind: Millis, Default: "250", Min: 10, Max: 240_000,
-			Doc: "How long a shard that had nothing new is left alone before it is asked again; a shard that is behind is read without a pause. " +
-				"Less brings records sooner, but a shard answers 5 reads a second to all its readers together, so that less than 200 ms gains nothing.",
+			Doc: "How long to wait before reading again from a shard that had nothing new; a shard that is behind is read without a pause. " +
+				"A shorter wait delivers records sooner, but a shard answers only 5 reads a second for all its readers together, so less than 200 ms gains nothing.",
 		},
 		{
 			Name: "InputIdlePollIntervalMs", Group: groupSource, Kind: Millis, Default: "1000", Min: 10, Max: 240_000,
-			Doc: "What the pause between two reads of a shard grows to when it has had nothing for ten seconds.",
+			Doc: "What the pause between two reads of a shard grows to once it has had nothing new for ten seconds.",
 		},
 		{
 			Name: "InputDeduplicateBy", Group: groupSource, Kind: String, DefaultNote: "none", Check: checkFieldName, Allowed: "a name of letters, digits and _",
-			Doc: "Drops events of Kinesis or Kafka that have in this field what an earlier one had, and counts them: for a stream whose writer delivers at least once and marks its records, as OutputKinesisPositionField does. " +
-				"Events without the field, or with null in it, are not dropped, nor those that deadletters resend sends. Each reader looks at what it has read itself. Where a stream is resharded, a double may come to another reader: InputKeyOrder=true keeps a key with its reader.",
+			Doc: "Drops events from Kinesis or Kafka whose value in this field was in an earlier event, and counts them: for a stream whose writer delivers at least once and marks its records, as OutputKinesisPositionField does. " +
+				"Events without the field, or with null in it, are not dropped, nor are those that deadletters resend sends. Each reader compares only what it has read itself. When a stream is resharded, a duplicate may reach another reader; InputKeyOrder=true keeps each key with its reader.",
 		},
 		{
 			Name: "InputDeduplicateWindowMs", Group: groupSource, Kind: Millis, Default: "900000", Min: 1000, Max: 86_400_000,
-			Doc: "For how long InputDeduplicateBy remembers a value at least, by the times at which events arrived in its shard or partition; at most twice as long. " +
-				"Of one that brings nothing more, values are kept until the reader's others are past them. Each costs 16 bytes of a checkpoint, and two to three times that of a worker's memory.",
+			Doc: "How long InputDeduplicateBy remembers a value at least, by the times at which events arrived in its shard or partition; at most twice as long. " +
+				"The values of a shard that has become silent are kept until the reader's other shards have passed them. Each value takes 16 bytes in a checkpoint, and two to three times that in a worker's memory.",
 		},
 		{
 			Name: "InputDiscoveryIntervalMs", Group: groupSource, Kind: Millis, Default: "10000", Min: 100, Max: 3_600_000,
-			Doc: "How often the list of shards is read again, to find those that appear when a stream is resharded. " +
-				"Children of a shard that a slot itself read to the end are known at once; this is for children of other slots' shards.",
+			Doc: "How often the list of shards is read again, to find new ones after a stream is resharded. " +
+				"Children of a shard that a slot has itself read to the end are known at once; this is for children of other slots' shards.",
 		},
 		{
 			Name: "InputBufferMb", Group: groupSource, Kind: Megabytes, Default: "0", Max: 4096, DefaultNote: "16 for Kinesis, 8 for Kafka",
-			Doc: "How much the background fetchers of one slot read ahead, per slot. " +
-				"More rides out slower steps behind. A call of Kinesis that catches up takes 10 of it until it is answered, one at the tip about 2: so many are under way at a time. The memory is needed times the number of slots of a process.",
+			Doc: "How much the background fetchers of a slot read ahead. " +
+				"A larger buffer absorbs pauses of slower downstream steps. A Kinesis call that is catching up takes 10 MB of it until it is answered, one at the tip about 2 MB, which limits how many are in flight. Each slot of a process needs this much memory.",
 		},
 		{
 			Name: "InputReadMaxMb", Group: groupSource, Kind: Megabytes, Default: "32", Min: 1, Max: 512,
-			Doc: "How much a slot passes on at each firing of its timer: what InputBufferMb holds, and what comes meanwhile. " +
-				"It is the ceiling of the rate: this much per slot and cycle; on Flink it is held in the TaskManager's heap until the cycle ends. " +
-				"Less where a sink is slow: a cycle is to take 3 s at most, as no checkpoint completes before its end.",
+			Doc: "How much a slot passes on each time its timer fires: what InputBufferMb holds, and what arrives meanwhile. " +
+				"It caps the rate: this much per slot and cycle; on Flink it is held in the TaskManager's heap until the cycle ends. " +
+				"Reduce it where a sink is slow: a cycle should take 3 s at most, as no checkpoint completes before its end.",
 		},
 
 		{
 			Name: "InputGeneratedRecords", Group: groupSource, Kind: Int, Default: "0", Max: 1_000_000_000_000, DefaultNote: "none",
-			Doc: "Instead of a stream: makes so many records in the workers, of the sample's taxi trips again and again, to measure what comes behind a source. " +
+			Doc: "Instead of reading a stream, makes this many records in the workers, repeating the sample's taxi trips, to measure everything but a source. " +
 				"With --runner=direct the command ends when they are delivered.",
 		},
 	}
@@ -131,17 +132,17 @@ func filesSink() []Property {
 	return []Property{
 		{
 			Name: "EventSchema", Group: groupSchema, Kind: Path, DefaultNote: "built-in taxi trip", AllowEmpty: true,
-			Doc: "The path of an Avro schema file (.avsc), or the schema's text itself where it begins with {, that names and types an event's fields: the JSON that is accepted and the columns of Parquet files. " +
-				"Empty is the built-in taxi trip. Templates name fields of this schema.",
+			Doc: "The path of an Avro schema file (.avsc), or the schema's text itself if it begins with {. The schema names and types an event's fields: the JSON that is accepted and the columns of Parquet files. " +
+				"Empty means the built-in taxi trip. Templates name fields of this schema.",
 		},
 		{
 			Name: "OutputBucket", Group: groupS3, Kind: Bucket,
-			Doc: "The bucket to write to, as a name or as s3://bucket/prefix/; OutputPrefix follows the prefix of a URI.",
+			Doc: "The bucket to write to, as a name or as s3://bucket/prefix/; OutputPrefix is added after the prefix of a URI.",
 		},
 		{
 			Name: "OutputPrefix", Group: groupS3, Kind: String, AllowEmpty: true, DefaultNote: "none",
 			Check: checkPrefix, Allowed: `up to 512 bytes, no / at the beginning, no //, no folder "." or ".."`,
-			Doc: "What every object's key begins with, data and dead letters alike. It is taken as it is: end it with / for a folder.",
+			Doc: "What every object's key begins with, data and dead letters alike. It is used as it stands: end it with / for a folder.",
 		},
 		{
 			Name: "OutputBucketRegion", Group: groupS3, Kind: String, DefaultOf: "Region",
@@ -158,48 +159,48 @@ func filesSink() []Property {
 			Allowed: "text with {field}, {field:%03d} or {datetime_field:2006} (a Go time layout, UTC), and {job_start}",
 			Doc: "The folder of an event's file, after OutputPrefix; events of one folder share files. " +
 				"{job_start} is when the job was first started, in milliseconds since 1970. " +
-				"Each open folder costs a file per OutputFileRollIntervalMs, so fields of many values make many small files.",
+				"Each open folder costs a file per OutputFileRollIntervalMs, so fields with many values make many small files.",
 		},
 		{
 			Name: "ParquetConversion", Group: groupS3, Kind: Bool, Default: "true",
-			Doc: "true writes Parquet; false writes JSON lines with the schema's fields, which ParquetCompression does not touch.",
+			Doc: "true writes Parquet; false writes JSON lines with the schema's fields, to which ParquetCompression does not apply.",
 		},
 		{
 			Name: "ParquetCompression", Group: groupS3, Kind: Enum, Default: "snappy", Values: []string{"snappy", "zstd", "gzip", "none"},
 			Doc: "The compression of Parquet pages. snappy costs the least CPU; zstd makes smaller files; " +
-				"gzip is for readers that know nothing else.",
+				"gzip is for readers that support nothing else.",
 		},
 		{
 			Name: "OutputFileTargetSizeMb", Group: groupS3, Kind: Megabytes, Default: "64", Min: 1, Max: 5120,
-			Doc: "The size at which a file is closed: that of its events as compressed blocks, of which a Parquet file is a third to two thirds. " +
-				"Larger files suit queries; smaller ones need less state, and less memory of the worker while a file is written. OutputFileRollIntervalMs may close a file sooner.",
+			Doc: "The size at which a file is closed, measured as its events in compressed blocks; the Parquet file has a third to two thirds of that. " +
+				"Larger files suit queries; smaller ones need less state, and less of the worker's memory while a file is written. OutputFileRollIntervalMs may close a file sooner.",
 		},
 		{
 			Name: "OutputFileRollIntervalMs", Group: groupS3, Kind: Millis, Default: "60000", Min: 100, Max: 86_400_000,
-			Doc: "The age at which a file is closed however small it is, counted from its first event. " +
-				"With the checkpoint interval it is how long an event takes to be visible; less means more and smaller files.",
+			Doc: "The age, counted from its first event, at which a file is closed however small it is. " +
+				"Together with the checkpoint interval it is how long an event takes to become visible; a shorter one makes more and smaller files.",
 		},
 		{
 			Name: "OutputWritersPerPartition", Group: groupS3, Kind: Int, Default: "1", Min: 1, Max: 64,
 			Doc: "How many writers share the events of one folder. " +
 				"Raise it when one folder takes more than one CPU can write; each writer makes its own files. " +
-				"On Flink they are on different subtasks, where there are as many.",
+				"On Flink they are on different subtasks, if there are that many.",
 		},
 		{
 			Name: "OutputPartSizeMb", Group: groupS3, Kind: Megabytes, Default: "8", Min: 5, Max: 512,
 			Doc: "The size of the parts of a multipart upload, and so of a writer's buffers. " +
-				"S3 takes at least 5 MB and at most 10,000 parts; larger parts are fewer requests and more memory.",
+				"S3 takes parts of at least 5 MB, and at most 10,000 of them; larger parts mean fewer requests and more memory.",
 		},
 
 		{
 			Name: "OutputBlockKb", Group: groupS3, Kind: Int, Default: "1024", Min: 16, Max: 1024,
-			Doc: "The size, in units of 1,024 bytes before compression, at which rows of one folder are passed on to its writer; the end of a bundle passes on what there is. " +
-				"Smaller blocks cost a round trip to the runner's state each.",
+			Doc: "The size, in units of 1,024 bytes before compression, at which the rows of a folder are passed on to its writer; the end of a bundle passes on what there is. " +
+				"Each block costs a round trip to the runner's state, so smaller ones cost more.",
 		},
 
 		{
 			Name: "DeadLetterBucket", Group: groupS3, Kind: Bucket, DefaultNote: "OutputBucket and OutputPrefix",
-			Doc: "Where dead letters are written, as a name or as s3://bucket/prefix/, when they should not lie beside the data, or when the job has no OutputBucket. Without either they go to OutputKafkaDeadLetterTopic or ElasticsearchDeadLetterIndex; a job with no sink but Kinesis needs it.",
+			Doc: "Where dead letters are written, as a name or as s3://bucket/prefix/, when they should not lie beside the data, or when the job has no OutputBucket. Without either bucket they go to OutputKafkaDeadLetterTopic or ElasticsearchDeadLetterIndex; a job whose only sink is Kinesis needs it.",
 		},
 	}
 }
@@ -209,7 +210,7 @@ func job() []Property {
 	return []Property{
 		{
 			Name: "OutputDiscarding", Group: groupDiscard, Kind: Bool, Default: "false",
-			Doc: "true counts the records and drops them undecoded, to measure what a source gives.",
+			Doc: "true counts the records and drops them undecoded, to measure what a source delivers.",
 		},
 
 		{
@@ -220,44 +221,44 @@ func job() []Property {
 		{
 			Name: "Region", Group: groupJob, Kind: String, DefaultNote: "AWS_REGION, AWS_DEFAULT_REGION, the profile's, the instance's",
 			Check: checkRegion, Allowed: allowedRegion,
-			Doc: "The region of the application: of every service that has no region property of its own set.",
+			Doc: "The application's region: that of every service whose own region property is not set.",
 		},
 		{
 			Name: "Parallelism", Group: groupJob, Kind: Int, Default: "0", Max: 128, DefaultNote: "the number of CPUs",
-			Doc: "How many instances of each step run at once. 0 is the number of CPUs with --runner=direct, and what the submission or the cluster says on Flink.",
+			Doc: "How many instances of each step run at once. 0 means the number of CPUs with --runner=direct, and on Flink what the submission or the cluster says.",
 		},
 		{
-			Name: "LogLevel", Group: groupJob, Kind: Enum, Default: "auto", DefaultNote: "info, with --runner=direct warn", Values: append([]string{"auto"}, logging.Levels()...),
-			Doc: "The least that the job logs, on Flink to the TaskManager's log, else to standard error. A line that repeats itself is written ten times a minute, then counted. What Flink and Beam log themselves is the cluster's to choose.",
+			Name: "LogLevel", Group: groupJob, Kind: Enum, Default: "auto", DefaultNote: "info; warn with --runner=direct", Values: append([]string{"auto"}, logging.Levels()...),
+			Doc: "The lowest level that the job logs, on Flink to the TaskManager's log, otherwise to standard error. A line that repeats is written ten times a minute, then counted. What Flink and Beam themselves log is for the cluster to configure.",
 		},
 		{
 			Name: "LogFormat", Group: groupJob, Kind: Enum, Default: logging.Text, Values: []string{logging.Text, logging.JSON},
-			Doc: "How a line is written: as a message with key=value behind it, or as a JSON object, for tools that collect logs.",
+			Doc: "How a log line is written: as a message followed by key=value pairs, or as a JSON object, for tools that collect logs.",
 		},
 
 		{
-			Name: "CheckpointInterval", Group: groupFlink, Kind: Millis, Default: "0", Max: 86_400_000, DefaultNote: "the cluster's, or 60000 where it has none",
-			Doc: "The time between two checkpoints, in milliseconds. Nothing is committed but by a checkpoint, so it is how long an event takes to be visible at the least.",
+			Name: "CheckpointInterval", Group: groupFlink, Kind: Millis, Default: "0", Max: 86_400_000, Check: checkCheckpoints, Allowed: "0, or 10 to 86400000 ms", DefaultNote: "the cluster's, or 60000 where it has none",
+			Doc: "The time between two checkpoints, in milliseconds. Events are committed only by checkpoints, so this is the least time until an event is visible.",
 		},
 		{
 			Name: "MinPauseBetweenCheckpoints", Group: groupFlink, Kind: Millis, Default: "0", Max: 3_600_000, DefaultNote: "the cluster's, at least 1000",
-			Doc: "The least time from the end of a checkpoint to the start of the next, in milliseconds. There is always one: exactness after a restart hangs on it.",
+			Doc: "The least time from the end of a checkpoint to the start of the next, in milliseconds. There is always such a pause: exactly-once delivery after a restart depends on it.",
 		},
 		{
-			Name: "CheckpointTimeout", Group: groupFlink, Kind: Millis, Default: "0", Max: 86_400_000, DefaultNote: "the cluster's, or 3600000 where its configuration has none",
-			Doc: "How long a checkpoint may take, in milliseconds. A bundle that waits for a sink that is away holds checkpoints up, and one that takes longer than this sets the job back: each time takes one of CheckpointBuffers.",
+			Name: "CheckpointTimeout", Group: groupFlink, Kind: Millis, Default: "0", Max: 86_400_000, Check: checkCheckpoints, Allowed: "0, or 10 to 86400000 ms", DefaultNote: "the cluster's, or 3600000 where its configuration has none",
+			Doc: "How long a checkpoint may take, in milliseconds. A bundle that waits for an unreachable sink holds checkpoints up, and one that takes longer than this sets the job back, each time using up one of CheckpointBuffers.",
 		},
 		{
 			Name: "CheckpointBuffers", Group: groupFlink, Kind: Int, Default: "16", Min: 8, Max: 1024,
-			Doc: "Between how many buffers the commit steps rotate, one per checkpoint. With fewer than 8 the runner mixes new elements into restored ones after a restart, and commits what no checkpoint holds.",
+			Doc: "How many buffers the commit steps rotate through, one per checkpoint. With fewer than 8 the runner mixes new elements into restored ones after a restart, and commits what no checkpoint holds.",
 		},
 		{
 			Name: "BundleTimeMs", Group: groupFlink, Kind: Millis, Default: "500", Min: 10, Max: 60_000,
-			Doc: "How long a bundle lasts: the cycle of the readers. Less brings records sooner, at more CPU per record.",
+			Doc: "How long a bundle lasts, which is the readers' cycle. A shorter one delivers records sooner, at the cost of more CPU per record.",
 		},
 		{
 			Name: "WorkerMemoryLimitMb", Group: groupFlink, Kind: Megabytes, Default: "0", Max: 1_048_576, DefaultNote: "none",
-			Doc: "The soft memory limit of the Go worker beside each TaskManager (GOMEMLIMIT), outside Flink's own memory. On Managed Service for Apache Flink take 400 for each unit of processing.",
+			Doc: "The soft memory limit of the Go worker beside each TaskManager (GOMEMLIMIT), outside Flink's own memory. On Managed Service for Apache Flink use 400 for each processing unit (KPU).",
 		},
 		{
 			Name: "WorkerMaxProcs", Group: groupFlink, Kind: Int, Default: "0", Max: 1024, DefaultNote: "all processors",
@@ -265,23 +266,31 @@ func job() []Property {
 		},
 		{
 			Name: "WorkerProfileDir", Group: groupFlink, Kind: String, DefaultNote: "none", Check: checkFolder, Allowed: "an absolute path",
-			Doc: "A folder on each TaskManager's machine, made if need be, for profiles of the worker beside it, to be read by go tool pprof: worker-PID.pprof of its CPU time, whole when the job has ended, and worker-PID-heap.pprof of its heap at its largest.",
+			Doc: "A folder on each TaskManager's machine, created if necessary, for profiles of the worker beside it, to be read by go tool pprof: worker-PID.pprof of its CPU time, complete once the job has ended, and worker-PID-heap.pprof of its heap at its largest.",
 		},
 		{
 			Name: "ObjectReuse", Group: groupFlink, Kind: Bool, Default: "true",
-			Doc: "Has Flink hand elements from operator to operator without copying them.",
+			Doc: "Makes Flink hand elements from operator to operator without copying them.",
 		},
 	}
+}
+
+// checkCheckpoints knows Flink's own minimum for the times of checkpoints.
+func checkCheckpoints(text string) string {
+	if ms, err := strconv.Atoi(text); err == nil && ms > 0 && ms < 10 {
+		return "is less than Flink's minimum of 10 ms"
+	}
+	return ""
 }
 
 // commandOptions are the flags that Load itself acts on.
 func commandOptions() []Property {
 	return []Property{
 		{
-			Name: optionFile, Group: groupCommand, Kind: Path, DefaultNote: DefaultFile + ", when it exists",
+			Name: optionFile, Group: GroupCommand, Kind: Path, DefaultNote: DefaultFile + ", when it exists",
 			Doc: "A properties file in the format of Managed Service for Apache Flink: a JSON array of property groups, of which " +
 				fileGroup + " is read.",
 		},
-		{Name: "help", Group: groupCommand, Kind: Bool, Default: "false", Doc: "Prints this text."},
+		{Name: "help", Group: GroupCommand, Kind: Bool, Default: "false", Doc: "Prints this text."},
 	}
 }

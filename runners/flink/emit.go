@@ -20,11 +20,22 @@ import (
 // cluster's ways are for the graph, where that depends on them: the options get them afterwards.
 type BuildFunc func(ctx context.Context, cluster Cluster, args []string) (Job, error)
 
+// waitingMark begins the lines of Waiting; the jar's main class knows it too.
+const waitingMark = "waiting: "
+
+// Waiting tells the jar's main class, while a job is built, what that waits for: it logs the words at once, and waits on.
+// Who waits for long says so again, more often than once in the class's three minutes. If the class is gone, and its
+// JobManager with it, this ends the program (a line to a standard error that nobody reads is a SIGPIPE).
+func Waiting(words string) {
+	fmt.Fprintln(os.Stderr, waitingMark+strings.ReplaceAll(words, "\n", "; "))
+}
+
 // The first argument of the program when the jar's main class asks it for the pipeline.
 const emitFlag = "--emit-pipeline"
 
 // EmitMain answers the jar's main class if that started the program, with args its arguments after the name: it
-// builds the job and writes it to standard output. An error goes to standard error, alone, and makes the exit code 1.
+// builds the job and writes it to standard output. An error goes to standard error, alone but for lines of Waiting before
+// it, and makes the exit code 1.
 // For any other start handled is false and nothing is done.
 //
 // The command line is

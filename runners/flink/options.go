@@ -186,7 +186,8 @@ type Cluster struct {
 	// CheckpointTimeout is the one that the cluster's configuration has; 0 if it has none, and Flink would take its own.
 	CheckpointTimeout time.Duration
 	// Recovers says that the cluster asks for the job again when it recovers it: an application cluster with high
-	// availability. What was built is then not used, but the cluster ends, and begins anew, where nothing was.
+	// availability. The job goes on already as it was built before, and what is built now is not used; but the cluster
+	// ends, and begins anew, where nothing is.
 	Recovers bool
 }
 

@@ -108,7 +108,7 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	case "down":
 		return down(ctx, s.dir, stderr)
 	}
-	return fmt.Errorf("%s is not a command; there are install, up, env and down", name)
+	return fmt.Errorf("unknown command %q; the commands are install, up, env and down", name)
 }
 
 // needed are the tools that the stack runs, with a Kinesis server.

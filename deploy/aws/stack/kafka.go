@@ -70,13 +70,38 @@ func (b *build) makeBrokers() {
 	b.brokers = &brokers{arn: cluster.Ref(), name: name}
 	servers := b.lookUpBrokers()
 	b.output("KafkaBootstrapServers", "The brokers, for clients in the VPC with a role.", servers)
+	b.connectToBrokers(servers)
+}
 
-	for _, side := range []string{"Input", "Output"} {
-		if b.job.get(side+"KafkaTopic") != "" && b.job.get(side+"KafkaBootstrapServers") == "" {
-			b.job.fallback(side+"KafkaBootstrapServers", servers)
-			b.job.fallback("KafkaSecurityProtocol", jsii.String("SASL_SSL"))
-			b.job.fallback("KafkaSaslMechanism", jsii.String("AWS_MSK_IAM"))
+// What the stack's brokers take, and what those of others do where the
+// properties say nothing.
+var (
+	ownLogin = map[string]string{"KafkaSecurityProtocol": "SASL_SSL", "KafkaSaslMechanism": "AWS_MSK_IAM"}
+	noLogin  = map[string]string{"KafkaSecurityProtocol": "PLAINTEXT", "KafkaSaslMechanism": "NONE"}
+)
+
+// connectToBrokers tells the job the stack's brokers and how to log in there.
+// A sink has the source's login where it has none of its own, so beside brokers
+// of others the sink's is said, whichever side is theirs.
+func (b *build) connectToBrokers(servers *string) {
+	s := b.settings
+	if s.ownBrokers("Output") {
+		b.job.fallback("OutputKafkaBootstrapServers", servers)
+		if !s.ownBrokers("Input") {
+			for name, value := range ownLogin {
+				b.job.fallback("Output"+name, jsii.String(value))
+			}
 		}
+	}
+	if !s.ownBrokers("Input") {
+		return
+	}
+	b.job.fallback("InputKafkaBootstrapServers", servers)
+	for name, value := range ownLogin {
+		if s.Properties[name] == "" && s.Properties["OutputKafkaBootstrapServers"] != "" {
+			b.job.fallback("Output"+name, jsii.String(noLogin[name]))
+		}
+		b.job.fallback(name, jsii.String(value))
 	}
 }
 

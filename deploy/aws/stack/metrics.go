@@ -122,7 +122,7 @@ func (b *build) mskTopics() (cluster *string, topics []string) {
 	switch {
 	case b.settings.InputClusterArn != "":
 		cluster = jsii.String(strings.Split(b.settings.InputClusterArn, "/")[1])
-	case b.brokers != nil && b.settings.Properties["InputKafkaBootstrapServers"] == "":
+	case b.settings.ownBrokers("Input"):
 		cluster = b.brokers.name
 	default:
 		return nil, nil
@@ -138,7 +138,7 @@ func (b *build) outputCluster() *string {
 		return nil
 	case b.settings.OutputClusterArn != "":
 		return jsii.String(strings.Split(b.settings.OutputClusterArn, "/")[1])
-	case b.brokers != nil && b.settings.Properties["OutputKafkaBootstrapServers"] == "":
+	case b.settings.ownBrokers("Output"):
 		return b.brokers.name
 	}
 	return nil

@@ -2,16 +2,20 @@ package stack
 
 import (
 	"fmt"
+	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
+	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 )
 
 const (
 	vpcCIDR   = "10.20.0.0/16"
+	portHTTP  = 80
 	portHTTPS = 443
 	portIAM   = 9098 // MSK's, for SASL_SSL with IAM
 )
@@ -22,6 +26,9 @@ type network struct {
 	subnets *[]*string // private, in different zones
 	tables  []*string  // their route tables
 	job     awsec2.SecurityGroup
+	// ways are those out of a new network's first subnet, for what needs them at
+	// its start.
+	ways []constructs.IDependable
 }
 
 // makeNetwork makes or takes the network, its endpoints and its peering.
@@ -53,6 +60,9 @@ func (b *build) makeNetwork() {
 			to = awsec2.Peer_Ipv4(jsii.String(s.PeerCIDR))
 		}
 		n.job.AddEgressRule(to, awsec2.Port_Tcp(jsii.Number(port)), jsii.String("Kafka brokers of the properties"), nil)
+	}
+	for _, port := range endpointPorts(s.Properties) {
+		n.job.AddEgressRule(awsec2.Peer_AnyIpv4(), awsec2.Port_Tcp(jsii.Number(port)), jsii.String("endpoints of the properties"), nil)
 	}
 	if s.Network == New && s.Egress == Endpoints {
 		b.makeEndpoints()
@@ -90,14 +100,16 @@ func (b *build) newNetwork() *network {
 	props.SubnetConfiguration = &subnets
 	n := &network{vpc: awsec2.NewVpc(b.Stack, jsii.String("Vpc"), props)}
 	n.subnets = n.vpc.SelectSubnets(&awsec2.SubnetSelection{SubnetType: private}).SubnetIds
-	for _, subnet := range *n.vpc.SelectSubnets(&awsec2.SubnetSelection{SubnetType: private}).Subnets {
+	of := *n.vpc.SelectSubnets(&awsec2.SubnetSelection{SubnetType: private}).Subnets
+	for _, subnet := range of {
 		n.tables = append(n.tables, subnet.RouteTable().RouteTableId())
 	}
 	// Traffic to S3 is most of what the job sends; through the gateway
 	// endpoint it costs nothing, through NAT it costs by the gigabyte.
-	n.vpc.AddGatewayEndpoint(jsii.String("S3Endpoint"), &awsec2.GatewayVpcEndpointOptions{
+	toS3 := n.vpc.AddGatewayEndpoint(jsii.String("S3Endpoint"), &awsec2.GatewayVpcEndpointOptions{
 		Service: awsec2.GatewayVpcEndpointAwsService_S3(),
 	})
+	n.ways = []constructs.IDependable{of[0].InternetConnectivityEstablished(), toS3}
 	return n
 }
 
@@ -168,4 +180,35 @@ func brokerPorts(properties map[string]string) []int {
 	}
 	slices.Sort(ports)
 	return ports
+}
+
+// endpointPorts returns the ports of the URLs that the properties name.
+func endpointPorts(properties map[string]string) []int {
+	var ports []int
+	for name, value := range properties {
+		if !strings.HasSuffix(name, "Endpoint") {
+			continue
+		}
+		for _, one := range split(value) {
+			if port, err := portOfURL(one); err == nil && !slices.Contains(ports, port) {
+				ports = append(ports, port)
+			}
+		}
+	}
+	slices.Sort(ports)
+	return ports
+}
+
+// portOfURL returns the port of a URL, that of its scheme if it names none.
+func portOfURL(text string) (int, error) {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil:
+		return 0, err
+	case u.Port() != "":
+		return strconv.Atoi(u.Port())
+	case u.Scheme == "http":
+		return portHTTP, nil
+	}
+	return portHTTPS, nil
 }

@@ -2,6 +2,7 @@ package stack
 
 import (
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -90,5 +91,65 @@ func TestThePageHasEveryAlarm(t *testing.T) {
 	slices.Sort(want)
 	if got := firstColumn(page(t, "Watching")); !slices.Equal(got, want) {
 		t.Errorf("the page has %v, the stack %v", got, want)
+	}
+}
+
+// The CDK's command line uploads the template itself to the bucket that
+// bootstrap makes, and looks for its version first: without it nothing is
+// deployed.
+func TestThePageBootstrapsBeforeItDeploys(t *testing.T) {
+	text, err := os.ReadFile("../../../docs/deployment.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	deploys := 0
+	for block := range strings.SplitSeq(string(text), "```") {
+		before, _, ok := strings.Cut(block, "npx aws-cdk@2 deploy")
+		if !ok {
+			continue
+		}
+		deploys++
+		if !strings.Contains(before, "npx aws-cdk@2 bootstrap") {
+			t.Errorf("nothing is bootstrapped before:%s", block)
+		}
+	}
+	if deploys < 2 {
+		t.Errorf("the page deploys by the CDK %d times", deploys)
+	}
+}
+
+// The permissions of the role on Kubernetes are those of this stack, made of
+// the manifests' properties but for those that the page says to leave out.
+func TestThePermissionsForKubernetesAreMadeAsThePageSays(t *testing.T) {
+	text, err := os.ReadFile("../../kubernetes/properties.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, block, ok := strings.Cut(string(text), "application_properties.json: |\n")
+	if !ok {
+		t.Fatal("the manifests have no properties")
+	}
+	part := page(t, "Step by step")
+	file := regexp.MustCompile(` *"[A-Za-z]+(From|File)": .*\n`).ReplaceAllString(block, "")
+	if file == block || !strings.Contains(part, "without `…From`, `…File`, ") {
+		t.Error("the page has other properties left out")
+	}
+	for _, name := range append(fileProperties, "Parallelism", "EventSchema") {
+		if !strings.HasSuffix(name, "File") && !strings.Contains(part, "`"+name+"`") {
+			t.Errorf("the page does not have %s left out", name)
+		}
+	}
+	path := filepath.Join(t.TempDir(), "properties.json")
+	if err := os.WriteFile(path, []byte(file), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var ofTheJob []string
+	for _, s := range synth(t, map[string]string{"properties": path, "replayHost": "false"}).statements() {
+		if s.where == "JobPolicyECDEFA7E" && !strings.Contains(part, "`"+s.sid+"`") {
+			ofTheJob = append(ofTheJob, s.sid)
+		}
+	}
+	if !slices.Equal(ofTheJob, []string{"LookAtBucket", "WriteObjects"}) {
+		t.Errorf("without what the page says is the service's, the permissions are %v", ofTheJob)
 	}
 }

@@ -2,6 +2,7 @@ package stack
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"regexp"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/jsii-runtime-go"
 )
 
 // properties returns the job's properties in a template.
@@ -30,8 +32,8 @@ func TestTheJobIsToldWhatTheStackMade(t *testing.T) {
 			"Region": "${AWS::Region}", "JobName": "${AWS::StackName}", "InputReaders": "16", "CheckpointTimeout": "3600000", "WorkerMemoryLimitMb": "400",
 		},
 		"template-full.json": {
-			"OutputKafkaBootstrapServers": "${Brokers.BootstrapServers}", "OutputKafkaLanes": "16", "KafkaSecurityProtocol": "SASL_SSL",
-			"KafkaSaslMechanism": "AWS_MSK_IAM", "OutputElasticsearchEndpoint": "https://${Search.DomainEndpoint}", "ElasticsearchAuth": "SIGV4",
+			"OutputKafkaBootstrapServers": "${Brokers.BootstrapServers}", "OutputKafkaLanes": "16", "OutputKafkaSecurityProtocol": "SASL_SSL",
+			"OutputKafkaSaslMechanism": "AWS_MSK_IAM", "OutputElasticsearchEndpoint": "https://${Search.DomainEndpoint}", "ElasticsearchAuth": "SIGV4",
 		},
 	}
 	for name, want := range tests {
@@ -46,6 +48,78 @@ func TestTheJobIsToldWhatTheStackMade(t *testing.T) {
 				if !isProperty(property) {
 					t.Errorf("the job has no property %s (%s)", property, value)
 				}
+			}
+		})
+	}
+}
+
+func TestADefaultThatIsWrittenOutChangesNothing(t *testing.T) {
+	made := synth(t, map[string]string{"OutputDiscarding": "false", "InputGeneratedRecords": "0"})
+	for _, kind := range []string{"AWS::Kinesis::Stream", "AWS::S3::Bucket"} {
+		if len(made.ofType(kind)) != 1 {
+			t.Errorf("there is no %s", kind)
+		}
+	}
+}
+
+// A property group has 50 entries at most (API reference, PropertyGroup); what
+// the stack adds counts too.
+func TestMorePropertiesThanTheServiceTakesAreRefused(t *testing.T) {
+	added := synth(t, nil).properties(t)
+	parts := []string{"InputKafkaBootstrapServers", "InputKafkaTopic", "OutputKafkaBootstrapServers", "OutputKafkaTopic", "OutputElasticsearchEndpoint", "OutputKinesisStream"}
+	build := func(given int) error {
+		s := Default()
+		for name := range strings.FieldsSeq(propertyNames) {
+			if len(s.Properties) < given && checkProperty(name, "0") == nil && added[name] == "" && !slices.Contains(parts, name) {
+				s.Properties[name] = "0"
+			}
+		}
+		_, err := Build(awscdk.NewApp(&awscdk.AppProps{AnalyticsReporting: jsii.Bool(false)}), "StreamingEtl", s)
+		return err
+	}
+	most := 50 - len(added)
+	if err := build(most); err != nil {
+		t.Errorf("%d properties and %d of the stack: %v", most, len(added), err)
+	}
+	if err := build(most + 1); err == nil || !strings.Contains(err.Error(), "51 properties") {
+		t.Errorf("%d properties and %d of the stack: %v", most+1, len(added), err)
+	}
+}
+
+// The sink takes the source's login where it has none of its own, so each side
+// that is the stack's cluster could change the other's.
+func TestTheStacksBrokersLeaveTheLoginOfOthers(t *testing.T) {
+	const own = "${Brokers.BootstrapServers}"
+	with := func(variant string, more map[string]string) map[string]string {
+		context := maps.Clone(variants[variant])
+		maps.Copy(context, more)
+		return context
+	}
+	tests := map[string]struct {
+		context map[string]string
+		want    [6]string // servers, protocol and mechanism of the source, and those of the sink
+	}{
+		"only the source is the stack's": {variants["from MSK of the stack to brokers elsewhere"],
+			[6]string{own, "SASL_SSL", "AWS_MSK_IAM", "kafka.example.com:9092", "PLAINTEXT", "NONE"}},
+		"only the source is the stack's, the sink has TLS": {with("from MSK of the stack to brokers elsewhere", map[string]string{"OutputKafkaSecurityProtocol": "SSL"}),
+			[6]string{own, "SASL_SSL", "AWS_MSK_IAM", "kafka.example.com:9092", "SSL", "NONE"}},
+		"only the source is the stack's, one login is given for both": {with("from MSK of the stack to brokers elsewhere", map[string]string{
+			"KafkaSecurityProtocol": "SASL_SSL", "KafkaSaslMechanism": "AWS_MSK_IAM", "outputClusterArn": testCluster}),
+			[6]string{own, "SASL_SSL", "AWS_MSK_IAM", "kafka.example.com:9092", "", ""}},
+		"only the sink is the stack's": {variants["from brokers elsewhere to MSK of the stack"],
+			[6]string{"kafka.example.com:9092", "", "", own, "SASL_SSL", "AWS_MSK_IAM"}},
+		"only the sink is the stack's, the source has IAM": {variants["from MSK that is there to MSK of the stack"],
+			[6]string{"b-1.events.abc.c6.kafka.eu-west-1.amazonaws.com:9098", "SASL_SSL", "AWS_MSK_IAM", own, "SASL_SSL", "AWS_MSK_IAM"}},
+		"both are the stack's": {with("from MSK of the stack", map[string]string{"OutputKafkaTopic": "clean"}),
+			[6]string{own, "SASL_SSL", "AWS_MSK_IAM", own, "", ""}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			p := synth(t, test.context).properties(t)
+			got := [6]string{p["InputKafkaBootstrapServers"], p["KafkaSecurityProtocol"], p["KafkaSaslMechanism"],
+				p["OutputKafkaBootstrapServers"], p["OutputKafkaSecurityProtocol"], p["OutputKafkaSaslMechanism"]}
+			if got != test.want {
+				t.Errorf("the job has %q, want %q", got, test.want)
 			}
 		})
 	}
@@ -81,6 +155,28 @@ func TestTheReplayHostStartsWithTheProgram(t *testing.T) {
 		if !strings.Contains(start, want) {
 			t.Errorf("the host's start does not have %q:\n%s", want, start)
 		}
+	}
+}
+
+// The host fetches its program once, at its first start: before there is a way
+// to S3 it would stay without.
+func TestTheReplayHostWaitsForItsWayOut(t *testing.T) {
+	for name, test := range map[string]struct {
+		context map[string]string
+		want    []string
+	}{
+		"a network of its own":  {nil, []string{"ReplayVpcPublicSubnet1DefaultRoute"}},
+		"a new network":         {templates["template-full.json"], []string{"VpcPrivateSubnet1DefaultRoute", "VpcS3Endpoint"}},
+		"a network without NAT": {variants["endpoints instead of NAT"], []string{"VpcS3Endpoint"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			depends := list(synth(t, test.context).only(t, "AWS::EC2::Instance").DependsOn)
+			for _, want := range test.want {
+				if !slices.ContainsFunc(depends, func(id string) bool { return strings.HasPrefix(id, want) }) {
+					t.Errorf("the host waits for %v, want %s", depends, want)
+				}
+			}
+		})
 	}
 }
 
@@ -273,6 +369,25 @@ func TestTheNetworkReachesWhatTheJobCalls(t *testing.T) {
 	}
 }
 
+func TestTheJobReachesEndpointsOnOtherPorts(t *testing.T) {
+	made := synth(t, map[string]string{
+		"network": New, "replayHost": "false", "InputKafkaTopic": "trips", "InputKafkaBootstrapServers": "kafka.example.com:9092,kafka.example.com:9243",
+		"OutputElasticsearchEndpoint": "https://a.example.com:9200, https://b.example.com:9243", "OutputBucket": "lake", "OutputBucketEndpoint": "http://minio.example.com:9000",
+		"OutputKinesisStream": "clean", "OutputStreamEndpoint": "http://kinesis.example.com",
+	})
+	var ports []string
+	for _, one := range made.only(t, "AWS::EC2::SecurityGroup").Properties["SecurityGroupEgress"].([]any) {
+		rule := one.(map[string]any)
+		if rule["CidrIp"] != "0.0.0.0/0" || rule["FromPort"] != rule["ToPort"] {
+			t.Errorf("the job is let out by %v", rule)
+		}
+		ports = append(ports, fmt.Sprint(rule["FromPort"]))
+	}
+	if slices.Sort(ports); !slices.Equal(ports, []string{"443", "80", "9000", "9092", "9200", "9243"}) {
+		t.Errorf("the job is let out to the ports %v", ports)
+	}
+}
+
 func TestAPeeringWithAnotherAccountIsAcceptedByItsRole(t *testing.T) {
 	const role = "arn:aws:iam::210987654321:role/accept"
 	peering := synth(t, map[string]string{
@@ -339,5 +454,14 @@ func TestALocalJarIsUploadedAndRead(t *testing.T) {
 	read := made.bySid()["ReadJar"].resources
 	if len(read) != 1 || !strings.Contains(read[0], "cdk-hnb659fds-assets-") || !strings.HasSuffix(read[0], ".jar") {
 		t.Errorf("the job may read %v", read)
+	}
+}
+
+func TestBrokersElsewhereKeepTheirLogin(t *testing.T) {
+	got := synth(t, map[string]string{
+		"network": New, "kafka": New, "InputKafkaTopic": "trips", "InputKafkaBootstrapServers": "b-1.open:9092", "OutputKafkaTopic": "clean", "replayHost": "false",
+	}).properties(t)
+	if got["KafkaSecurityProtocol"] != "" || got["KafkaSaslMechanism"] != "" || got["OutputKafkaSecurityProtocol"] != "SASL_SSL" || got["OutputKafkaSaslMechanism"] != "AWS_MSK_IAM" {
+		t.Errorf("the properties are %v", got)
 	}
 }

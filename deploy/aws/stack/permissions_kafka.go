@@ -27,14 +27,14 @@ func (k kafkaNames) of(kind, name string) *string {
 // and on the sink's. Other logins are the brokers' own business.
 func (b *build) kafkaPermissions() []awsiam.PolicyStatement {
 	var all []awsiam.PolicyStatement
-	if b.job.get("InputKafkaTopic") != "" && b.job.get("KafkaSaslMechanism") == "AWS_MSK_IAM" {
+	if b.job.get("InputKafkaTopic") != "" && usesIAM(b.job.get, "") {
 		if role := b.job.get("KafkaRoleArn"); role != "" {
 			all = append(all, assume("AssumeKafkaRole", role))
 		} else {
 			all = append(all, b.readKafka(b.cluster(b.settings.InputClusterArn))...)
 		}
 	}
-	if b.job.get("OutputKafkaTopic") != "" && b.job.either("OutputKafkaSaslMechanism", "KafkaSaslMechanism") == "AWS_MSK_IAM" {
+	if b.job.get("OutputKafkaTopic") != "" && usesIAM(b.job.get, "Output") {
 		if role := b.job.either("OutputKafkaRoleArn", "KafkaRoleArn"); role != "" {
 			all = append(all, assume("AssumeOutputKafkaRole", role))
 		} else {

@@ -225,6 +225,29 @@ func TestPermissionsFollowTheProperties(t *testing.T) {
 			},
 			not: []string{"ReadStream", "WriteTopics"},
 		},
+		"MSK that is there into MSK of the stack": {
+			context: variants["from MSK that is there to MSK of the stack"],
+			want: map[string][2][]string{
+				"ConnectToSource": {{"kafka-cluster:Connect"}, {testCluster}},
+				"ReadTopics":      {{"kafka-cluster:DescribeTopic", "kafka-cluster:ReadData"}, {strings.Replace(testCluster, ":cluster/", ":topic/", 1) + "/trips"}},
+				"ConnectToSink":   {{"kafka-cluster:Connect", "kafka-cluster:WriteDataIdempotently"}, {"${Kafka}"}},
+				"WriteTopics": {{"kafka-cluster:DescribeTopic", "kafka-cluster:DescribeTopicDynamicConfiguration", "kafka-cluster:ReadData", "kafka-cluster:WriteData"},
+					{"${part 0 of ${Kafka}}:topic/${part 1 of ${Kafka}}/clean", "${part 0 of ${Kafka}}:topic/${part 1 of ${Kafka}}/dead-letters"}},
+			},
+		},
+		"brokers without IAM into MSK of the stack": {
+			context: variants["from brokers elsewhere to MSK of the stack"],
+			want:    map[string][2][]string{"ConnectToSink": {{"kafka-cluster:Connect", "kafka-cluster:WriteDataIdempotently"}, {"${Kafka}"}}},
+			not:     []string{"ConnectToSource", "ReadTopics", "CommitOffsets"},
+		},
+		"MSK of the stack into brokers without IAM": {
+			context: variants["from MSK of the stack to brokers elsewhere"],
+			want: map[string][2][]string{
+				"ConnectToSource": {{"kafka-cluster:Connect"}, {"${Kafka}"}},
+				"ReadTopics":      {{"kafka-cluster:DescribeTopic", "kafka-cluster:ReadData"}, {"${part 0 of ${Kafka}}:topic/${part 1 of ${Kafka}}/trips"}},
+			},
+			not: []string{"ConnectToSink", "WriteTopics", "KeepMarkers", "WriteInTransactions"},
+		},
 		"transactions into MSK of the stack": {
 			context: templates["template-full.json"],
 			want: map[string][2][]string{
@@ -238,6 +261,15 @@ func TestPermissionsFollowTheProperties(t *testing.T) {
 				"AskForBrokers": {{"kafka:GetBootstrapBrokers"}, {"${Kafka}"}},
 			},
 			not: []string{"ReadTopics", "MakeDeadLetterIndex"},
+		},
+		"MSK into brokers without a login": {
+			context: map[string]string{
+				"InputKafkaTopic": "trips", "InputKafkaBootstrapServers": "b-1.events:9098", "KafkaSecurityProtocol": "SASL_SSL", "KafkaSaslMechanism": "AWS_MSK_IAM",
+				"OutputKafkaTopic": "clean", "OutputKafkaBootstrapServers": "b-1.open:9092", "OutputKafkaSecurityProtocol": "PLAINTEXT",
+				"inputClusterArn": testCluster, "replayHost": "false",
+			},
+			want: map[string][2][]string{"ConnectToSource": {{"kafka-cluster:Connect"}, {testCluster}}},
+			not:  []string{"ConnectToSink", "WriteTopics"},
 		},
 		"a job whose name is none of a consumer or topic": {
 			context: namedJob,

@@ -19,8 +19,13 @@ const propertyGroup = "FlinkApplicationProperties"
 // Apache Flink takes (API reference, PropertyGroup).
 const longestProperty = 2048
 
+// mostProperties is how many a group may have (the same).
+const mostProperties = 50
+
 // propertyNames lists the job's properties, a name a line. A test compares it
-// with the job's own table.
+// with the job's own table. That table itself, with the checks of values, is not
+// imported: its module's requirements would count here too, and with the
+// golang.org/x/tools among them those of the CDK's runtime cannot be met.
 //
 //go:embed property_names.txt
 var propertyNames string
@@ -66,8 +71,8 @@ func checkProperty(name, value string) error {
 		return fmt.Errorf("%s: a runtime property cannot be empty", name)
 	case strings.HasSuffix(name, "From"), slices.Contains(fileProperties, name):
 		return fmt.Errorf("%s: the service gives the job neither files nor environment variables; log in with the job's role", name)
-	case name == "EventSchema" && !strings.HasPrefix(strings.TrimSpace(value), "{"):
-		return fmt.Errorf("%s: the service gives the job no files; give the schema's text", name)
+	case (name == "EventSchema" || name == "ElasticsearchIndexTemplate") && !strings.HasPrefix(strings.TrimSpace(value), "{"):
+		return fmt.Errorf("%s: the service gives the job no files; give the file's text", name)
 	}
 	return nil
 }
@@ -76,7 +81,7 @@ func checkProperty(name, value string) error {
 var fileProperties = []string{
 	"KafkaCaFile", "KafkaCertificateFile", "KafkaPrivateKeyFile",
 	"OutputKafkaCaFile", "OutputKafkaCertificateFile", "OutputKafkaPrivateKeyFile",
-	"ElasticsearchIndexTemplate", "ElasticsearchCaFile",
+	"ElasticsearchCaFile",
 }
 
 // job holds the job's properties: those that were given, and those that the
@@ -97,6 +102,14 @@ func (j job) fallback(name string, value *string) {
 	if j[name] == nil {
 		j[name] = value
 	}
+}
+
+// check tells what keeps all properties together from working on the service.
+func (j job) check() error {
+	if len(j) > mostProperties {
+		return fmt.Errorf("%d properties, with those that the stack sets, are more than the %d that the service takes", len(j), mostProperties)
+	}
+	return nil
 }
 
 // get returns a property's value, or "" if it has none. It may be a token of

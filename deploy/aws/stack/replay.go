@@ -6,6 +6,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 )
 
@@ -23,24 +24,7 @@ func (b *build) makeReplay() {
 	if !b.settings.ReplayHost {
 		return
 	}
-	var vpc awsec2.IVpc
-	where := awsec2.SubnetType_PUBLIC
-	if b.network != nil {
-		vpc = b.network.vpc
-	} else {
-		vpc = awsec2.NewVpc(b.Stack, jsii.String("ReplayVpc"), &awsec2.VpcProps{
-			IpAddresses: awsec2.IpAddresses_Cidr(jsii.String("10.21.0.0/24")), MaxAzs: jsii.Number(1), NatGateways: jsii.Number(0),
-			SubnetConfiguration: &[]*awsec2.SubnetConfiguration{{
-				Name: jsii.String("Public"), SubnetType: where, CidrMask: jsii.Number(28), MapPublicIpOnLaunch: jsii.Bool(true),
-			}},
-		})
-	}
-	var subnet *string
-	if b.network != nil {
-		subnet = (*b.network.subnets)[0]
-	} else {
-		subnet = (*vpc.SelectSubnets(&awsec2.SubnetSelection{SubnetType: where}).SubnetIds)[0]
-	}
+	vpc, subnet, ways := b.replayPlace()
 	group := b.securityGroup("ReplaySecurityGroup", "The replay host: nothing comes in.", vpc)
 	group.AddEgressRule(awsec2.Peer_AnyIpv4(), awsec2.Port_Tcp(jsii.Number(portHTTPS)), jsii.String("AWS services"), nil)
 
@@ -93,9 +77,26 @@ func (b *build) makeReplay() {
 		UserData:     awscdk.Fn_Base64(jsii.String(start)),
 		Tags:         &[]*awscdk.CfnTag{{Key: jsii.String("Name"), Value: jsii.String(*awscdk.Aws_STACK_NAME() + "/ReplayHost")}},
 	})
+	instance.Node().AddDependency(ways...) // it fetches its program at its first start only
 	b.replay = &replay{instance: instance.Ref()}
 	if streams != nil {
 		b.replay.command = jsii.String(fmt.Sprintf("streaming-etl replay --region=%s --stream=%s --source=s3://%s/%s --source-region=%s --speedup=3600",
 			*awscdk.Aws_REGION(), split(b.job.get("InputKinesisStream"))[0], b.settings.ReplayBucket, b.settings.ReplayPrefix, b.settings.ReplayRegion))
 	}
+}
+
+// replayPlace returns where the replay host is, in the job's network or in one
+// of its own, and the ways out of there.
+func (b *build) replayPlace() (vpc awsec2.IVpc, subnet *string, ways []constructs.IDependable) {
+	if n := b.network; n != nil {
+		return n.vpc, (*n.subnets)[0], n.ways
+	}
+	vpc = awsec2.NewVpc(b.Stack, jsii.String("ReplayVpc"), &awsec2.VpcProps{
+		IpAddresses: awsec2.IpAddresses_Cidr(jsii.String("10.21.0.0/24")), MaxAzs: jsii.Number(1), NatGateways: jsii.Number(0),
+		SubnetConfiguration: &[]*awsec2.SubnetConfiguration{{
+			Name: jsii.String("Public"), SubnetType: awsec2.SubnetType_PUBLIC, CidrMask: jsii.Number(28), MapPublicIpOnLaunch: jsii.Bool(true),
+		}},
+	})
+	public := (*vpc.PublicSubnets())[0]
+	return vpc, public.SubnetId(), []constructs.IDependable{public.InternetConnectivityEstablished()}
 }

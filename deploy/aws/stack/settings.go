@@ -187,7 +187,7 @@ func (s Settings) Validate() error {
 		if len(s.Zones) != len(s.SubnetIDs) {
 			fault("zones: there must be one for each of subnetIds")
 		}
-		if s.Kafka == New && len(s.SubnetIDs) < 2 {
+		if s.Kafka == New && (len(s.SubnetIDs) < 2 || len(s.SubnetIDs) > 3) {
 			fault("kafka: brokers need two or three subnets in different zones")
 		}
 	} else if s.VpcID != "" || len(s.SubnetIDs)+len(s.Zones)+len(s.RouteTableIDs) > 0 {
@@ -215,6 +215,7 @@ func (s Settings) Validate() error {
 	}
 	s.checkSource(fault)
 	s.checkSinks(fault)
+	s.checkOwnBrokers(fault)
 	for name, arn := range map[string]string{"inputClusterArn": s.InputClusterArn, "outputClusterArn": s.OutputClusterArn} {
 		if arn != "" && !clusterARN.MatchString(arn) {
 			fault("%s: %q is not the ARN of an MSK cluster", name, arn)
@@ -226,15 +227,16 @@ func (s Settings) Validate() error {
 var clusterARN = regexp.MustCompile(`^arn:aws[a-z-]*:kafka:[a-z0-9-]+:\d{12}:cluster/[^/]+/[^/]+$`)
 
 func (s Settings) checkSource(fault func(string, ...any)) {
+	if named := s.sources(); len(named) > 1 {
+		fault("%s: a job has one source", strings.Join(named, " and "))
+	}
 	brokers, topic := s.Properties["InputKafkaBootstrapServers"], s.Properties["InputKafkaTopic"]
 	switch {
-	case s.Properties["InputKinesisStream"] != "" && topic != "":
-		fault("InputKinesisStream and InputKafkaTopic: a job has one source")
 	case brokers != "" && topic == "":
 		fault("InputKafkaBootstrapServers: InputKafkaTopic is missing")
 	case topic != "" && brokers == "" && s.Kafka != New:
 		fault("InputKafkaTopic: InputKafkaBootstrapServers is missing (or kafka=%s, which makes brokers)", New)
-	case brokers != "" && s.usesIAM("") && s.InputClusterArn == "":
+	case brokers != "" && usesIAM(s.property, "") && s.InputClusterArn == "":
 		fault("InputKafkaBootstrapServers: AWS_MSK_IAM needs inputClusterArn, which the role's permissions name")
 	}
 }
@@ -243,13 +245,25 @@ func (s Settings) checkSinks(fault func(string, ...any)) {
 	if s.Bucket == New && s.Properties["OutputBucket"] != "" {
 		fault("OutputBucket: bucket=%s makes its own", New)
 	}
+	sinks := s.namedSinks()
+	if s.makesBucket() {
+		sinks = append(sinks, "OutputBucket")
+	}
+	switch {
+	case s.discards() && len(sinks) > 0:
+		fault("OutputDiscarding: drops all events, but %s is named too", sinks[0])
+	case !s.discards() && len(sinks) == 0:
+		fault("OutputBucket: no sink is named")
+	case slices.Equal(sinks, []string{"OutputKinesisStream"}) && s.Properties["DeadLetterBucket"] == "":
+		fault("DeadLetterBucket: is missing: events that a stream does not take must have a place (or bucket=%s, for them and the job's files)", New)
+	}
 	brokers, topic := s.Properties["OutputKafkaBootstrapServers"], s.Properties["OutputKafkaTopic"]
 	switch {
 	case brokers != "" && topic == "":
 		fault("OutputKafkaBootstrapServers: OutputKafkaTopic is missing")
 	case topic != "" && brokers == "" && s.Kafka != New:
 		fault("OutputKafkaTopic: OutputKafkaBootstrapServers is missing (or kafka=%s, which makes brokers)", New)
-	case brokers != "" && s.usesIAM("Output") && s.OutputClusterArn == "":
+	case brokers != "" && usesIAM(s.property, "Output") && s.OutputClusterArn == "":
 		fault("OutputKafkaBootstrapServers: AWS_MSK_IAM needs outputClusterArn, which the role's permissions name")
 	}
 	endpoint := s.Properties["OutputElasticsearchEndpoint"]
@@ -261,33 +275,92 @@ func (s Settings) checkSinks(fault func(string, ...any)) {
 	}
 }
 
+func (s Settings) property(name string) string { return s.Properties[name] }
+
 // usesIAM tells whether a connection to brokers logs in with AWS_MSK_IAM; side
-// is "Output" for the sink's, which inherits the source's.
-func (s Settings) usesIAM(side string) bool {
-	mechanism := s.Properties["KafkaSaslMechanism"]
-	if own := s.Properties[side+"KafkaSaslMechanism"]; own != "" {
-		mechanism = own
+// is "Output" for the sink's, which takes of the source's login what fits its
+// own protocol (kafkaLogin in pipeline/config_kafka_login.go). get returns a
+// property's value.
+func usesIAM(get func(name string) string, side string) bool {
+	mechanism := get(side + "KafkaSaslMechanism")
+	if protocol := get(side + "KafkaSecurityProtocol"); mechanism == "" && (protocol == "" || strings.HasPrefix(protocol, "SASL_")) {
+		mechanism = get("KafkaSaslMechanism")
 	}
 	return mechanism == "AWS_MSK_IAM"
 }
 
-// makesStream tells whether the stack makes the stream that the job reads.
-func (s Settings) makesStream() bool {
-	return s.Properties["InputKinesisStream"] == "" && s.Properties["InputKafkaTopic"] == "" &&
-		s.Properties["InputGeneratedRecords"] == ""
+// checkOwnBrokers refuses what contradicts the one login and the one cluster of
+// the stack's brokers.
+func (s Settings) checkOwnBrokers(fault func(string, ...any)) {
+	login := func(side string) {
+		for _, name := range slices.Sorted(maps.Keys(ownLogin)) {
+			if given := s.Properties[side+name]; given != "" && given != ownLogin[name] {
+				fault("%s: the stack's brokers take %s, not %s", side+name, ownLogin[name], given)
+			}
+		}
+	}
+	if s.ownBrokers("Input") {
+		login("")
+		if s.InputClusterArn != "" {
+			fault("inputClusterArn: InputKafkaTopic is read from the stack's own cluster: give InputKafkaBootstrapServers for another")
+		}
+	}
+	if s.ownBrokers("Output") {
+		login("Output")
+		if s.OutputClusterArn != "" {
+			fault("outputClusterArn: OutputKafkaTopic is written to the stack's own cluster: give OutputKafkaBootstrapServers for another")
+		}
+		if s.Properties["InputKafkaBootstrapServers"] != "" && s.Properties["KafkaRoleArn"] != "" && s.Properties["OutputKafkaRoleArn"] == "" {
+			fault("OutputKafkaRoleArn: is missing: the job would take KafkaRoleArn at the stack's brokers too")
+		}
+	}
 }
+
+// ownBrokers tells whether the job's side, "Input" or "Output", is connected to
+// the brokers that the stack makes.
+func (s Settings) ownBrokers(side string) bool {
+	return s.Kafka == New && s.Properties[side+"KafkaTopic"] != "" && s.Properties[side+"KafkaBootstrapServers"] == ""
+}
+
+// sources returns the properties that name what the job reads.
+func (s Settings) sources() []string {
+	var named []string
+	for _, source := range []string{"InputKinesisStream", "InputKafkaTopic"} {
+		if s.Properties[source] != "" {
+			named = append(named, source)
+		}
+	}
+	const made = "InputGeneratedRecords"
+	if strings.Trim(s.Properties[made], "0") != "" { // 0 makes none
+		named = append(named, made)
+	}
+	return named
+}
+
+// makesStream tells whether the stack makes the stream that the job reads.
+func (s Settings) makesStream() bool { return len(s.sources()) == 0 }
+
+// namedSinks returns the properties that name where the job writes to, but for
+// a bucket of the stack's own.
+func (s Settings) namedSinks() []string {
+	var named []string
+	for _, sink := range []string{"OutputBucket", "OutputKafkaTopic", "OutputElasticsearchEndpoint", "OutputKinesisStream"} {
+		if s.Properties[sink] != "" || sink == "OutputElasticsearchEndpoint" && s.Search == New {
+			named = append(named, sink)
+		}
+	}
+	return named
+}
+
+// discards tells whether the job drops what it reads.
+func (s Settings) discards() bool { return strings.EqualFold(s.Properties["OutputDiscarding"], "true") }
 
 // makesBucket tells whether the stack makes the bucket that the job writes to.
 func (s Settings) makesBucket() bool {
 	if s.Bucket != "" {
 		return s.Bucket == New
 	}
-	for _, sink := range []string{"OutputBucket", "OutputKafkaTopic", "OutputElasticsearchEndpoint", "OutputKinesisStream", "OutputDiscarding"} {
-		if s.Properties[sink] != "" {
-			return false
-		}
-	}
-	return s.Search != New
+	return len(s.namedSinks()) == 0 && !s.discards()
 }
 
 // split cuts a list at its commas.

@@ -39,7 +39,8 @@ func Build(scope constructs.Construct, id string, s Settings) (awscdk.Stack, err
 	}
 	synthesizer := &awscdk.DefaultStackSynthesizerProps{}
 	if s.Jar == "" {
-		// Nothing is uploaded, so nothing has to be prepared in the account.
+		// Such a template is deployed without the CDK's command line too, into
+		// accounts that it has never bootstrapped.
 		synthesizer.GenerateBootstrapVersionRule = jsii.Bool(false)
 	}
 	b := &build{
@@ -58,6 +59,9 @@ func Build(scope constructs.Construct, id string, s Settings) (awscdk.Stack, err
 	b.makeSearch()
 	b.makeLog()
 	b.makeApplication()
+	if err := b.job.check(); err != nil {
+		return nil, err
+	}
 	b.makeReplay()
 	b.makeAlarms()
 	b.makeDashboard()

@@ -43,6 +43,16 @@ const (
 var variants = map[string]map[string]string{
 	"endpoints instead of NAT": {"network": New, "egress": Endpoints},
 	"from MSK of the stack":    {"network": New, "kafka": New, "InputKafkaTopic": "trips,fares", "replayHost": "false"},
+	"from brokers elsewhere to MSK of the stack": {
+		"network": New, "kafka": New, "replayHost": "false", "InputKafkaTopic": "trips", "InputKafkaBootstrapServers": "kafka.example.com:9092", "OutputKafkaTopic": "clean",
+	},
+	"from MSK that is there to MSK of the stack": {
+		"network": New, "kafka": New, "replayHost": "false", "InputKafkaTopic": "trips", "InputKafkaBootstrapServers": "b-1.events.abc.c6.kafka.eu-west-1.amazonaws.com:9098",
+		"KafkaSecurityProtocol": "SASL_SSL", "KafkaSaslMechanism": "AWS_MSK_IAM", "inputClusterArn": testCluster, "OutputKafkaTopic": "clean",
+	},
+	"from MSK of the stack to brokers elsewhere": {
+		"network": New, "kafka": New, "replayHost": "false", "InputKafkaTopic": "trips", "OutputKafkaTopic": "clean", "OutputKafkaBootstrapServers": "kafka.example.com:9092",
+	},
 	"from MSK in a peered VPC": {
 		"network": Existing, "vpcId": "vpc-0123456789abcdef0", "subnetIds": "subnet-0123456789abcdef0,subnet-0123456789abcdef1", "zones": "eu-west-1a,eu-west-1b",
 		"routeTableIds": "rtb-0123456789abcdef0,rtb-0123456789abcdef1", "peerVpcId": "vpc-0123456789abcdef1", "peerCidr": "10.9.0.0/16", "inputClusterArn": testCluster,
@@ -57,11 +67,11 @@ var variants = map[string]map[string]string{
 	},
 	"a consumer by its ARN, streams with keys": {
 		"InputKinesisStream": "trips", "InputStreamConsumer": testConsumer, "inputKeyArns": "arn:aws:kms:eu-west-1:123456789012:key/in",
-		"OutputKinesisStream": "clean", "outputKeyArn": "arn:aws:kms:eu-west-1:123456789012:key/out",
+		"OutputKinesisStream": "clean", "DeadLetterBucket": "letters", "outputKeyArn": "arn:aws:kms:eu-west-1:123456789012:key/out",
 	},
 	"by roles of other accounts": {
 		"InputKinesisStream": "trips", "InputRoleArn": "arn:aws:iam::210987654321:role/read",
-		"OutputKinesisStream": "clean", "OutputRoleArn": "arn:aws:iam::210987654321:role/write", "replayHost": "false",
+		"OutputKinesisStream": "clean", "DeadLetterBucket": "letters", "OutputRoleArn": "arn:aws:iam::210987654321:role/write", "replayHost": "false",
 	},
 	"a try of the platform alone": {"InputGeneratedRecords": "100000", "OutputDiscarding": "true", "replayHost": "false"},
 	"a collection, a bucket with a key, letters elsewhere": {

@@ -73,7 +73,7 @@ func runJar(ctx context.Context, c *rest.Client, jar string, o Options) (jobID s
 		select {
 		case <-patient.Done():
 		case <-time.After(answerGrace):
-			giveUp(fmt.Errorf("%w, and no answer of the cluster in %s: the job may start all the same", context.Cause(ctx), answerGrace))
+			giveUp(fmt.Errorf("%w, and the cluster did not answer within %s: the job may start all the same", context.Cause(ctx), answerGrace))
 		}
 	})()
 	jobID, err = c.RunJar(patient, jar, rest.RunOptions{

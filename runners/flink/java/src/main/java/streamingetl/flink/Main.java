@@ -1,7 +1,9 @@
 package streamingetl.flink;
 
+import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.InputStreamReader;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
@@ -10,7 +12,9 @@ import java.util.Collections;
 import java.util.List;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.Executor;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicLong;
 import org.apache.beam.model.jobmanagement.v1.JobApi.PrepareJobRequest;
 import org.apache.beam.runners.flink.FlinkPipelineOptions;
 import org.apache.beam.runners.flink.FlinkPipelineRunner;
@@ -18,6 +22,7 @@ import org.apache.beam.runners.fnexecution.provisioning.JobInfo;
 import org.apache.beam.sdk.util.construction.PipelineOptionsTranslation;
 import org.apache.flink.configuration.DeploymentOptions;
 import org.apache.flink.configuration.HighAvailabilityOptions;
+import org.apache.flink.configuration.PipelineOptionsInternal;
 import org.apache.flink.configuration.ReadableConfig;
 import org.apache.flink.streaming.api.environment.CheckpointConfig;
 import org.apache.flink.streaming.api.environment.ExecutionCheckpointingOptions;
@@ -34,7 +39,7 @@ import org.slf4j.LoggerFactory;
  * <pre>
  *   worker --emit-pipeline --worker-command=PATH --cluster-...=... -- program arguments
  *     standard output: a PrepareJobRequest, binary
- *     standard error, and a status that is not 0: why there is none
+ *     standard error, and a status that is not 0: why there is none; before that, lines of what is waited for
  * </pre>
  *
  * <p>All that concerns the pipeline and its options is decided by the Go program. It is told what the cluster would
@@ -44,10 +49,16 @@ import org.slf4j.LoggerFactory;
 public final class Main {
   private static final Logger LOG = LoggerFactory.getLogger(Main.class);
 
-  /** Building the pipeline takes a second; a worker that asks a service on the way may take longer. */
+  /**
+   * Building the pipeline takes a second; a worker that asks a service on the way may take longer. One that waits for a
+   * service has as long again each time it says so.
+   */
   private static final long BUILD_MINUTES = 3;
 
-  /** What application clusters set as the target: EmbeddedExecutor.NAME of flink-clients. */
+  /** What such a line begins with. The Go program knows it too. */
+  private static final String WAITING = "waiting: ";
+
+  /** What application clusters set as the target, and session clusters for a jar: EmbeddedExecutor.NAME of flink-clients. */
   private static final String EMBEDDED = "embedded";
 
   public static void main(String[] args) throws Exception {
@@ -96,9 +107,13 @@ public final class Main {
     return command;
   }
 
-  /** Says that Flink runs this again when it recovers the job, and ends the JobManager if it fails. */
+  /**
+   * Says that Flink runs this again when it recovers the job, and ends the JobManager if it fails. With high availability
+   * an application cluster gives the job an id; a session cluster does so only where a request names one.
+   */
   private static boolean recovers(ReadableConfig cluster) {
     return EMBEDDED.equals(cluster.getOptional(DeploymentOptions.TARGET).orElse(null))
+        && cluster.getOptional(PipelineOptionsInternal.PIPELINE_FIXED_JOB_ID).isPresent()
         && !"NONE".equalsIgnoreCase(cluster.get(HighAvailabilityOptions.HA_MODE));
   }
 
@@ -116,12 +131,20 @@ public final class Main {
     }
     try {
       process.getOutputStream().close();
-      CompletableFuture<byte[]> output = CompletableFuture.supplyAsync(() -> readAll(process.getInputStream()));
-      CompletableFuture<byte[]> error = CompletableFuture.supplyAsync(() -> readAll(process.getErrorStream()));
-      if (!process.waitFor(BUILD_MINUTES, TimeUnit.MINUTES)) {
-        throw new RefusedException("the worker has not built the pipeline in " + BUILD_MINUTES + " minutes");
-      }
-      String words = new String(error.join(), StandardCharsets.UTF_8).trim();
+      // Threads of their own: a worker may wait for hours, and the common pool is Flink's too.
+      Executor threads = task -> new Thread(task, "streaming-etl-build").start();
+      AtomicLong heard = new AtomicLong(System.nanoTime());
+      CompletableFuture<byte[]> output = CompletableFuture.supplyAsync(() -> readAll(process.getInputStream()), threads);
+      CompletableFuture<String> error =
+          CompletableFuture.supplyAsync(() -> readWords(process.getErrorStream(), heard), threads);
+      long left;
+      do {
+        left = TimeUnit.MINUTES.toNanos(BUILD_MINUTES) - (System.nanoTime() - heard.get());
+        if (left <= 0) {
+          throw new RefusedException("the worker has not built the pipeline in " + BUILD_MINUTES + " minutes");
+        }
+      } while (!process.waitFor(left, TimeUnit.NANOSECONDS));
+      String words = error.join();
       if (process.exitValue() == 0) {
         if (!words.isEmpty()) {
           LOG.info("The worker said: {}", words);
@@ -140,6 +163,24 @@ public final class Main {
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
+  }
+
+  /** Returns what a worker says, but for what it waits for: that is logged at once, and heard is set to the time. */
+  private static String readWords(InputStream stream, AtomicLong heard) {
+    StringBuilder words = new StringBuilder();
+    try (BufferedReader lines = new BufferedReader(new InputStreamReader(stream, StandardCharsets.UTF_8))) {
+      for (String line; (line = lines.readLine()) != null; ) {
+        if (line.startsWith(WAITING)) {
+          heard.set(System.nanoTime());
+          LOG.warn("The job waits for what is away: {}", line.substring(WAITING.length()));
+        } else {
+          words.append(line).append('\n');
+        }
+      }
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+    return words.toString().trim();
   }
 
   private Main() {}
