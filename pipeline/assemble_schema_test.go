@@ -286,7 +286,7 @@ func TestBlocksOfAnUnknownSchemaAreRefusedWithAdvice(t *testing.T) {
 	if !errors.Is(err, block.ErrSchema) || !strings.Contains(err.Error(), folderKey) {
 		t.Errorf("error %v", err)
 	}
-	for _, want := range []string{"EventSchema of before", "OutputFileRollIntervalMs"} {
+	for _, want := range []string{"previous EventSchema", "OutputFileRollIntervalMs"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is not in %s", want, text)
 		}
