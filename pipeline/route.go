@@ -186,8 +186,8 @@ func (f *routeFn) FinishBundle(ctx context.Context, emit func(string, []byte), _
 
 func (f *routeFn) finish(ctx context.Context, emit route.Emit) error {
 	f.metrics.dead.Inc(ctx, 0)
-	if f.lanes != nil && f.lanes.Err() != nil {
-		return fmt.Errorf("OutputKafkaTopic: %w", f.lanes.Err())
+	if err := f.lanesErr(); err != nil {
+		return err
 	}
 	var keeper writer // of dead letters
 	for i, w := range f.writers {
@@ -197,6 +197,9 @@ func (f *routeFn) finish(ctx context.Context, emit route.Emit) error {
 		if w.Name() == f.Config.Letters {
 			keeper = w
 		}
+	}
+	if err := f.lanesErr(); err != nil {
+		return err // of a dead letter of what a writer refused
 	}
 	if keeper != nil && f.letters > 0 {
 		if _, err := keeper.flush(ctx); err != nil {
@@ -210,6 +213,14 @@ func (f *routeFn) finish(ctx context.Context, emit route.Emit) error {
 		f.lanes.Flush()
 	}
 	return nil
+}
+
+// lanesErr is why the bundle cannot go on for the lanes' sake.
+func (f *routeFn) lanesErr() error {
+	if f.lanes == nil || f.lanes.Err() == nil {
+		return nil
+	}
+	return fmt.Errorf("OutputKafkaTopic: %w", f.lanes.Err())
 }
 
 // flush waits for a writer and makes dead letters of what it refused.

@@ -250,6 +250,32 @@ func TestDeadLettersFindAPlaceWithoutABucket(t *testing.T) {
 	})
 }
 
+// What a sink refuses at a bundle's end has its dead letter then: where that
+// cannot be written either, the bundle has failed, and the event is not gone.
+func TestADeadLetterThatItsTopicNoLongerTakesFailsTheBundle(t *testing.T) {
+	k := newKafka(t, "trips:1", "copies:1", "letters:1")
+	k.put(t.Context(), t, tripMessages("trips", sampleTrips(t, 1))...)
+	es, err := esfake.Start(esfake.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(es.Close)
+	admin, small := kadm.NewClient(k.client), "300"
+	es.OnItem(func(esfake.Item) *esfake.ItemFault {
+		if _, err := admin.AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "max.message.bytes", Value: &small}}, "letters"); err != nil {
+			t.Error(err)
+		}
+		return &esfake.ItemFault{Status: 400, Type: "mapper_parsing_exception", Reason: "not here"}
+	})
+	sum, err := runDirect(t.Context(), t, configure(t,
+		"--InputKafkaBootstrapServers="+k.brokers, "--InputKafkaTopic=trips", "--InputKafkaInitialPosition=EARLIEST", "--InputKafkaStopAtEnd",
+		"--OutputElasticsearchEndpoint="+es.URL, "--OutputKafkaBootstrapServers="+k.brokers, "--OutputKafkaTopic=copies",
+		"--OutputKafkaDeadLetterTopic=letters"), DirectOptions{})
+	if err == nil || !strings.Contains(err.Error(), "topic letters") {
+		t.Errorf("error %v, %d dead letters", err, sum.Progress.DeadLetters)
+	}
+}
+
 // checkLetters compares dead letters with the wanted payloads by output and reason.
 func checkLetters(t *testing.T, lines [][]byte, want map[string]string) {
 	t.Helper()
