@@ -16,8 +16,9 @@ const stopGrace = time.Second
 // Done says that all which the slot is to read up to the stop timestamp was
 // delivered by Drain: each of its shards was read to its end, to a record that
 // arrived after the timestamp, or to its tip when the service's clock was past
-// it, and the shards were listed after it too. It stays true, and is never true
-// without a stop timestamp. It may be called at any time.
+// it, and the shards were listed after it too. It stays true unless a later
+// listing has such a shard as open, and is never true without a stop timestamp.
+// It may be called at any time.
 func (r *Reader) Done() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

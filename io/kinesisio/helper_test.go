@@ -75,7 +75,7 @@ func connect(t testing.TB, endpoint, name string) *stream {
 	o := Options{
 		Stream: name, Region: "us-east-1", Endpoint: endpoint, EmulatorCredentials: true,
 		InitialPosition: TrimHorizon,
-		PollInterval:    5 * time.Millisecond, CallInterval: time.Millisecond, DiscoveryInterval: 20 * time.Millisecond,
+		PollInterval:    5 * time.Millisecond, CallInterval: time.Millisecond, DiscoveryInterval: 20 * time.Millisecond, reopenedApart: 20 * time.Millisecond,
 		RetryBackoff: time.Millisecond, RetryBackoffMax: 10 * time.Millisecond, RetryDeadline: patience,
 	}
 	client, err := NewClient(t.Context(), o)

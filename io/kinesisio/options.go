@@ -123,6 +123,8 @@ type Options struct {
 	BufferBytes int64
 	// DiscoveryInterval overrides DefaultDiscoveryInterval.
 	DiscoveryInterval time.Duration
+	// reopenedApart overrides defaultReopenedApart, for tests.
+	reopenedApart time.Duration
 	// RetryDeadline overrides DefaultRetryDeadline.
 	RetryDeadline time.Duration
 	// RetryBackoff overrides DefaultRetryBackoff.
@@ -238,6 +240,7 @@ func (o Options) withDefaults() Options {
 	o.IdlePollInterval = cmp.Or(o.IdlePollInterval, DefaultIdlePollInterval)
 	o.CallInterval = cmp.Or(o.CallInterval, DefaultCallInterval)
 	o.DiscoveryInterval = cmp.Or(o.DiscoveryInterval, DefaultDiscoveryInterval)
+	o.reopenedApart = cmp.Or(o.reopenedApart, defaultReopenedApart)
 	o.RetryDeadline = cmp.Or(o.RetryDeadline, DefaultRetryDeadline)
 	o.RetryBackoff = cmp.Or(o.RetryBackoff, DefaultRetryBackoff)
 	o.RetryBackoffMax = cmp.Or(o.RetryBackoffMax, DefaultRetryBackoffMax)

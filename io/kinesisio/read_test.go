@@ -933,6 +933,26 @@ func TestListingThatIsBehindASplitIsBorne(t *testing.T) {
 	got.inOrder()
 }
 
+// A stream that is listed often is no reason to believe a listing sooner.
+func TestManyListingsThatAreBehindASplitAreBorne(t *testing.T) {
+	s := newFake(t, 1)
+	front := &lateListing{Handler: s.fake.Handler}
+	server := httptest.NewServer(front)
+	t.Cleanup(server.Close)
+	s.opts.Endpoint, s.opts.DiscoveryInterval, s.opts.reopenedApart = server.URL, 5*time.Millisecond, 0
+	next := map[int]int{}
+	r := s.open(one(), nil)
+	got := collect(t)
+	s.put(20, 4, next)
+	s.split(s.openShards()[0])
+	front.late.Store(1 << 40)
+	s.put(20, 4, next)
+	got.drain(40, r)
+	s.eventually("the shards are listed", func() bool { return front.listings.Load() > 10*reopenedToFail })
+	got.quiet(r)
+	got.once(next)
+}
+
 func TestListingIsPagedAndBegunAnewWhenItsTokenExpires(t *testing.T) {
 	const shards = 1500 // a page has 1,000
 	s := newFake(t, shards)

@@ -208,7 +208,7 @@ func (r *Reader) merge(listed []found, all bool) (next time.Duration, _ error) {
 			s.reopened = reopened{}
 			continue
 		}
-		apart := min(r.opts.DiscoveryInterval, DefaultDiscoveryInterval)
+		apart := r.opts.reopenedApart
 		if s.reopened.again(apart); s.reopened.times >= reopenedToFail {
 			return 0, r.replaced(f.id, "was read to its end and is open")
 		}
@@ -231,10 +231,13 @@ func (r *Reader) merge(listed []found, all bool) (next time.Duration, _ error) {
 	return next, nil
 }
 
-// reopenedToFail is how many listings in a row, each 10 s behind the one before
-// or the discovery interval, must have a shard as open that was read to its end.
-// No shard opens again, but a listing may be a little behind a split.
-const reopenedToFail = 6
+// No shard opens again, but a listing may be a little behind a split. So many
+// listings in a row, each so long after the one before, must have a shard as
+// open that was read to its end: however often the stream is listed, a minute.
+const (
+	reopenedToFail       = 6
+	defaultReopenedApart = 10 * time.Second
+)
 
 // reopened counts listings that have a shard as open that was read to its end.
 type reopened struct {
