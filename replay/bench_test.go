@@ -2,10 +2,11 @@ package replay
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"testing"
+	"time"
 
+	"github.com/streaming-etl/streaming-etl/io/kinesisio/kinesisfake"
 	"github.com/streaming-etl/streaming-etl/testdata"
 )
 
@@ -39,29 +40,38 @@ func BenchmarkRead(b *testing.B) {
 }
 
 // BenchmarkReplay sends the sample into a stream, as fast as it goes; the
-// answering server's share is in it.
+// answering server's share is in it. The far one answers after 200 ms.
 func BenchmarkReplay(b *testing.B) {
-	for name, aggregate := range map[string]bool{"plain": false, "aggregated": true} {
-		for _, shards := range []int{1, 4, 100} {
-			b.Run(fmt.Sprintf("%s/%d", name, shards), func(b *testing.B) {
-				b.ReportAllocs()
-				records, requests := int64(0), int64(0)
-				for b.Loop() {
-					server := startKinesis(b, shards)
-					to, err := OpenKinesis(b.Context(), KinesisOptions{Stream: "trips", Endpoint: server.URL(), EmulatorCredentials: true, Aggregate: aggregate})
-					if err != nil {
-						b.Fatal(err)
-					}
-					stats, err := Run(b.Context(), Options{Files: testdata.Trips(), Repeat: 10}, to)
-					if err = errors.Join(err, to.Close(b.Context()), server.Close()); err != nil {
-						b.Fatal(err)
-					}
-					records += stats.Records
-					requests += stats.Sender.Requests
+	for _, c := range []struct {
+		name      string
+		aggregate bool
+		shards    int
+		delay     time.Duration
+		passes    int
+	}{
+		{"plain/1", false, 1, 0, 10}, {"plain/4", false, 4, 0, 10}, {"plain/100", false, 100, 0, 10},
+		{"aggregated/1", true, 1, 0, 10}, {"aggregated/4", true, 4, 0, 10}, {"aggregated/100", true, 100, 0, 10},
+		{"aggregated/1/far", true, 1, 200 * time.Millisecond, 1},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			b.ReportAllocs()
+			records, requests := int64(0), int64(0)
+			for b.Loop() {
+				server := startKinesis(b, c.shards)
+				server.Control("PutRecords", func(*kinesisfake.Request) error { time.Sleep(c.delay); return nil })
+				to, err := OpenKinesis(b.Context(), KinesisOptions{Stream: "trips", Endpoint: server.URL(), EmulatorCredentials: true, Aggregate: c.aggregate})
+				if err != nil {
+					b.Fatal(err)
 				}
-				b.ReportMetric(float64(records)/b.Elapsed().Seconds(), "records/s")
-				b.ReportMetric(float64(records)/float64(requests), "records/request")
-			})
-		}
+				stats, err := Run(b.Context(), Options{Files: testdata.Trips(), Repeat: c.passes}, to)
+				if err = errors.Join(err, to.Close(b.Context()), server.Close()); err != nil {
+					b.Fatal(err)
+				}
+				records += stats.Records
+				requests += stats.Sender.Requests
+			}
+			b.ReportMetric(float64(records)/b.Elapsed().Seconds(), "records/s")
+			b.ReportMetric(float64(records)/float64(requests), "records/request")
+		})
 	}
 }
