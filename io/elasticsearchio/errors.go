@@ -232,6 +232,11 @@ func classify(status int, kind, reason string) class {
 	return permanent
 }
 
+// passes says that a call is worth making again.
+func (e *Error) passes() bool {
+	return e.Err != nil || classify(e.Status, e.Kind, e.Reason) == transient
+}
+
 // passing tells of statuses that mean "again", of requests and of actions.
 func passing(status int) bool {
 	return status == http.StatusTooManyRequests || status == http.StatusRequestTimeout || status >= 500
