@@ -25,9 +25,10 @@ type letterIndex struct {
 	done bool
 }
 
-// open makes the index where there is none. Where the cluster refuses that, as
-// a user without the privilege, the first letter makes it: letters that its
-// mapping does not take are put in another form.
+// open makes the index where there is none. Where the cluster refuses that, to a
+// user without the privilege or because no index may be made now, the first
+// letter makes it, and waits for that as documents do: letters that its mapping
+// does not take are put in another form.
 func (i *letterIndex) open(ctx context.Context, client *elasticsearchio.Client, name string) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()

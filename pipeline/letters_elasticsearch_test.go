@@ -36,6 +36,10 @@ func TestDeadLettersOfAnyPayloadAreTakenByElasticsearch(t *testing.T) {
 				t.Fatalf("%v, error %v", res, err)
 			}
 		},
+		"one that may be written, and not asked for": func(t *testing.T, es *esfake.Server) {
+			put(t, es.URL+"/letters", letterMapping)
+			put(t, es.URL+"/letters/_settings", `{"index.blocks.metadata":true}`)
+		},
 		"one that is made while the cluster is busy": func(_ *testing.T, es *esfake.Server) {
 			var tries atomic.Int64
 			es.OnRequest(func(r esfake.Request) *esfake.Fault {
@@ -84,6 +88,19 @@ func TestDeadLettersOfAnyPayloadAreTakenByElasticsearch(t *testing.T) {
 				t.Errorf("letters %q, want %q", got, want)
 			}
 		})
+	}
+}
+
+// put makes a call of the cluster that has to succeed.
+func put(t *testing.T, url, body string) {
+	t.Helper()
+	req, err := http.NewRequest(http.MethodPut, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil || res.Body.Close() != nil || res.StatusCode != http.StatusOK {
+		t.Fatalf("PUT %s: %v, error %v", url, res, err)
 	}
 }
 

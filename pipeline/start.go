@@ -112,7 +112,7 @@ type heard struct {
 	// rules are those of topics that the job writes to.
 	rules map[string]transact.Rules
 	// ends are those of topics that it reads, and begins there.
-	ends kafkaio.Ends
+	ends *kafkaio.Ends
 }
 
 // topic keeps the rules of one.

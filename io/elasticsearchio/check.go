@@ -17,6 +17,7 @@ import (
 	"github.com/go-faster/jx"
 
 	"github.com/streaming-etl/streaming-etl/internal/pause"
+	"github.com/streaming-etl/streaming-etl/logging"
 )
 
 const (
@@ -156,8 +157,13 @@ func checkProduct(answer []byte) error {
 }
 
 // retry makes a call until it succeeds, fails for good, or was tried attempts
-// times (0: until ctx ends). Its errors are *Error but for those of ctx.
+// times (0: until ctx ends). Its errors are *Error.
 func (l *link) retry(ctx context.Context, op string, attempts int, least time.Duration, call func(context.Context) (*esapi.Response, error)) error {
+	return l.retryWhile(ctx, op, attempts, least, (*Error).passes, call)
+}
+
+// retryWhile is retry of the faults that pass.
+func (l *link) retryWhile(ctx context.Context, op string, attempts int, least time.Duration, passes func(*Error) bool, call func(context.Context) (*esapi.Response, error)) error {
 	start := time.Now()
 	for attempt := 1; ; attempt++ {
 		fault := l.once(ctx, op, call)
@@ -165,13 +171,15 @@ func (l *link) retry(ctx context.Context, op string, attempts int, least time.Du
 			return nil
 		}
 		fault.Attempts, fault.Elapsed = attempt, time.Since(start)
-		if attempt == attempts || fault.Err == nil && classify(fault.Status, fault.Kind, fault.Reason) != transient {
+		if attempt == attempts || !passes(fault) {
 			return fault
 		}
 		if s := l.signer; s != nil && fault.Status == http.StatusForbidden {
 			s.expire()
 		}
-		if pause.Sleep(ctx, pause.Backoff(attempt, least, DefaultRetryBackoffMax)) != nil {
+		wait := pause.Backoff(attempt, least, DefaultRetryBackoffMax)
+		logging.Retry(ctx, "elasticsearch: a request is made again", attempt, wait, fault, logging.Op, op)
+		if pause.Sleep(ctx, wait) != nil {
 			return fault
 		}
 	}

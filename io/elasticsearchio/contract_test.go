@@ -1,13 +1,21 @@
 package elasticsearchio
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/streaming-etl/streaming-etl/io/elasticsearchio/esfake"
+	"github.com/streaming-etl/streaming-etl/logging"
 )
 
 func TestDocumentsOfManyIndicesAreReadBack(t *testing.T) {
@@ -492,6 +500,75 @@ func TestAnIndexIsMadeOnceWithItsMapping(t *testing.T) {
 	err := c.CreateIndex(t.Context(), strings.ToUpper(index), []byte(mapping))
 	if err == nil || !strings.Contains(err.Error(), "create index ") || !strings.Contains(err.Error(), "lowercase") {
 		t.Errorf("error %v", err)
+	}
+}
+
+// An index is made while nobody may make one, or look at one: the error comes at
+// once, and one that is there is none.
+func TestABlockOfNewIndicesIsNotWaitedFor(t *testing.T) {
+	s := startFake(t, esfake.Options{OpenSearch: true})
+	cluster := &cluster{t: t, url: s.URL, name: "blocked"}
+	c := newClient(t, quick(s.URL))
+	cluster.must(http.MethodPut, "/there", "")
+	cluster.must(http.MethodPut, "/closed", "")
+	cluster.must(http.MethodPut, "/closed/_settings", `{"index.blocks.metadata":true}`)
+	cluster.must(http.MethodPut, "/_cluster/settings", `{"persistent":{"cluster.blocks.create_index":true}}`)
+	if err := c.CreateIndex(t.Context(), "there", []byte("{}")); err != nil {
+		t.Errorf("an index that is there: %v", err)
+	}
+	for name, kind := range map[string]string{"new": createBlockedKind, "closed": blockedKind} {
+		var fault *Error
+		err := c.CreateIndex(t.Context(), name, []byte("{}"))
+		if !errors.As(err, &fault) || fault.Kind != kind || fault.Attempts != 1 {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if got := write(t, c, doc("closed", "1", "{}"), doc("there", "1", "{}")); len(got) > 0 {
+		t.Errorf("rejections %v", got)
+	}
+}
+
+// A user may write to an index, and make it, but not ask for it.
+func TestAnIndexIsMadeByWhoMayNotAskForIt(t *testing.T) {
+	s := startFake(t, esfake.Options{})
+	s.OnRequest(func(r esfake.Request) *esfake.Fault {
+		if r.Method == http.MethodHead {
+			return &esfake.Fault{Status: http.StatusForbidden}
+		}
+		return nil
+	})
+	c := newClient(t, quick(s.URL))
+	for range 2 {
+		if err := c.CreateIndex(t.Context(), "made", []byte("{}")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := s.Indices(); !slices.Equal(got, []string{"made"}) {
+		t.Errorf("indices %v", got)
+	}
+}
+
+// A cluster that has no master answers with a block too, which passes.
+func TestAnIndexIsMadeAfterAnOutageThatIsTold(t *testing.T) {
+	s := startFake(t, esfake.Options{})
+	var puts atomic.Int64
+	s.OnRequest(func(r esfake.Request) *esfake.Fault {
+		if r.Method != http.MethodPut {
+			return nil
+		}
+		if puts.Add(1) > 3 {
+			return nil
+		}
+		return &esfake.Fault{Status: http.StatusServiceUnavailable, Body: `{"error":{"type":"cluster_block_exception","reason":"blocked by: [SERVICE_UNAVAILABLE/2/no master];"},"status":503}`}
+	})
+	var log bytes.Buffer
+	defer slog.SetDefault(slog.Default())
+	slog.SetDefault(slog.New(logging.NewWriter(&log, logging.Options{Burst: -1})))
+	if err := newClient(t, quick(s.URL)).CreateIndex(t.Context(), "made", []byte("{}")); err != nil {
+		t.Fatal(err)
+	}
+	if got := log.String(); !strings.Contains(got, "level=WARN") || !strings.Contains(got, "create index made") || !strings.Contains(got, "no master") {
+		t.Errorf("logged %q", got)
 	}
 }
 

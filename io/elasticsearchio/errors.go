@@ -147,7 +147,7 @@ func (e *Error) hint() string {
 		noAnswer  net.Error
 	)
 	switch {
-	case e.Kind == blockedKind:
+	case isBlocked(e.Kind):
 		return "the cluster or the index is blocked: is a disk full, or was it made read-only?"
 	case e.Status == http.StatusUnauthorized && e.auth == NoAuth:
 		return "the cluster wants authorisation: name a user and a password, an API key, or SIGV4"
@@ -215,7 +215,7 @@ func classify(status int, kind, reason string) class {
 	switch {
 	case status == http.StatusRequestEntityTooLarge:
 		return tooLarge
-	case kind == blockedKind, passing(status):
+	case isBlocked(kind), passing(status):
 		return transient
 	// Session credentials are renewed: the next attempt has new ones.
 	case status == http.StatusForbidden && strings.Contains(strings.ToLower(reason), "token included in the request is expired"):
@@ -230,6 +230,11 @@ func classify(status int, kind, reason string) class {
 		return malformed
 	}
 	return permanent
+}
+
+// passes says that a call is worth making again.
+func (e *Error) passes() bool {
+	return e.Err != nil || classify(e.Status, e.Kind, e.Reason) == transient
 }
 
 // passing tells of statuses that mean "again", of requests and of actions.
@@ -274,8 +279,16 @@ func isElsewhere(kind string) bool {
 	return known || strings.HasSuffix(kind, "transport_exception")
 }
 
-// blockedKind is the kind of error of an index, or a cluster, that is blocked.
-const blockedKind = "cluster_block_exception"
+// blockedKind is the kind of error of an index, or a cluster, that is blocked,
+// createBlockedKind OpenSearch's where no index may be made, as it sets by itself
+// when disks are full.
+const (
+	blockedKind       = "cluster_block_exception"
+	createBlockedKind = "index_create_block_exception"
+)
+
+// isBlocked tells of an error's kind that it is that of a block.
+func isBlocked(kind string) bool { return kind == blockedKind || kind == createBlockedKind }
 
 // block finds the blocks in Elasticsearch's text, by status and number: "index
 // [trips] blocked by: [FORBIDDEN/8/index write (api)];".
@@ -302,7 +315,7 @@ func judge(it *item, r result) verdict {
 		return done // it is not there, or not even its index
 	case r.kind == blockedKind && it.indexVaries && readOnly(r.reason):
 		return closed
-	case r.kind == blockedKind, isElsewhere(r.kind):
+	case isBlocked(r.kind), isElsewhere(r.kind):
 		return again
 	case r.status == http.StatusInternalServerError && !it.irreplaceable:
 		if r.kind == deliberate {

@@ -174,5 +174,5 @@ func (c *Client) tryAlias(ctx context.Context, index string) error {
 
 // Denied says that the user may not do it.
 func (e *Error) Denied() bool {
-	return e.Kind != blockedKind && (e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden)
+	return !isBlocked(e.Kind) && (e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden)
 }

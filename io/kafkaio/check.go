@@ -37,7 +37,7 @@ func (o Options) Check(ctx context.Context) error {
 
 // CheckEnds is Check, and returns where the partitions end, for Options.Ends of a
 // job that is about to start and begins there; nil where it does not.
-func (o Options) CheckEnds(ctx context.Context) (Ends, error) {
+func (o Options) CheckEnds(ctx context.Context) (*Ends, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}

@@ -1,10 +1,18 @@
 package kafkaio
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
-// Ends are where the partitions of topics ended when a job was submitted, by
-// topic's name. They marshal to JSON and back without loss.
-type Ends map[string]TopicEnds
+// Ends are where the partitions of topics ended when a job was submitted. They
+// marshal to JSON and back without loss.
+type Ends struct {
+	// At is when that was, in milliseconds since 1970: before the look.
+	At int64
+	// Topics are by name.
+	Topics map[string]TopicEnds
+}
 
 // TopicEnds are those of one topic, by partition.
 type TopicEnds struct {
@@ -16,9 +24,14 @@ type TopicEnds struct {
 // maxEnds bounds the partitions of Ends: they are part of the job's graph.
 const maxEnds = 20_000
 
-// of returns that of a partition, if it is known.
-func (e Ends) of(p place) (int64, bool) {
-	t, ok := e[p.key.topic]
+// of returns that of a partition, if it is known. A submission looks before it
+// sets its job's start. One that looks later than that goes on with the slots of
+// an earlier one: what was written up to its look is theirs.
+func (e *Ends) of(p place, jobStart int64) (int64, bool) {
+	if e == nil || e.At > jobStart {
+		return 0, false
+	}
+	t, ok := e.Topics[p.key.topic]
 	if !ok || t.ID != p.id {
 		return 0, false
 	}
@@ -33,7 +46,7 @@ func (o *Options) beginsLatest() bool {
 
 // ends asks where the topics end. What could not be told is left out: readers
 // then go by the records' times.
-func (c *client) ends(ctx context.Context, o *Options, topics []topic) Ends {
+func (c *client) ends(ctx context.Context, o *Options, topics []topic) *Ends {
 	var places []place
 	for _, t := range topics {
 		for _, p := range t.partitions {
@@ -43,17 +56,17 @@ func (c *client) ends(ctx context.Context, o *Options, topics []topic) Ends {
 	if len(places) > maxEnds {
 		return nil
 	}
+	out := &Ends{At: time.Now().UnixMilli(), Topics: map[string]TopicEnds{}}
 	found, _ := c.listOffsets(ctx, o, places, timeLatest)
-	out := Ends{}
 	for _, p := range places {
 		end, ok := found[p.key]
 		if !ok {
 			continue
 		}
-		t, ok := out[p.key.topic]
+		t, ok := out.Topics[p.key.topic]
 		if !ok {
 			t = TopicEnds{ID: p.id, Offsets: map[int32]int64{}}
-			out[p.key.topic] = t
+			out.Topics[p.key.topic] = t
 		}
 		t.Offsets[p.key.number] = end
 	}
@@ -61,8 +74,9 @@ func (c *client) ends(ctx context.Context, o *Options, topics []topic) Ends {
 }
 
 // latest finds out where a job begins that reads what is written from its start
-// on: at the end that its submission saw. A partition of which it saw none, and
-// all where jobStart is 0, begin at ends, or before at what is of the job's start.
+// on: at the end that the submission saw that made its slots. A partition of which
+// it saw none, and all where jobStart is 0, begin at ends, or before at what is of
+// the job's start.
 func (c *client) latest(ctx context.Context, o *Options, places []place, ends map[partitionKey]int64, jobStart int64) (map[partitionKey]int64, error) {
 	if jobStart <= 0 {
 		return ends, nil
@@ -71,7 +85,7 @@ func (c *client) latest(ctx context.Context, o *Options, places []place, ends ma
 	var rest []place
 	for _, p := range places {
 		end, told := ends[p.key]
-		at, known := o.Ends.of(p)
+		at, known := o.Ends.of(p, jobStart)
 		switch {
 		case !known:
 			rest = append(rest, p)

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/streaming-etl/streaming-etl/io/slots"
 )
 
 // Whatever times the records have: what was written since the submission is the
@@ -42,12 +44,32 @@ func TestLatestBeginsWhereTheSubmissionSawTheEnds(t *testing.T) {
 	}
 }
 
+// A later submission goes on with the slots of an earlier one, of which some may
+// not have begun to read: its ends are past what was written since.
+func TestEndsOfALaterSubmissionDoNotCount(t *testing.T) {
+	c := newCluster(t, 1)
+	c.opts.InitialPosition = Latest
+	slot := slots.Slot{Index: 0, Count: 1, JobStart: time.Now().Add(-time.Second).UnixMilli()}
+	c.produce(c.kgo, &kgo.Record{Topic: c.topic, Value: []byte("before"), Timestamp: time.UnixMilli(slot.JobStart - 1)},
+		&kgo.Record{Topic: c.topic, Value: []byte("since"), Timestamp: time.UnixMilli(slot.JobStart)}, &kgo.Record{Topic: c.topic, Value: []byte("now")})
+	ends, err := c.opts.CheckEnds(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.opts.Ends = ends
+	r := c.open(slot, nil)
+	got := collect(t)
+	got.drain(2, r)
+	got.quiet(r)
+	got.exactly([]string{"since", "now"})
+}
+
 func TestEndsOfATopicThatWasMadeAnewDoNotCount(t *testing.T) {
 	c := newFake(t, 1)
 	c.put(c.topic, 10, 1, map[string]int{})
 	c.opts.InitialPosition = Latest
 	ends, err := c.opts.CheckEnds(t.Context())
-	if err != nil || ends[c.topic].Offsets[0] != 10 {
+	if err != nil || ends.Topics[c.topic].Offsets[0] != 10 {
 		t.Fatalf("ends are %+v, %v", ends, err)
 	}
 	c.opts.Ends = ends

@@ -100,8 +100,9 @@ type Options struct {
 	// InitialTimestamp goes with TIMESTAMP, and only with it.
 	InitialTimestamp time.Time
 	// Ends are where LATEST begins, as CheckEnds returned them when the job was
-	// submitted. Default: it is looked for at Open.
-	Ends Ends
+	// submitted; those of later than a slot's JobStart do not count. Default: it is
+	// looked for at Open.
+	Ends *Ends
 	// OffsetReset is what to do where the next record is gone. Default FAIL.
 	OffsetReset OffsetReset
 	// ReadUncommitted reads records of open and aborted transactions too.

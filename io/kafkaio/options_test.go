@@ -54,7 +54,7 @@ func TestOptionsTellAllTheirFaults(t *testing.T) {
 func TestOptionsTravelAsJSON(t *testing.T) {
 	in := Options{
 		Brokers: []string{"k:9092"}, Topic: "regex:a.*", Exclude: []string{"ab"}, GroupID: "g", InitialPosition: Timestamp, GroupFallback: Latest,
-		InitialTimestamp: time.UnixMilli(1514768400123).UTC(), OffsetReset: ResetLatest, Ends: Ends{"t": {ID: [16]byte{1}, Offsets: map[int32]int64{3: 1 << 40}}}, ReadUncommitted: true, StopAtEnd: true,
+		InitialTimestamp: time.UnixMilli(1514768400123).UTC(), OffsetReset: ResetLatest, Ends: &Ends{At: 1514768400123, Topics: map[string]TopicEnds{"t": {ID: [16]byte{1}, Offsets: map[int32]int64{3: 1 << 40}}}}, ReadUncommitted: true, StopAtEnd: true,
 		DiscoveryInterval: 1, BufferBytes: 2, FetchBytes: 3, PartitionFetchBytes: 4, MaxWait: 5, RetryDeadline: 6, RetryBackoff: 7, RetryBackoffMax: 8,
 		Security: security.Config{Protocol: security.SASLSSL, Mechanism: security.Plain, Username: "u", Password: secret.Secret{Env: "P"}},
 	}

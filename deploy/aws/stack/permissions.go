@@ -173,5 +173,5 @@ func (b *build) writeSearch() []awsiam.PolicyStatement {
 	if letters == "" {
 		letters = "dead-letters"
 	}
-	return append(all, allow("MakeDeadLetterIndex", []*string{jsii.String(*arn + "/" + letters)}, "es:ESHttpPut"))
+	return append(all, allow("MakeDeadLetterIndex", []*string{jsii.String(*arn + "/" + letters)}, "es:ESHttpHead", "es:ESHttpPut"))
 }

@@ -204,7 +204,7 @@ func TestPermissionsFollowTheProperties(t *testing.T) {
 		"dead letters in a domain": {
 			context: map[string]string{"InputKinesisStream": "trips", "OutputElasticsearchEndpoint": testEndpoint, "ElasticsearchDeadLetterIndex": "letters", "replayHost": "false"},
 			want: map[string][2][]string{
-				"MakeDeadLetterIndex": {{"es:ESHttpPut"}, {"arn:${AWS::Partition}:es:eu-west-1:${AWS::AccountId}:domain/trips/letters"}},
+				"MakeDeadLetterIndex": {{"es:ESHttpHead", "es:ESHttpPut"}, {"arn:${AWS::Partition}:es:eu-west-1:${AWS::AccountId}:domain/trips/letters"}},
 			},
 		},
 		"roles of other accounts": {

@@ -310,14 +310,18 @@ func (s *Server) apply(item *Item) (map[string]any, *ItemFault) {
 	if why := invalidName(item.Index); why != "" {
 		return refuse(http.StatusBadRequest, "invalid_index_name_exception", "Invalid index name [%s], %s", item.Index, why)
 	}
-	x, stream := s.writable(item.Index, item.Op == "delete" && item.Version == nil)
+	mustExist := item.Op == "delete" && item.Version == nil
+	if s.createBlocked && s.indices[item.Index] == nil && !mustExist {
+		return nil, &createBlock
+	}
+	x, stream := s.writable(item.Index, mustExist)
 	if stream && item.Op != "create" {
 		return refuse(http.StatusBadRequest, "illegal_argument_exception", "only write ops with an op_type of create are allowed in data streams")
 	}
 	if x == nil {
 		return refuse(http.StatusNotFound, "index_not_found_exception", "no such index [%s]", item.Index)
 	}
-	if f := x.blocked(item.Index); f != nil {
+	if f := x.blocked(item.Index, blocksWrite); f != nil {
 		return nil, f
 	}
 	if !item.hasID {

@@ -36,6 +36,7 @@ func (s *Server) handler() http.Handler {
 		{"GET POST", "_refresh", s.refresh},
 		{"GET POST", "{index}/_refresh", s.refresh},
 		{"GET", "_cluster/health", s.health},
+		{"PUT", "_cluster/settings", s.putClusterSettings},
 		{"PUT", "{index}", s.putIndex},
 		{"HEAD", "{index}", s.headIndex},
 		{"DELETE", "{index}", s.deleteIndex},

@@ -66,6 +66,8 @@ type Server struct {
 	templates  map[string]*indexTemplate
 	components map[string]*component
 	autoID     int
+	// createBlocked is OpenSearch's setting cluster.blocks.create_index.
+	createBlocked bool
 }
 
 // Request is what OnRequest sees.

@@ -96,20 +96,31 @@ func (s *Server) writable(name string, mustExist bool) (x *index, stream bool) {
 	return s.indices[name], s.streams[name]
 }
 
-// blocks are the settings that keep an index from being written, as
+// blocks are the settings that keep an index from being written or looked at, as
 // Elasticsearch tells them.
 var blocks = map[string]string{
 	"read_only":              "FORBIDDEN/5/index read-only (api)",
 	"write":                  "FORBIDDEN/8/index write (api)",
+	"metadata":               "FORBIDDEN/9/index metadata (api)",
 	"read_only_allow_delete": "TOO_MANY_REQUESTS/12/disk usage exceeded flood-stage watermark, index has read-only-allow-delete block",
 }
 
-// blocked returns the fault of an index that is blocked. It is one that passes
-// only if all blocks are of that kind.
-func (x *index) blocked(name string) *ItemFault {
+// The levels at which blocks act, by setting.
+var (
+	blocksWrite         = map[string]bool{"read_only": true, "write": true, "read_only_allow_delete": true}
+	blocksMetadataWrite = map[string]bool{"read_only": true, "metadata": true, "read_only_allow_delete": true}
+	blocksMetadataRead  = map[string]bool{"metadata": true}
+)
+
+// blocked returns the fault of an index that is blocked at a level. It is one
+// that passes only if all blocks are of that kind.
+func (x *index) blocked(name string, level map[string]bool) *ItemFault {
 	var told []string
 	status := http.StatusTooManyRequests
 	for _, setting := range sortedKeys(x.blocks) {
+		if !level[setting] {
+			continue
+		}
 		told = append(told, blocks[setting])
 		if setting != "read_only_allow_delete" {
 			status = http.StatusForbidden
@@ -120,6 +131,9 @@ func (x *index) blocked(name string) *ItemFault {
 	}
 	return &ItemFault{status, "cluster_block_exception", fmt.Sprintf("index [%s] blocked by: [%s];", name, strings.Join(told, ", "))}
 }
+
+// createBlock is the fault of OpenSearch where no index may be made.
+var createBlock = ItemFault{http.StatusForbidden, "index_create_block_exception", "blocked by: [FORBIDDEN/10/cluster create-index blocked (api)];"}
 
 // put stores or deletes a document, by the rules of its version's type.
 func (x *index) put(item *Item, old *Document, source []byte) (map[string]any, *ItemFault) {
@@ -189,6 +203,14 @@ func (s *Server) putIndex(r *http.Request, body []byte) answer {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if x := s.indices[name]; x != nil {
+		if f := x.blocked(name, blocksMetadataWrite); f != nil {
+			return fault(f.Status, f.Type, "%s", f.Reason)
+		}
+	}
+	if s.createBlocked { // whether the index is there or not
+		return fault(createBlock.Status, createBlock.Type, "%s", createBlock.Reason)
+	}
 	if s.indices[name] != nil {
 		return fault(http.StatusBadRequest, "resource_already_exists_exception", "index [%s] already exists", name)
 	}
@@ -203,8 +225,13 @@ func (s *Server) putIndex(r *http.Request, body []byte) answer {
 func (s *Server) headIndex(r *http.Request, _ []byte) answer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.indices[r.PathValue("index")] == nil {
+	name := r.PathValue("index")
+	x := s.indices[name]
+	if x == nil {
 		return answer{status: http.StatusNotFound}
+	}
+	if f := x.blocked(name, blocksMetadataRead); f != nil {
+		return answer{status: f.Status}
 	}
 	return answer{status: http.StatusOK}
 }
@@ -241,6 +268,27 @@ func (s *Server) putSettings(r *http.Request, body []byte) answer {
 			x.blocks[setting] = true
 		default:
 			delete(x.blocks, setting)
+		}
+	}
+	return answer{http.StatusOK, map[string]any{"acknowledged": true}}
+}
+
+// putClusterSettings knows the block of new indices, which only OpenSearch has.
+func (s *Server) putClusterSettings(_ *http.Request, body []byte) answer {
+	var request struct {
+		Persistent, Transient map[string]any
+	}
+	if err := strict(body, &request); err != nil {
+		return fault(http.StatusBadRequest, "parse_exception", "%v", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, settings := range []map[string]any{request.Persistent, request.Transient} {
+		for key, value := range settings {
+			if key != "cluster.blocks.create_index" || !s.opts.OpenSearch {
+				return fault(http.StatusBadRequest, "illegal_argument_exception", "unknown setting [%s]", key)
+			}
+			s.createBlocked = value == true
 		}
 	}
 	return answer{http.StatusOK, map[string]any{"acknowledged": true}}
