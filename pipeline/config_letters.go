@@ -10,7 +10,7 @@ import (
 
 // keepLettersApart refuses a place of events that is that of dead letters, or of
 // the record of which were sent again: what reads one would meet the other. It
-// sees what the properties name; what an event names is looked at then.
+// sees what the properties name; what an event may name is the router's to look at.
 func (c *Config) keepLettersApart(p *property.Set) {
 	refuse := func(name, place, allowed string) {
 		p.Add(property.Mistake{Property: name, Problem: "puts events where dead letters, or the record of those that were resent, are written: " + place, Allowed: allowed})
@@ -29,6 +29,9 @@ func (c *Config) keepLettersApart(p *property.Set) {
 		for _, folder := range []string{deadletter.Folder, deadletter.ResentFolder} {
 			place := prefix + folder + "/"
 			if !strings.HasPrefix(c.Prefix+head, place) {
+				if below, ok := strings.CutPrefix(prefix, c.Prefix); ok && below != "" {
+					c.Route.Reserved = append(c.Route.Reserved, below+folder)
+				}
 				continue
 			}
 			name, allowed := "OutputPathTemplate", "a folder of another name"

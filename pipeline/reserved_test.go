@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/streaming-etl/streaming-etl/io/elasticsearchio"
@@ -43,5 +44,23 @@ func TestTheJobsOwnTopicsAreReserved(t *testing.T) {
 	}
 	if len(want) > 0 {
 		t.Errorf("%v are not reserved: %q", want, c.Lanes.Reserved)
+	}
+}
+
+func TestTheFoldersOfDeadLettersAreReserved(t *testing.T) {
+	for _, test := range []struct {
+		events, letters string
+		want            []string
+	}{
+		{"s3://lake", "s3://lake/a/", []string{"a/dead-letters", "a/dead-letters-resent"}},
+		{"s3://lake/in/", "s3://lake/in/a/", []string{"a/dead-letters", "a/dead-letters-resent"}},
+		{"s3://lake/in/", "s3://lake/", nil},
+		{"s3://lake/", "s3://lake/", nil}, // the router knows these
+		{"s3://lake", "s3://other/a/", nil},
+	} {
+		c := configure(t, "--InputKinesisStream=trips", "--Region=us-east-1", "--OutputBucket="+test.events, "--DeadLetterBucket="+test.letters, "--OutputPathTemplate=a/{type}")
+		if got := c.Route.Reserved; !slices.Equal(got, test.want) {
+			t.Errorf("with events in %s, dead letters in %s: %q", test.events, test.letters, got)
+		}
 	}
 }

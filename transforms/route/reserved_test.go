@@ -13,6 +13,11 @@ func TestEventsDoNotNameTheFoldersOfDeadLetters(t *testing.T) {
 		path, place string
 		refused     bool
 	}{
+		{"a/{place}", "dead-letters", true}, // Reserved
+		{"a/{place}/x", "dead-letters", true},
+		{"a/dead-{place}", "letters", true},
+		{"a/{place}", "dead-letters-too", false},
+		{"b/{place}", "dead-letters", false},
 		{"{place}", "dead-letters", true},
 		{"{place}/x", "dead-letters-resent", true},
 		{"dead-{place}/x", "letters", true},
@@ -22,7 +27,7 @@ func TestEventsDoNotNameTheFoldersOfDeadLetters(t *testing.T) {
 		{"events/{place}", "dead-letters", false},
 		{"dead-letters/{place}", "a", false}, // the user's choice
 	} {
-		r, s := newRouter(t, route.Config{Path: test.path}), &sink{t: t}
+		r, s := newRouter(t, route.Config{Path: test.path, Reserved: []string{"a/dead-letters"}}), &sink{t: t}
 		b := &batch.Batch{Source: "stream", Shard: "shardId-7", JobStart: 5, Seqs: []string{"41"}}
 		b.Append(fmt.Appendf(nil, `{"id":1,"place":%q}`, test.place), 0, 0, 1)
 		counts := r.Add(b, s.emit)

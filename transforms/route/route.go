@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/streaming-etl/streaming-etl/io/batch"
 	"github.com/streaming-etl/streaming-etl/transforms/block"
@@ -52,6 +51,9 @@ type Config struct {
 	// MaxPath and MaxFolder are the most bytes of a path and of a folder in it,
 	// where above 0; of a path never more than template.MaxPath.
 	MaxPath, MaxFolder int
+	// Reserved are paths of folders that no event may name, besides
+	// deadletter.Folder and deadletter.ResentFolder.
+	Reserved []string
 }
 
 // LoadSchema returns the schema that the configuration names.
@@ -99,8 +101,8 @@ type Router struct {
 	letters  func(l *deadletter.Letter, b *batch.Batch)
 	onLetter func(l *deadletter.Letter)
 	numbers  Numbers
-	// named says that events name the first folder of their path.
-	named      bool
+	// reserved are folders that an event could name, and may not.
+	reserved   []string
 	tombstones bool
 	schema     *event.Schema
 	row        event.Row
@@ -164,7 +166,7 @@ func New(c Config, outputs ...Output) (*Router, error) {
 	r := &Router{
 		decoder:    decode.New(schema),
 		path:       path,
-		named:      strings.Contains(firstFolder(c.Path), "{"),
+		reserved:   reservedFolders(c),
 		outputs:    outputs,
 		tombstones: c.Tombstones,
 		schema:     schema,
@@ -197,21 +199,6 @@ func (r *Router) Reset() {
 	clear(r.partitions)
 	clear(r.dead)
 	r.touched, r.open, r.held = nil, 0, 0
-}
-
-// reserved says that a path begins with a folder that is not for events.
-func reserved(path []byte) bool {
-	if path[0] != deadletter.Folder[0] {
-		return false // nearly all
-	}
-	first, _, _ := bytes.Cut(path, []byte("/"))
-	return string(first) == deadletter.Folder || string(first) == deadletter.ResentFolder
-}
-
-// firstFolder is a path template's text up to its first slash.
-func firstFolder(path string) string {
-	first, _, _ := strings.Cut(path, "/")
-	return first
 }
 
 // maxPartitions bounds the empty builders that are kept for partitions that
@@ -328,7 +315,7 @@ func (r *Router) addRow(emit Emit) (err error) {
 	if err := r.fits(r.scratch); err != nil {
 		return err
 	}
-	if r.named && reserved(r.scratch) {
+	if len(r.reserved) > 0 && r.isReserved(r.scratch) {
 		return &Refusal{Reason: ReasonReservedPath, Detail: fmt.Sprintf("%q: the folder is for dead letters", r.scratch)}
 	}
 	p := r.partitions[string(r.scratch)]
