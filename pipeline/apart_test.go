@@ -88,7 +88,7 @@ func TestServersOfOtherNamesMayBeOfOneCluster(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := configure(t, "--InputKafkaBootstrapServers="+servers[0], "--InputKafkaTopic=regex:trip.*", "--OutputKafkaBootstrapServers="+test.sink,
 				"--OutputKafkaTopic=trips", "--OutputKafkaDelivery=AT_LEAST_ONCE", "--Region=us-east-1")
-			err := Check(t.Context(), c)
+			err := checked(t, c)
 			if !test.refused && err != nil {
 				t.Error(err)
 			}

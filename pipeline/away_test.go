@@ -100,7 +100,7 @@ func TestAStartWaitsForServersThatResetConnections(t *testing.T) {
 	stream := newResets(t, flagOf(t, flags, "InputStreamEndpoint"), 8)
 	bucket := newResets(t, flagOf(t, flags, "OutputBucketEndpoint"), 8)
 	c := configure(t, append(flags, "--InputStreamEndpoint="+stream.address, "--OutputBucketEndpoint="+bucket.address)...)
-	if err := Check(t.Context(), c); err != nil {
+	if err := checked(t, c); err != nil {
 		t.Fatal(err)
 	}
 	for name, r := range map[string]*resets{"the stream's": stream, "the bucket's": bucket} {
@@ -118,7 +118,7 @@ func TestAStartWaitsForServersThatFailWithin(t *testing.T) {
 		answers.Add(1)
 		s3fake.Refuse(rw, r, http.StatusServiceUnavailable, "SlowDown")
 	}))
-	if err := Check(t.Context(), configure(t, w.flags()...)); err != nil {
+	if err := checked(t, configure(t, w.flags()...)); err != nil {
 		t.Fatal(err)
 	}
 	if answers.Load() == 0 {
@@ -133,7 +133,7 @@ func TestARefusalAtTheStartIsToldAtOnce(t *testing.T) {
 		asked.Add(1)
 		s3fake.Refuse(rw, r, http.StatusForbidden, "AccessDenied")
 	}))
-	err := Check(t.Context(), configure(t, w.flags()...))
+	err := checked(t, configure(t, w.flags()...))
 	if err == nil || strings.Contains(err.Error(), "asked") {
 		t.Errorf("error %v", err)
 	}

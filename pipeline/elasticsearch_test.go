@@ -34,7 +34,7 @@ func TestDocumentsGoToAClusterWithACertificateOfAnAuthorityOfItsOwn(t *testing.T
 	es := startSearch(t, esfake.Options{})
 	front, authority := tlsfront.Start(t, es.URL)
 	flags := []string{"--InputGeneratedRecords=100", "--OutputElasticsearchEndpoint=" + front, "--ElasticsearchIndex=trips", "--ElasticsearchDocumentId="}
-	if err := Check(t.Context(), configure(t, flags...)); err == nil || !strings.Contains(err.Error(), "certificate authority's file") {
+	if err := checked(t, configure(t, flags...)); err == nil || !strings.Contains(err.Error(), "certificate authority's file") {
 		t.Errorf("without the file: %v", err)
 	}
 	sum, err := runUntil(t, configure(t, append(flags, "--ElasticsearchCaFile="+authority)...), already(100))
@@ -63,7 +63,7 @@ func TestRequestsAreSignedForTheServiceThatAPropertyNames(t *testing.T) {
 				signed.Store(true)
 				return 0, ""
 			}})
-			err := Check(t.Context(), configure(t, "--InputGeneratedRecords=1", "--OutputElasticsearchEndpoint="+es.URL, "--ElasticsearchAuth=SIGV4",
+			err := checked(t, configure(t, "--InputGeneratedRecords=1", "--OutputElasticsearchEndpoint="+es.URL, "--ElasticsearchAuth=SIGV4",
 				"--ElasticsearchSigningService="+service, "--Region=eu-west-1"))
 			if err != nil || !signed.Load() {
 				t.Errorf("signed: %t, %v", signed.Load(), err)

@@ -142,7 +142,7 @@ func laneConfig(t *testing.T) (Config, *kafkaWorld) {
 	t.Helper()
 	k := newKafka(t, "out:1")
 	c := configure(t, "--InputKinesisStream=trips", "--Region=us-east-1", "--OutputKafkaBootstrapServers="+k.brokers, "--OutputKafkaTopic=out", "--OutputKafkaLanes=1")
-	if err := c.KafkaSink.Check(t.Context()); err != nil {
+	if _, err := c.KafkaSink.Check(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return c, k

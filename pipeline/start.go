@@ -43,14 +43,11 @@ const (
 	awaitPause = 30 * time.Second
 )
 
-// Check finds out whether the job's source and sinks can be used, within 30 s.
+// start finds out whether the job's source and sinks can be used, within 30 s.
 // One that cannot be reached, throttles or fails within is asked again for as
-// long as that; one that refuses, or that has no such stream, topic or bucket,
-// is told at once.
-func Check(ctx context.Context, c Config) error { return c.start(ctx, startPatience) }
-
-// start is Check with another patience. What the services tell of themselves is
-// c's from then on, for the workers.
+// long as patience; one that refuses, or that has no such stream, topic or bucket,
+// is told at once. What the services tell of themselves is c's from then on, for
+// the workers.
 func (c *Config) start(ctx context.Context, patience time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
@@ -76,17 +73,15 @@ func (c *Config) start(ctx context.Context, patience time.Duration) error {
 // refused the job: while all that fails is away it is told to waiting, and
 // checked again after a pause, until ctx ends. The job is not built unchecked:
 // what a check makes, the marker topic for one, nobody makes later.
-func (c *Config) await(ctx context.Context, patience, pause time.Duration, waiting func(error)) error {
+func (c *Config) await(ctx context.Context, patience, interval time.Duration, waiting func(error)) error {
 	for {
 		err := c.start(ctx, patience)
 		if !allAway(err) {
 			return err
 		}
 		waiting(err)
-		select {
-		case <-ctx.Done():
+		if pause.Sleep(ctx, interval) != nil {
 			return err
-		case <-time.After(pause):
 		}
 	}
 }
@@ -129,10 +124,8 @@ func (h *heard) topic(name string, rules transact.Rules) {
 func (h *heard) tell(c *Config) {
 	c.Kafka.Ends = h.ends
 	if h.rules != nil {
-		fixed := maps.Clone(c.KafkaSink.Fixed)
-		if fixed == nil {
-			fixed = map[string]transact.Rules{}
-		}
+		fixed := map[string]transact.Rules{}
+		maps.Copy(fixed, c.KafkaSink.Fixed)
 		maps.Copy(fixed, h.rules)
 		c.KafkaSink.Fixed = fixed
 	}
@@ -250,9 +243,9 @@ func (c Config) startChecks(h *heard) []check {
 		out = append(out, check{"DeadLetterBucket", bucket(o)})
 	}
 	if c.ToKafka {
-		run := c.KafkaSink.CheckRules
+		run := c.KafkaSink.Check
 		if c.AtLeastOnce {
-			run = c.KafkaSink.CheckProducerRules
+			run = c.KafkaSink.CheckProducer
 		}
 		out = append(out, check{"OutputKafkaTopic", h.orMakeTopic(c.KafkaSink.Topic, run)})
 		if c.Route.Source == route.Kafka && c.namesReadTopics() {
@@ -262,7 +255,7 @@ func (c Config) startChecks(h *heard) []check {
 	if c.lettersToTopic() {
 		o := c.KafkaSink
 		o.Topic = c.DeadLetterTopic
-		out = append(out, check{"OutputKafkaDeadLetterTopic", h.orMakeTopic(o.Topic, o.CheckProducerRules)})
+		out = append(out, check{"OutputKafkaDeadLetterTopic", h.orMakeTopic(o.Topic, o.CheckProducer)})
 	}
 	if e := c.Elasticsearch; e != nil {
 		out = append(out, check{"OutputElasticsearchEndpoint", e.check})
@@ -311,7 +304,7 @@ func (h *heard) source(c Config) func(context.Context) error {
 		return c.Kinesis.Check
 	}
 	return func(ctx context.Context) error {
-		ends, err := c.Kafka.CheckEnds(ctx)
+		ends, err := c.Kafka.Check(ctx)
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		h.ends = ends

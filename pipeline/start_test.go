@@ -373,6 +373,12 @@ func TestReadersAreToldWhereLatestBegins(t *testing.T) {
 	}
 }
 
+// checked is what the check at start says, with its own patience.
+func checked(t *testing.T, c Config) error {
+	t.Helper()
+	return c.start(t.Context(), startPatience)
+}
+
 func TestTheTopicOfDeadLettersIsThereAtStart(t *testing.T) {
 	w, k := newWorld(t, 1), newKafka(t, "out:1", "small:1")
 	limit := "5000"
@@ -385,7 +391,7 @@ func TestTheTopicOfDeadLettersIsThereAtStart(t *testing.T) {
 	}
 	for _, delivery := range []string{"EXACTLY_ONCE", "AT_LEAST_ONCE"} {
 		flags := toKafka("--OutputKafkaDelivery="+delivery, "--OutputKafkaDeadLetterTopic=letters-"+delivery)
-		err := Check(t.Context(), configure(t, flags...))
+		err := checked(t, configure(t, flags...))
 		for _, words := range []string{"OutputKafkaDeadLetterTopic: ", "topic letters-" + delivery, "does not exist", "OutputKafkaCreateTopic=true"} {
 			if err == nil || !strings.Contains(err.Error(), words) {
 				t.Errorf("%s: %v does not say %q", delivery, err, words)
@@ -396,18 +402,18 @@ func TestTheTopicOfDeadLettersIsThereAtStart(t *testing.T) {
 		}
 		// The second time it is there.
 		for range 2 {
-			if err := Check(t.Context(), configure(t, append(flags, "--OutputKafkaCreateTopic=true")...)); err != nil {
+			if err := checked(t, configure(t, append(flags, "--OutputKafkaCreateTopic=true")...)); err != nil {
 				t.Errorf("%s, to be made: %v", delivery, err)
 			}
 		}
-		if err := Check(t.Context(), configure(t, flags...)); err != nil {
+		if err := checked(t, configure(t, flags...)); err != nil {
 			t.Errorf("%s, made: %v", delivery, err)
 		}
 	}
-	if err := Check(t.Context(), configure(t, toKafka("--OutputKafkaDeadLetterTopic=small")...)); err == nil || !strings.Contains(err.Error(), "OutputKafkaDeadLetterTopic: topic small: its max.message.bytes is 5000") {
+	if err := checked(t, configure(t, toKafka("--OutputKafkaDeadLetterTopic=small")...)); err == nil || !strings.Contains(err.Error(), "OutputKafkaDeadLetterTopic: topic small: its max.message.bytes is 5000") {
 		t.Errorf("a topic of small messages: %v", err)
 	}
-	if err := Check(t.Context(), configure(t, toKafka("--OutputKafkaDeadLetterTopic=none", "--OutputBucket="+testBucket, "--OutputBucketEndpoint="+w.s3.URL())...)); err != nil {
+	if err := checked(t, configure(t, toKafka("--OutputKafkaDeadLetterTopic=none", "--OutputBucket="+testBucket, "--OutputBucketEndpoint="+w.s3.URL())...)); err != nil {
 		t.Errorf("a job whose dead letters go to a bucket: %v", err)
 	}
 }
@@ -419,7 +425,7 @@ func TestAMissingRegionNamesWhatToSet(t *testing.T) {
 		t.Setenv(name, value)
 	}
 	c := configure(t, "--InputKinesisStream=trips", "--OutputBucket=lake", "--OutputKinesisStream=clean", "--OutputElasticsearchEndpoint=https://127.0.0.1:1", "--ElasticsearchAuth=SIGV4")
-	err := Check(t.Context(), c)
+	err := checked(t, c)
 	for _, want := range []string{"InputStreamRegion", "OutputBucketRegion", "OutputStreamRegion", "ElasticsearchRegion"} {
 		if err == nil || !strings.Contains(err.Error(), "set Region or "+want) {
 			t.Errorf("error does not name %s: %v", want, err)

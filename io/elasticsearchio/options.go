@@ -16,12 +16,12 @@
 // which holds back nothing else. A document that the cluster answers with a fault
 // of its own (500) is taken for refused once Options.ItemDeadline has passed in
 // which others of its index were written: an ingest pipeline may fail on it
-// each time. So is one that has chosen an index which is read-only. What the cluster cannot take now (429, other 5xx, a
-// block such as the one of a full disk, no connection) is sent again with
-// growing random pauses until Options.RetryDeadline has passed without
-// progress; then Flush returns the reason, and the bundle is to be done anew.
-// So is a refused login (401, 403), once one was taken: it may be being
-// replaced. A first one, or a certificate that is not trusted, fails at once.
+// each time. So is one that has chosen an index which is read-only. What the
+// cluster cannot take now (429, other 5xx, a block such as the one of a full
+// disk, no connection) is sent again with growing random pauses until
+// Options.RetryDeadline has passed without progress; then Flush returns the
+// reason, and the bundle is to be done anew. So is a refused login (401, 403),
+// once one was taken: it may be being replaced. A first one, or a certificate that is not trusted, fails at once.
 //
 // Delivery is at least once, and a document's id and version make that exactly
 // one document, the newest: without versions, a request whose answer got lost

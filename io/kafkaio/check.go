@@ -30,14 +30,9 @@ const (
 // answers and takes the login, the topics exist, the leaders of their
 // partitions can be reached and let the user read, and, with GROUP_OFFSETS,
 // the group's offsets too. Call it before a job is started.
-func (o Options) Check(ctx context.Context) error {
-	_, err := o.CheckEnds(ctx)
-	return err
-}
-
-// CheckEnds is Check, and returns where the partitions end, for Options.Ends of a
-// job that is about to start and begins there; nil where it does not.
-func (o Options) CheckEnds(ctx context.Context) (*Ends, error) {
+// It returns where the partitions end, for Options.Ends of a job that begins there;
+// nil where it does not.
+func (o Options) Check(ctx context.Context) (*Ends, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
@@ -119,7 +114,7 @@ func leaders(t topic) (out []place) {
 			continue
 		}
 		seen[p.leader] = true
-		out = append(out, place{key: partitionKey{t.name, p.number}, id: t.id, leader: p.leader, epoch: p.epoch})
+		out = append(out, t.place(p))
 	}
 	return out
 }

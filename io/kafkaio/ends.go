@@ -2,6 +2,7 @@ package kafkaio
 
 import (
 	"context"
+	"maps"
 	"time"
 )
 
@@ -50,7 +51,7 @@ func (c *client) ends(ctx context.Context, o *Options, topics []topic) *Ends {
 	var places []place
 	for _, t := range topics {
 		for _, p := range t.partitions {
-			places = append(places, place{key: partitionKey{t.name, p.number}, id: t.id, leader: p.leader, epoch: p.epoch})
+			places = append(places, t.place(p))
 		}
 	}
 	if len(places) > maxEnds {
@@ -95,8 +96,6 @@ func (c *client) latest(ctx context.Context, o *Options, places []place, ends ma
 		}
 	}
 	more, err := c.sinceStart(ctx, o, rest, ends, jobStart)
-	for k, n := range more {
-		out[k] = n
-	}
+	maps.Copy(out, more)
 	return out, err
 }

@@ -24,7 +24,7 @@ func TestLatestBeginsWhereTheSubmissionSawTheEnds(t *testing.T) {
 			if c.opts.InitialPosition = from; from == GroupOffsets {
 				c.opts.GroupID, c.opts.GroupFallback = c.topic+"-none", Latest
 			}
-			ends, err := c.opts.CheckEnds(t.Context())
+			ends, err := c.opts.Check(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -52,7 +52,7 @@ func TestEndsOfALaterSubmissionDoNotCount(t *testing.T) {
 	slot := slots.Slot{Index: 0, Count: 1, JobStart: time.Now().Add(-time.Second).UnixMilli()}
 	c.produce(c.kgo, &kgo.Record{Topic: c.topic, Value: []byte("before"), Timestamp: time.UnixMilli(slot.JobStart - 1)},
 		&kgo.Record{Topic: c.topic, Value: []byte("since"), Timestamp: time.UnixMilli(slot.JobStart)}, &kgo.Record{Topic: c.topic, Value: []byte("now")})
-	ends, err := c.opts.CheckEnds(t.Context())
+	ends, err := c.opts.Check(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +68,7 @@ func TestEndsOfATopicThatWasMadeAnewDoNotCount(t *testing.T) {
 	c := newFake(t, 1)
 	c.put(c.topic, 10, 1, map[string]int{})
 	c.opts.InitialPosition = Latest
-	ends, err := c.opts.CheckEnds(t.Context())
+	ends, err := c.opts.Check(t.Context())
 	if err != nil || ends.Topics[c.topic].Offsets[0] != 10 {
 		t.Fatalf("ends are %+v, %v", ends, err)
 	}
@@ -91,7 +91,7 @@ func TestEndsAreAskedForWhereAJobBeginsThere(t *testing.T) {
 		if c.opts.InitialPosition = from; from == GroupOffsets {
 			c.opts.GroupID = "g"
 		}
-		if ends, err := c.opts.CheckEnds(t.Context()); err != nil || ends != nil {
+		if ends, err := c.opts.Check(t.Context()); err != nil || ends != nil {
 			t.Errorf("%s: ends are %+v, %v", from, ends, err)
 		}
 	}

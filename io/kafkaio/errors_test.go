@@ -571,7 +571,7 @@ func TestCheckTellsWhatIsWrong(t *testing.T) {
 			test.change(&o)
 			ctx, cancel := context.WithTimeout(context.Background(), patience)
 			defer cancel()
-			err := o.Check(ctx)
+			_, err := o.Check(ctx)
 			if ctx.Err() != nil {
 				t.Errorf("told only at the deadline: %v", err)
 			}
@@ -596,12 +596,12 @@ func TestCheckTakesAClusterThatIsWell(t *testing.T) {
 	c.opts.GroupID = "group-of-" + c.topic
 	for _, from := range []InitialPosition{Earliest, GroupOffsets} {
 		c.opts.InitialPosition = from
-		if err := c.opts.Check(t.Context()); err != nil {
+		if _, err := c.opts.Check(t.Context()); err != nil {
 			t.Error(err)
 		}
 	}
 	c.opts.Topic += ",nothere"
-	err := c.opts.Check(t.Context())
+	_, err := c.opts.Check(t.Context())
 	if !errors.Is(err, ErrNoTopic) || !strings.Contains(err.Error(), "topic nothere") || strings.Contains(err.Error(), c.topic) {
 		t.Errorf("error is %v", err)
 	}

@@ -265,12 +265,11 @@ func (r *Reader) compare(topics []topic) (fresh []place, replaced []replacedPart
 		there := make(map[int32]bool, len(t.partitions))
 		for _, info := range t.partitions {
 			there[info.number] = true
-			k := partitionKey{t.name, info.number}
-			if !r.sel.owns(r.slot, k) {
+			at := t.place(info)
+			if !r.sel.owns(r.slot, at.key) {
 				continue
 			}
-			at := place{key: k, id: t.id, leader: info.leader, epoch: info.epoch}
-			p := r.partitions[k]
+			p := r.partitions[at.key]
 			if p == nil {
 				if !r.finished {
 					fresh = append(fresh, at)
@@ -295,7 +294,7 @@ func (r *Reader) compare(topics []topic) (fresh []place, replaced []replacedPart
 			if info.leader == noLeader {
 				leaderless = true
 				if _, over := p.failing.failed(&r.opts, now); over {
-					return nil, nil, true, &Error{Op: "read records", Topic: k.topic, Partition: k.number, Attempts: p.failing.attempts, Err: kerr.LeaderNotAvailable}
+					return nil, nil, true, &Error{Op: "read records", Topic: t.name, Partition: info.number, Attempts: p.failing.attempts, Err: kerr.LeaderNotAvailable}
 				}
 				continue
 			}

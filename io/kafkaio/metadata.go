@@ -22,6 +22,11 @@ type topic struct {
 	partitions []partitionInfo
 }
 
+// place is where a partition of the topic is asked for.
+func (t *topic) place(p partitionInfo) place {
+	return place{key: partitionKey{t.name, p.number}, id: t.id, leader: p.leader, epoch: p.epoch}
+}
+
 // partitionInfo is what the cluster says of one partition.
 type partitionInfo struct {
 	number int32

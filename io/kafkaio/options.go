@@ -99,7 +99,7 @@ type Options struct {
 	GroupFallback InitialPosition
 	// InitialTimestamp goes with TIMESTAMP, and only with it.
 	InitialTimestamp time.Time
-	// Ends are where LATEST begins, as CheckEnds returned them when the job was
+	// Ends are where LATEST begins, as Check returned them when the job was
 	// submitted; those of later than a slot's JobStart do not count. Default: it is
 	// looked for at Open.
 	Ends *Ends

@@ -114,10 +114,11 @@ var (
 // returns, for up to the retry deadline, so that the positions of the very
 // first Drain hold them. A restart that finds no checkpoint yet looks again,
 // and LATEST would be later then than at the start, so it is Options.Ends. Of a
-// partition that they do not have, or that a later submission looked at, records of after the slot's JobStart, by their
-// own times, are read: the clocks of the starting machine and of those that set
-// the times decide, and one time that is still to come hides them. All others do not wait for the network. ctx is for that look and for its values: the reader
-// lives until Close. The reader is a *Reader.
+// partition that they do not have, or that a later submission looked at, records
+// of after the slot's JobStart, by their own times, are read: the clocks of the
+// starting machine and of those that set the times decide, and one time that is
+// still to come hides them. All others do not wait for the network. ctx is for
+// that look and for its values: the reader lives until Close. The reader is a *Reader.
 func (o Options) Open(ctx context.Context, slot slots.Slot, encoded []byte) (slots.Reader, error) {
 	if err := o.Validate(); err != nil {
 		return nil, fmt.Errorf("read topic %s: %w", o.Topic, err)

@@ -28,7 +28,7 @@ func (c Config) Transport(ctx context.Context) (*kafka.Transport, error) {
 		return nil, err
 	}
 	t := &kafka.Transport{Dial: d.dial, DialTimeout: connectTimeout}
-	if c.usesSASL() {
+	if c.UsesSASL() {
 		m, err := c.mechanism(ctx)
 		if err != nil {
 			return nil, err
@@ -46,7 +46,7 @@ func (c Config) Options(ctx context.Context) ([]kgo.Opt, error) {
 		return nil, err
 	}
 	opts := []kgo.Opt{kgo.Dialer(d.dial)}
-	if c.usesSASL() {
+	if c.UsesSASL() {
 		m, err := c.mechanism(ctx)
 		if err != nil {
 			return nil, err

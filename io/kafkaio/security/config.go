@@ -85,7 +85,7 @@ func (c Config) Validate() error {
 		fault("security protocol %q is none of %s", c.Protocol, strings.Join(protocols, ", "))
 		return errors.Join(faults...)
 	}
-	if !c.usesTLS() {
+	if !c.UsesTLS() {
 		for _, f := range []struct {
 			name string
 			set  bool
@@ -100,7 +100,7 @@ func (c Config) Validate() error {
 	} else if (c.CertFile == "") != (c.KeyFile == "") {
 		fault("a client certificate needs its file and that of its key")
 	}
-	if !c.usesSASL() {
+	if !c.UsesSASL() {
 		if c.Mechanism != "" || c.Username != "" || !c.Password.IsZero() || !c.Token.IsZero() || c.Region != "" || c.RoleARN != "" {
 			fault("a login goes with the security protocols %s and %s only", SASLPlaintext, SASLSSL)
 		}
@@ -160,5 +160,8 @@ func Mechanisms() string {
 	return strings.Join([]string{Plain, ScramSHA256, ScramSHA512, AWSMSKIAM, OAuthBearer}, ", ")
 }
 
-func (c Config) usesTLS() bool  { return c.Protocol == SSL || c.Protocol == SASLSSL }
-func (c Config) usesSASL() bool { return c.Protocol == SASLPlaintext || c.Protocol == SASLSSL }
+// UsesTLS says that connections are encrypted.
+func (c Config) UsesTLS() bool { return c.Protocol == SSL || c.Protocol == SASLSSL }
+
+// UsesSASL says that connections log in by a mechanism.
+func (c Config) UsesSASL() bool { return c.Protocol == SASLPlaintext || c.Protocol == SASLSSL }

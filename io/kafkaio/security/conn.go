@@ -28,7 +28,7 @@ func (c Config) dialer() (*dialer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &dialer{tls: conf, sasl: c.usesSASL()}, nil
+	return &dialer{tls: conf, sasl: c.UsesSASL()}, nil
 }
 
 func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, error) {

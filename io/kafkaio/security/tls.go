@@ -11,7 +11,7 @@ import (
 // tlsConfig returns what connections have in common; the server's name is not
 // part of it. nil stands for no TLS.
 func (c Config) tlsConfig() (*tls.Config, error) {
-	if !c.usesTLS() {
+	if !c.UsesTLS() {
 		return nil, nil
 	}
 	conf := &tls.Config{MinVersion: tls.VersionTLS12}

@@ -26,15 +26,11 @@ const (
 // Check tells within 30 s whether a Committer could work: brokers answer and
 // take the login, the marker topic is right, and the topic is there where it
 // is but one. It makes what is missing: the marker topic, compacted, with a
-// partition per lane and three replicas where there are as many brokers, and Topic where CreateTopic is set. Call it before a job
-// is started. It initialises no transactional id, so it disturbs nobody.
-func (o Options) Check(ctx context.Context) error {
-	_, err := o.CheckRules(ctx)
-	return err
-}
-
-// CheckRules is Check, and returns what Topic asks of records, for Fixed.
-func (o Options) CheckRules(ctx context.Context) (rules Rules, err error) {
+// partition per lane and three replicas where there are as many brokers, and Topic
+// where CreateTopic is set. Call it before a job is started. It initialises no
+// transactional id, so it disturbs nobody.
+// It returns what Topic asks of records, for Fixed.
+func (o Options) Check(ctx context.Context) (rules Rules, err error) {
 	if err := o.Validate(); err != nil {
 		return Rules{}, err
 	}
@@ -46,13 +42,7 @@ func (o Options) CheckRules(ctx context.Context) (rules Rules, err error) {
 }
 
 // CheckProducer is Check for a Producer.
-func (o Options) CheckProducer(ctx context.Context) error {
-	_, err := o.CheckProducerRules(ctx)
-	return err
-}
-
-// CheckProducerRules is CheckRules for a Producer.
-func (o Options) CheckProducerRules(ctx context.Context) (rules Rules, err error) {
+func (o Options) CheckProducer(ctx context.Context) (rules Rules, err error) {
 	if err := o.validateProducer(); err != nil {
 		return Rules{}, err
 	}

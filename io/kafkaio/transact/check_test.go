@@ -59,7 +59,7 @@ func TestCheckMakesTheTopics(t *testing.T) {
 	o := c.options()
 	o.Lanes, o.Partitions = 5, 3
 	for range 2 { // the second time they are there
-		if err := o.Check(t.Context()); err != nil {
+		if _, err := o.Check(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -208,7 +208,7 @@ func TestCheckTellsWhatIsWrong(t *testing.T) {
 			test.arrange(t, c, &o)
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
-			err := o.Check(ctx)
+			_, err := o.Check(ctx)
 			if err == nil || ctx.Err() != nil {
 				t.Fatalf("no error, or only at the deadline: %v", err)
 			}
@@ -302,14 +302,14 @@ func TestMissingPermissionsAreNamed(t *testing.T) {
 	})
 	t.Run("transactional ids", func(t *testing.T) {
 		_, o := secured(t, append(topics, write...)...)
-		if err := o.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "transactional ids that begin with trips-") {
+		if _, err := o.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "transactional ids that begin with trips-") {
 			t.Errorf("error %v", err)
 		}
 	})
 	t.Run("write", func(t *testing.T) {
 		c, o := secured(t, append(topics, ids...)...)
 		prepare(t, o) // makes them
-		if err := o.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "permissions WRITE and DESCRIBE on the topic") {
+		if _, err := o.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "permissions WRITE and DESCRIBE on the topic") {
 			t.Errorf("error %v", err)
 		}
 		_, err := newCommitter(t, o).Commit(t.Context(), 0, []Block{c.block("job", 1, 0)})
@@ -319,14 +319,14 @@ func TestMissingPermissionsAreNamed(t *testing.T) {
 	})
 	t.Run("nothing", func(t *testing.T) {
 		_, o := secured(t)
-		if err := o.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "marker topic") || !strings.Contains(err.Error(), "permission") {
+		if _, err := o.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "marker topic") || !strings.Contains(err.Error(), "permission") {
 			t.Errorf("error %v", err)
 		}
 	})
 	t.Run("wrong password", func(t *testing.T) {
 		c, o := secured(t)
 		t.Setenv("KAFKA_TEST_SECRET", "wrong")
-		if err := o.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "password or token are wrong") {
+		if _, err := o.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "password or token are wrong") {
 			t.Errorf("error %v", err)
 		}
 		o.RetryDeadline = time.Millisecond
@@ -409,7 +409,7 @@ func TestNewRefusesWrongOptions(t *testing.T) {
 	if _, err := NewProducer(t.Context(), Options{}, nil); err == nil {
 		t.Error("a Producer without brokers")
 	}
-	if (Options{}).Check(t.Context()) == nil {
+	if _, err := (Options{}).Check(t.Context()); err == nil {
 		t.Error("Check without brokers")
 	}
 }

@@ -95,14 +95,15 @@ func (o Options) transactionalID(lane int) string {
 }
 
 // Commit writes the blocks of a lane that were not committed before, in one
-// transaction, or a few where they are large or the way to the brokers is slow. When it returns without an error
-// all of them are visible to readers of committed data, once.
+// transaction, or a few where they are large or the way to the brokers is slow.
+// When it returns without an error all of them are visible to readers of committed
+// data, once.
 //
 // Passing faults are waited out for up to RetryDeadline since the last
 // progress, or since a transaction was made smaller; a login that is refused
 // after others were taken is one. After an error the same blocks may be committed
-// again: those that are in Kafka are skipped. Errors that a retry cannot help are *OrderError,
-// ErrFenced, and those that come of the configuration or the data.
+// again: those that are in Kafka are skipped. Errors that a retry cannot help are
+// *OrderError, ErrFenced, and those that come of the configuration or the data.
 func (c *Committer) Commit(ctx context.Context, number int, blocks []Block) (Outcome, error) {
 	out, err := c.commit(ctx, number, blocks)
 	if err != nil {

@@ -69,7 +69,7 @@ func (c *cluster) options() Options {
 // prepare makes the topics.
 func prepare(t testing.TB, o Options) {
 	t.Helper()
-	if err := o.Check(t.Context()); err != nil {
+	if _, err := o.Check(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 }

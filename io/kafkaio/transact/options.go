@@ -50,8 +50,9 @@ const (
 	// max.message.bytes=1048588, as that counts the batch around a record.
 	DefaultMaxMessageBytes = 1_000_012
 	// DefaultTransactionBytes is where a transaction ends though there are
-	// more blocks; earlier where the way to the brokers is slow. A reader of committed data sees none of it before the end,
-	// and all of it is in memory until then, of each lane.
+	// more blocks; earlier where the way to the brokers is slow. A reader of
+	// committed data sees none of it before the end, and all of it is in memory
+	// until then, of each lane.
 	DefaultTransactionBytes = 16 << 20
 	// DefaultTransactionTimeout is when the brokers end the transaction of a
 	// worker that is gone and not replaced; until then readers wait.
@@ -110,7 +111,7 @@ type Options struct {
 	// Topic is the topic of all records where it is but one: Check looks at it.
 	Topic string
 	// Fixed are the topics that the user names, Topic or others, which were there
-	// at start, with what CheckRules said of them then, nothing where it was not
+	// at start, with what Check said of them then, nothing where it was not
 	// told. Topics begin with it.
 	Fixed map[string]Rules
 	// CreateTopic lets Check make Topic, and Topics those that records name, with

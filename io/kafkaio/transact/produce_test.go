@@ -43,7 +43,7 @@ func TestProducerKeepsOrderPerKey(t *testing.T) {
 			c := newCluster(t)
 			o := c.producerOptions()
 			o.Compression = compression
-			if err := o.CheckProducer(t.Context()); err != nil {
+			if _, err := o.CheckProducer(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			p := newProducer(t, o)
@@ -82,7 +82,7 @@ func TestProducerKeepsOrderPerKey(t *testing.T) {
 func TestProducerGoesOnAfterAnError(t *testing.T) {
 	c := newCluster(t)
 	o := c.producerOptions()
-	if err := o.CheckProducer(t.Context()); err != nil {
+	if _, err := o.CheckProducer(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	p := newProducer(t, o)
@@ -160,7 +160,7 @@ func TestProducerGivesUpWhenNothingIsTakenForLong(t *testing.T) {
 func TestProducerTakesRecordsOfLongAgo(t *testing.T) {
 	c := newCluster(t)
 	o := c.producerOptions()
-	if err := o.CheckProducer(t.Context()); err != nil { // makes the topic
+	if _, err := o.CheckProducer(t.Context()); err != nil { // makes the topic
 		t.Fatal(err)
 	}
 	p := newProducer(t, o)

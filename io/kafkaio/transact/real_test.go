@@ -184,7 +184,7 @@ func TestRealBrokersWithSecurity(t *testing.T) {
 	t.Setenv("KAFKA_TEST_SECRET", "wrong")
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	if err := o.Check(ctx); err == nil || !strings.Contains(err.Error(), "refused the login") {
+	if _, err := o.Check(ctx); err == nil || !strings.Contains(err.Error(), "refused the login") {
 		t.Errorf("check: %v", err)
 	}
 	if _, err := newCommitter(t, o).Commit(ctx, 1, []Block{c.block("job", 1, 0)}); !isPermanent(err) || !strings.Contains(err.Error(), "refused the login") {

@@ -12,7 +12,7 @@ import (
 func TestStatsCountBatchesBytesRetriesAndThrottles(t *testing.T) {
 	c := newFake(t, "stats")
 	o := c.producerOptions()
-	if err := o.CheckProducer(t.Context()); err != nil {
+	if _, err := o.CheckProducer(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	// The first request gets no answer, the second one an answer with a quota's delay.

@@ -243,7 +243,7 @@ func (c *cluster) seed(t *testing.T, topic string) {
 	o.Security = security.Config{Protocol: security.SASLPlaintext, Mechanism: security.ScramSHA256, Username: "admin"}
 	o.Security.Password.Env = "KAFKA_TEST_ADMIN"
 	t.Setenv("KAFKA_TEST_ADMIN", "admin")
-	if err := o.CheckProducer(t.Context()); err != nil {
+	if _, err := o.CheckProducer(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -501,8 +501,10 @@ func TestALimitThatIsLoweredBetweenTwoLooksCostsNothing(t *testing.T) {
 	}
 }
 
-// A look at a fixed topic holds nobody up: its rules do until it is answered.
-func TestAFixedTopicIsLookedAtAgainInTheBackground(t *testing.T) {
+// newRaised are Topics that know a limit of 5000 bytes of the fixed topic trips,
+// which is 6000 by now.
+func newRaised(t *testing.T) (*cluster, *Topics) {
+	t.Helper()
 	c := newFake(t, "trips")
 	c.makeTopic(t, "trips", 1, setting(5000))
 	o := c.named()
@@ -512,6 +514,12 @@ func TestAFixedTopicIsLookedAtAgainInTheBackground(t *testing.T) {
 	if err := c.alter(t, "trips", 6000); err != nil {
 		t.Fatal(err)
 	}
+	return c, topics
+}
+
+// A look at a fixed topic holds nobody up: its rules do until it is answered.
+func TestAFixedTopicIsLookedAtAgainInTheBackground(t *testing.T) {
+	c, topics := newRaised(t)
 	held := make(chan struct{})
 	c.fake.ControlKey(int16(kmsg.Metadata), func(kmsg.Request) (kmsg.Response, error, bool) {
 		c.fake.SleepControl(func() { <-held })
@@ -533,15 +541,7 @@ func TestAFixedTopicIsLookedAtAgainInTheBackground(t *testing.T) {
 }
 
 func TestAnAnswerThatComesSoonIsWaitedFor(t *testing.T) {
-	c := newFake(t, "trips")
-	c.makeTopic(t, "trips", 1, setting(5000))
-	o := c.named()
-	o.Topic = "trips"
-	topics := newTopics(t, o)
-	wantLimit(t, topics, "trips", 5000)
-	if err := c.alter(t, "trips", 6000); err != nil {
-		t.Fatal(err)
-	}
+	_, topics := newRaised(t)
 	topics.now = func() time.Time { return time.Now().Add(takenFor + time.Second) }
 	topics.glance = time.Hour
 	wantLimit(t, topics, "trips", 6000)
@@ -587,13 +587,13 @@ func TestAFixedTopicHasTheRulesOfTheStart(t *testing.T) {
 	c.makeTopic(t, "letters", 1, setting(5000))
 	o := c.options()
 	o.MaxMessageBytes = 4000
-	rules, err := o.CheckRules(t.Context())
+	rules, err := o.Check(t.Context())
 	if err != nil || !rules.Keyed {
 		t.Fatalf("the rules are %+v, %v", rules, err)
 	}
 	other := o
 	other.Topic = "letters"
-	letters, err := other.CheckProducerRules(t.Context())
+	letters, err := other.CheckProducer(t.Context())
 	if err != nil || letters.MaxBytes != 5000 {
 		t.Fatalf("the rules are %+v, %v", letters, err)
 	}
