@@ -73,9 +73,9 @@ func (l kafkaLogin) goesWith(name string) bool {
 func fits(name string, c security.Config) bool {
 	switch name {
 	case "CaFile", "CertificateFile", "PrivateKeyFile":
-		return c.Protocol == security.SSL || c.Protocol == security.SASLSSL
+		return c.UsesTLS()
 	case "SaslMechanism":
-		return strings.HasPrefix(c.Protocol, "SASL_")
+		return c.UsesSASL()
 	case "TokenFrom":
 		return c.Mechanism == security.OAuthBearer
 	case "RoleArn":
@@ -93,7 +93,7 @@ func (l kafkaLogin) check(c security.Config) bool {
 		ok = false
 	}
 	is := func(name, value string) string { return l.name(name) + " is " + value }
-	sasl := strings.HasPrefix(c.Protocol, "SASL_")
+	sasl := c.UsesSASL()
 	switch {
 	case l.wrong("SecurityProtocol") || l.wrong("SaslMechanism"):
 		return false
