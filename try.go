@@ -97,7 +97,7 @@ func tryJob(ctx context.Context, args, env []string, stdin io.Reader, stdout, st
 	if err != nil {
 		return fail(stderr, err)
 	}
-	servers.connect(&c)
+	c.ForEmbedded()
 
 	initBeam()
 	direct.LogTo(withoutNext{localLog(p)})
@@ -190,15 +190,6 @@ func (s *tryServers) properties() []string {
 		list = append(list, "--OutputElasticsearchEndpoint="+s.elasticsearch.URL, "--ElasticsearchAuth=NONE")
 	}
 	return list
-}
-
-// connect says what no property does: that these servers ask for no credentials
-// and may be asked more often than a real stream.
-func (s *tryServers) connect(c *pipeline.Config) {
-	c.Kinesis.RoleARN, c.Kinesis.Consumer = "", ""
-	c.Kinesis.EmulatorCredentials = true
-	c.Kinesis.PollInterval, c.Kinesis.CallInterval = 50*time.Millisecond, 20*time.Millisecond
-	c.S3.Anonymous = true
 }
 
 // documentsFolder is the folder for what Elasticsearch was sent. Whatever reads

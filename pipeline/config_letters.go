@@ -26,19 +26,17 @@ func (c *Config) keepLettersApart(p *property.Set) {
 			return
 		}
 		head, _, _ := strings.Cut(c.Route.Path+"/", "{")
+		below, inside := strings.CutPrefix(prefix, c.Prefix)
 		for _, folder := range []string{deadletter.Folder, deadletter.ResentFolder} {
 			place := prefix + folder + "/"
-			if !strings.HasPrefix(c.Prefix+head, place) {
-				if below, ok := strings.CutPrefix(prefix, c.Prefix); ok && below != "" {
-					c.Route.Reserved = append(c.Route.Reserved, below+folder)
-				}
-				continue
+			switch {
+			case strings.HasPrefix(c.Prefix+head, place) && c.DeadLetterBucket != "":
+				refuse("DeadLetterBucket", place, "a bucket or a prefix of its own")
+			case strings.HasPrefix(c.Prefix+head, place):
+				refuse("OutputPathTemplate", place, "a folder of another name")
+			case inside && below != "":
+				c.Route.Reserved = append(c.Route.Reserved, below+folder)
 			}
-			name, allowed := "OutputPathTemplate", "a folder of another name"
-			if c.DeadLetterBucket != "" {
-				name, allowed = "DeadLetterBucket", "a bucket or a prefix of its own"
-			}
-			refuse(name, place, allowed)
 		}
 	}
 }

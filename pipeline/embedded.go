@@ -52,19 +52,25 @@ func (e *Embedded) Close() {
 var serviceProperties = []string{"InputRoleArn", "InputStreamConsumer", "InputStreamInitialTimestamp", "InputStreamStopTimestamp"}
 
 // connect has the job read from and write to the embedded servers, whatever is
-// said of real ones. The reader polls faster than a real stream allows.
+// said of real ones.
 func (e *Embedded) connect(c *Config) {
-	c.Kinesis.RoleARN, c.Kinesis.Consumer = "", ""
+	c.ForEmbedded()
 	c.Kinesis.InitialTimestamp, c.Kinesis.StopTimestamp = time.Time{}, time.Time{}
 	c.Kinesis.Stream = embeddedStream
 	c.Kinesis.Endpoint = e.kinesis.URL()
 	c.Kinesis.Region = kinesisfake.DefaultRegion
-	c.Kinesis.EmulatorCredentials = true
 	c.Kinesis.InitialPosition = kinesisio.TrimHorizon
-	c.Kinesis.PollInterval = 50 * time.Millisecond
-	c.Kinesis.CallInterval = 20 * time.Millisecond
 	c.S3.Bucket = embeddedBucket
 	c.S3.Endpoint = e.s3.URL()
+}
+
+// ForEmbedded says what no property does of servers in the process: that they
+// ask for no credentials, have no roles or consumers, and may be asked more often
+// than a real stream allows.
+func (c *Config) ForEmbedded() {
+	c.Kinesis.RoleARN, c.Kinesis.Consumer = "", ""
+	c.Kinesis.EmulatorCredentials = true
+	c.Kinesis.PollInterval, c.Kinesis.CallInterval = 50*time.Millisecond, 20*time.Millisecond
 	c.S3.Anonymous = true
 }
 

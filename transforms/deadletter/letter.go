@@ -78,10 +78,10 @@ const timeLayout = "2006-01-02T15:04:05.000Z07:00"
 // and returns the result. The payload is text under "payload" if it is UTF-8,
 // else base64 (standard alphabet, padded) under "payload_base64". Invalid UTF-8
 // in the other fields is replaced by U+FFFD. The arrival time is in UTC.
-func (l *Letter) AppendJSON(dst []byte) []byte { return l.appendJSON(dst, utf8.Valid(l.Payload)) }
+func (l *Letter) AppendJSON(dst []byte) []byte { return l.appendJSON(dst, false) }
 
-// appendJSON writes the payload as text or in base64.
-func (l *Letter) appendJSON(dst []byte, text bool) []byte {
+// appendJSON is AppendJSON, or writes the payload in base64 whatever it is.
+func (l *Letter) appendJSON(dst []byte, encoded bool) []byte {
 	w := jx.Writer{Buf: dst}
 	w.Buf = append(w.Buf, '{')
 	appendString(&w, keyReason, l.Reason)
@@ -98,7 +98,7 @@ func (l *Letter) appendJSON(dst []byte, text bool) []byte {
 	w.Buf = append(w.Buf, '"')
 	w.Buf = time.UnixMilli(l.Arrival).UTC().AppendFormat(w.Buf, timeLayout)
 	w.Buf = append(w.Buf, '"', ',')
-	if text {
+	if !encoded && utf8.Valid(l.Payload) {
 		appendKey(&w, keyPayload)
 		w.ByteStr(l.Payload)
 	} else {
@@ -139,20 +139,20 @@ const MaxBytes = 64 << 20
 // more than limit bytes, the payload is cut until it fits, and the detail says
 // so; where there is none left, detail and field are cut too.
 func (l *Letter) AppendShort(dst []byte, limit int) []byte {
-	return l.appendShort(dst, limit, (*Letter).AppendJSON)
+	return l.appendShort(dst, limit, false)
 }
 
 // AppendShortBase64 is AppendShort with the payload in base64 whatever it is, for
 // a place that does not take it as text.
 func (l *Letter) AppendShortBase64(dst []byte, limit int) []byte {
-	return l.appendShort(dst, limit, func(l *Letter, dst []byte) []byte { return l.appendJSON(dst, false) })
+	return l.appendShort(dst, limit, true)
 }
 
-func (l *Letter) appendShort(dst []byte, limit int, appendTo func(*Letter, []byte) []byte) []byte {
+func (l *Letter) appendShort(dst []byte, limit int, encoded bool) []byte {
 	start, short := len(dst), *l
 	payload, detail, field := len(l.Payload), len(l.Detail), len(l.Field)
 	for {
-		dst = appendTo(&short, dst[:start])
+		dst = short.appendJSON(dst[:start], encoded)
 		dst = dst[:len(dst)-1]
 		if len(dst)-start <= limit {
 			return dst

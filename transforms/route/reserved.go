@@ -25,10 +25,8 @@ func reservedFolders(c Config) []string {
 // isReserved says that a path is that of a reserved folder, or of one in it.
 func (r *Router) isReserved(path []byte) bool {
 	for _, folder := range r.reserved {
-		if path[0] != folder[0] || len(path) < len(folder) {
-			continue // nearly all
-		}
-		if string(path[:len(folder)]) == folder && (len(path) == len(folder) || path[len(folder)] == '/') {
+		n := len(folder)
+		if len(path) >= n && string(path[:n]) == folder && (len(path) == n || path[n] == '/') {
 			return true
 		}
 	}

@@ -315,7 +315,7 @@ func (r *Router) addRow(emit Emit) (err error) {
 	if err := r.fits(r.scratch); err != nil {
 		return err
 	}
-	if len(r.reserved) > 0 && r.isReserved(r.scratch) {
+	if r.isReserved(r.scratch) {
 		return &Refusal{Reason: ReasonReservedPath, Detail: fmt.Sprintf("%q: the folder is for dead letters", r.scratch)}
 	}
 	p := r.partitions[string(r.scratch)]
