@@ -93,8 +93,13 @@ func newClientWithin(ctx context.Context, o Options, timeout time.Duration) (*ki
 		})
 	}
 	// The SDK's transport with shorter timeouts. It is for Kinesis alone:
-	// credential providers keep theirs, which are shorter still.
-	transport := awshttp.NewBuildableClient().
+	// credential providers keep theirs, which are shorter still. The
+	// configuration has one if AWS_CA_BUNDLE names certificates to trust.
+	configured, ok := cfg.HTTPClient.(*awshttp.BuildableClient)
+	if !ok {
+		configured = awshttp.NewBuildableClient()
+	}
+	transport := configured.
 		WithDialerOptions(func(d *net.Dialer) { d.Timeout = connectTimeout }).
 		WithTransportOptions(func(t *http.Transport) {
 			t.TLSHandshakeTimeout = connectTimeout

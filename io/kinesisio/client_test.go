@@ -1,8 +1,13 @@
 package kinesisio
 
 import (
+	"encoding/pem"
 	"errors"
+	"io"
+	"log"
 	"net"
+	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -66,6 +71,31 @@ func TestCheckTellsWhatIsWrong(t *testing.T) {
 	var missing *types.ResourceNotFoundException
 	if err := s.opts.Check(t.Context()); !errors.As(err, &missing) {
 		t.Errorf("error %v does not keep the service's type", err)
+	}
+}
+
+func TestTheCertificatesOfTheAWSConfigurationAreTrusted(t *testing.T) {
+	fake, err := kinesisfake.NewHandler(kinesisfake.SeedStream("trips", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewUnstartedServer(fake)
+	srv.Config.ErrorLog = log.New(io.Discard, "", 0) // it tells of the client that does not trust it
+	srv.StartTLS()
+	t.Cleanup(srv.Close)
+	bareEnvironment(t)
+	o := Options{Stream: "trips", Region: "us-east-1", Endpoint: srv.URL, EmulatorCredentials: true}
+	if err := o.Check(t.Context()); err == nil {
+		t.Error("a server is trusted whose certificate nobody has")
+	}
+	bundle := filepath.Join(t.TempDir(), "bundle.pem")
+	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw})
+	if err := os.WriteFile(bundle, certificate, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("AWS_CA_BUNDLE", bundle)
+	if err := o.Check(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
 
