@@ -17,15 +17,11 @@ import (
 )
 
 // checkSpread waits until, at the highest parallelism, each subtask of the reader has its share of the records: its
-// slots are keys, which fall on subtasks by their hashes. Flink asks each TaskManager for its counters now and then, so
-// those of one may come later than those of another.
+// slots are keys, which fall on subtasks by their hashes.
 func (r *run) checkSpread(t *testing.T) {
 	t.Helper()
-	var read []int
-	defer func() { t.Logf("records read by each subtask: %v", read) }()
-	r.await(t, fmt.Sprintf("the same work for all %d subtasks of the reader", taskManagers*slotsEach), func() bool {
-		read = r.subtaskCounters(t, "source_records")
-		return len(read) == taskManagers*slotsEach && slices.Min(read) >= slices.Max(read)/2
+	r.awaitSubtasks(t, "the same work for all subtasks of the reader", "source_records", func(read []int) bool {
+		return slices.Min(read) >= slices.Max(read)/2
 	})
 }
 
@@ -40,12 +36,7 @@ func TestEachSubtaskWritesFilesOfTheOneFolder(t *testing.T) {
 		"--WorkerProfileDir=" + profiles,
 	}
 	r.submit(t, r.lab.jar, taskManagers*slotsEach, "")
-	var files []int
-	r.await(t, "files of each subtask", func() bool {
-		files = r.subtaskCounters(t, "s3_files_uploaded")
-		return len(files) == taskManagers*slotsEach && slices.Min(files) > 0
-	})
-	t.Logf("files written by each subtask: %v", files)
+	r.awaitSubtasks(t, "files of each subtask", "s3_files_uploaded", func(files []int) bool { return slices.Min(files) > 0 })
 	r.cancel(t)
 	r.clean(t)
 	checkProfiles(t, profiles)
@@ -70,6 +61,18 @@ func checkProfiles(t *testing.T, dir string) {
 	if cpu != taskManagers || heap != taskManagers {
 		t.Errorf("there are %d profiles of CPU time and %d of heaps, want %d of each", cpu, heap, taskManagers)
 	}
+}
+
+// awaitSubtasks waits until each subtask of a step has a Beam counter, and the counts are as they are to be. Flink asks
+// each TaskManager for its counters now and then, so those of one may come later than those of another.
+func (r *run) awaitSubtasks(t *testing.T, what, counter string, so func(counts []int) bool) {
+	t.Helper()
+	var counts []int
+	defer func() { t.Logf("%s of each subtask: %v", counter, counts) }()
+	r.await(t, what, func() bool {
+		counts = r.subtaskCounters(t, counter)
+		return len(counts) == taskManagers*slotsEach && so(counts)
+	})
 }
 
 // subtaskCounters returns a Beam counter of those subtasks that have it, of the step that does.

@@ -165,19 +165,8 @@ func TestVersionsAreWholeNumbersFromZero(t *testing.T) {
 // One index of many is closed for writing, as those of past days are.
 func TestAnEventOfAReadOnlyIndexHoldsNothingBack(t *testing.T) {
 	es := startSearch(t, esfake.Options{})
-	put := func(path, body string) {
-		t.Helper()
-		req, err := http.NewRequest(http.MethodPut, es.URL+path, strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		res, err := http.DefaultClient.Do(req)
-		if err != nil || res.Body.Close() != nil || res.StatusCode != http.StatusOK {
-			t.Fatalf("PUT %s: %v, error %v", path, res, err)
-		}
-	}
-	put("/trips-7", "")
-	put("/trips-7/_settings", `{"index.blocks.write":true}`)
+	put(t, es.URL+"/trips-7", "")
+	put(t, es.URL+"/trips-7/_settings", `{"index.blocks.write":true}`)
 	passengers := regexp.MustCompile(`"passenger_count":\d+`)
 	var messages []*kgo.Record
 	for i, line := range sampleTrips(t, 20) {

@@ -21,7 +21,8 @@
 // disk, no connection) is sent again with growing random pauses until
 // Options.RetryDeadline has passed without progress; then Flush returns the
 // reason, and the bundle is to be done anew. So is a refused login (401, 403),
-// once one was taken: it may be being replaced. A first one, or a certificate that is not trusted, fails at once.
+// once one was taken: it may be being replaced. A first one, or a certificate
+// that is not trusted, fails at once.
 //
 // Delivery is at least once, and a document's id and version make that exactly
 // one document, the newest: without versions, a request whose answer got lost

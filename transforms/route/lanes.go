@@ -296,9 +296,9 @@ func (l *Lanes) timely(r *TopicRules, timestamp int64) error {
 // AddLetter puts a dead letter into a block, as a message of the topic, with as
 // much of its payload as fits. Whether the topic is there is not its question: the
 // user names it, so it was there at start. The letter has a key, since the topic
-// may be compacted, and the time when it is written: the event's may be why it is a dead letter. One that
-// does not fit without any payload fails the bundle: in a block that is numbered it
-// would stop the job until the topic takes more.
+// may be compacted, and the time when it is written: the event's may be why it is
+// a dead letter. One that does not fit without any payload fails the bundle: in a
+// block that is numbered it would stop the job until the topic takes more.
 func (l *Lanes) AddLetter(topic string, d *deadletter.Letter) {
 	key := d.Key()
 	most, limit := l.config.MaxMessageBytes, math.MaxInt
