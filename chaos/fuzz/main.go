@@ -47,7 +47,7 @@ func main() {
 func command(ctx context.Context, args []string, stdout io.Writer) error {
 	f := flag.NewFlagSet("fuzz", flag.ContinueOnError)
 	cpu := f.Duration("cpu", 24*time.Minute, "processor time of each target, earlier runs included")
-	slice := f.Duration("slice", time.Minute, "how long a target runs before the account is written and the next one has its turn")
+	slice := f.Duration("slice", time.Minute, "how long a target runs at most before the account is written and the next one has its turn")
 	file := f.String("account", filepath.Join("docs", "fuzz.tsv"), "the account")
 	only := f.String("only", "", "a regular expression of targets, as they are in the account's first column")
 	if err := f.Parse(args); err != nil {
@@ -74,7 +74,7 @@ func command(ctx context.Context, args []string, stdout io.Writer) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	r := runner{bin: dir, slice: *slice}
+	r := runner{bin: dir}
 	if r.cache, err = goEnv(ctx, "GOCACHE"); err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func command(ctx context.Context, args []string, stdout io.Writer) error {
 			fmt.Fprintf(stdout, "each target has had %s, but for %d with a finding\n", *cpu, len(findings))
 			return errors.Join(findings...)
 		}
-		did, err := r.run(ctx, t)
+		did, err := r.run(ctx, t, turn(*cpu-account[t.name()].cpu, *slice, runtime.GOMAXPROCS(0)))
 		if ctx.Err() != nil {
 			return errors.Join(findings...)
 		}
@@ -105,18 +105,23 @@ func command(ctx context.Context, args []string, stdout io.Writer) error {
 
 // A runner runs targets.
 type runner struct {
-	bin, cache string // directories
-	slice      time.Duration
+	bin, cache string            // directories
 	built      map[string]string // test binaries by package
 }
 
-// run fuzzes a target for one slice of time. The error holds what Go printed when there is a finding.
-func (r *runner) run(ctx context.Context, t target) (spending, error) {
+// turn returns how long a target runs that misses so much processor time: no longer than that takes when it has all the
+// processors, and a second at least.
+func turn(missing, slice time.Duration, processors int) time.Duration {
+	return max(min(slice, missing/time.Duration(processors)), time.Second)
+}
+
+// run fuzzes a target for a while. The error holds what Go printed when there is a finding.
+func (r *runner) run(ctx context.Context, t target, length time.Duration) (spending, error) {
 	bin, err := r.binary(ctx, t)
 	if err != nil {
 		return spending{}, err
 	}
-	cmd := exec.CommandContext(ctx, bin, "-test.run=^$", "-test.fuzz=^"+t.function+"$", "-test.fuzztime="+r.slice.String(),
+	cmd := exec.CommandContext(ctx, bin, "-test.run=^$", "-test.fuzz=^"+t.function+"$", "-test.fuzztime="+length.String(),
 		"-test.fuzzcachedir="+filepath.Join(r.cache, "fuzz", filepath.FromSlash(t.pkg)), "-test.parallel="+strconv.Itoa(runtime.GOMAXPROCS(0)))
 	cmd.Dir = t.dir
 	// An interrupt has it tell its workers to end.

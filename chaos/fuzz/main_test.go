@@ -73,6 +73,18 @@ func TestTargetThatHadLeastIsNextUntilEachHadEnough(t *testing.T) {
 	}
 }
 
+func TestTurnIsNoLongerThanWhatIsMissingTakes(t *testing.T) {
+	for _, c := range []struct{ missing, want time.Duration }{
+		{24 * time.Minute, 4 * time.Minute},
+		{3 * time.Minute, 90 * time.Second},
+		{time.Millisecond, time.Second},
+	} {
+		if got := turn(c.missing, 4*time.Minute, 2); got != c.want {
+			t.Errorf("%v are missing: a turn of %v, want %v", c.missing, got, c.want)
+		}
+	}
+}
+
 func TestInputsAreThoseOfTheLastLine(t *testing.T) {
 	out := "fuzz: elapsed: 3s, execs: 100 (33/sec), new interesting: 1 (total: 5)\nfuzz: elapsed: 6s, execs: 250 (50/sec), new interesting: 1 (total: 5)\nPASS\n"
 	if n, err := inputsOf(out); err != nil || n != 250 {
