@@ -86,7 +86,7 @@ type lab struct {
 }
 
 // openLab starts all servers. It takes about a minute, and longer the first time, when the jar is built.
-func openLab(ctx context.Context, o options, stderr io.Writer) (l *lab, err error) {
+func openLab(ctx context.Context, o options, stderr io.Writer) (_ *lab, err error) {
 	if err := os.MkdirAll(filepath.Dir(o.dir), 0o755); err != nil {
 		return nil, err
 	}
@@ -97,7 +97,7 @@ func openLab(ctx context.Context, o options, stderr io.Writer) (l *lab, err erro
 	if err != nil {
 		return nil, err
 	}
-	l = &lab{dir: dir, say: sayer(stderr), jar: o.jar, proxies: make(map[plan.Server][]*proxy.Proxy)}
+	l := &lab{dir: dir, say: sayer(stderr), jar: o.jar, proxies: make(map[plan.Server][]*proxy.Proxy)}
 	defer func() {
 		if err != nil {
 			l.close()

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -96,5 +97,16 @@ func TestNewestCheckpointIsTheHighestComplete(t *testing.T) {
 func TestFillStopsWhereThereIsNoRoom(t *testing.T) {
 	if err := fill("/dev/full"); err == nil || !strings.Contains(err.Error(), syscall.ENOSPC.Error()) {
 		t.Errorf("error %v", err)
+	}
+}
+
+func TestARunWhoseServersDoNotStartIsTold(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	dir := filepath.Join(t.TempDir(), "run")
+	var stdout, stderr bytes.Buffer
+	code := command(ctx, []string{"-jar", "not.jar", "-kills", "1", "-dir", dir}, &stdout, &stderr)
+	if code != exitWrong || !strings.Contains(stderr.String(), dir) {
+		t.Errorf("exit code %d: %s%s", code, stdout.String(), stderr.String())
 	}
 }

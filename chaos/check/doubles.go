@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/streaming-etl/streaming-etl/chaos/history"
+	"github.com/streaming-etl/streaming-etl/chaos/plan"
 )
 
 // A span are records by number, each of which may be in Kinesis so many times more.
@@ -14,7 +15,8 @@ type span struct {
 
 // mayRepeat tells how many times more than once a record may be in the stream that a job writes to. A restart does
 // again what was done since the checkpoint that it goes back to: records that had not all come when that checkpoint
-// began, up to those that were sent when the restart was seen. A broken connection leaves its writer not knowing what has
+// began, up to those that were sent when the restart was seen, or when a TaskManager went on that had been halted and given
+// up: its tasks read and write until it hears that it was. A broken connection leaves its writer not knowing what has
 // arrived, and it writes again what was under way meanwhile: also what a restart of the same step of damage does again.
 func mayRepeat(events []history.Event, job string) func(number int64) int {
 	spans := repeats(events, job)
@@ -38,12 +40,18 @@ func repeats(events []history.Event, job string) []span {
 	var spans []span
 	begun := make(map[int]time.Time)
 	again := restoredIn(events, job)
+	halts := haltsIn(events)
 	for i, e := range events {
 		switch {
 		case e.Kind == history.Restart && e.Job == job:
 			until := e.Time
 			if e.Restored.Submitted {
 				until = submittedAfter(events[i:], job, until)
+			}
+			for _, h := range halts {
+				if h.holds(e.Time) && h.to.After(until) {
+					until = h.to
+				}
 			}
 			spans = append(spans, span{w.frontAt(e.Restored.Since), w.sentAt(until), max(1, e.Restored.Times)})
 		case e.Kind == history.Damaged:
@@ -57,6 +65,27 @@ func repeats(events []history.Event, job string) []span {
 		}
 	}
 	return spans
+}
+
+// A period is a part of the run.
+type period struct{ from, to time.Time }
+
+func (p period) holds(t time.Time) bool { return !t.Before(p.from) && !t.After(p.to) }
+
+// haltsIn returns when TaskManagers were halted, each until it was among the cluster's again.
+func haltsIn(events []history.Event) []period {
+	var halts []period
+	begun := make(map[int]time.Time)
+	for _, e := range events {
+		switch {
+		case e.Damage == nil || plan.Kind(e.Damage.Kind) != plan.StopTaskManager:
+		case e.Kind == history.Damaged:
+			begun[e.Damage.ID] = e.Time
+		case e.Kind == history.Repaired:
+			halts = append(halts, period{begun[e.Damage.ID], e.Time})
+		}
+	}
+	return halts
 }
 
 // restoredIn tells of each step with restarts of a job when the earliest checkpoint began that they went back to. A step

@@ -460,6 +460,47 @@ func TestTasksOfALostJobManagerMayDoubleUntilTheJobIsSubmitted(t *testing.T) {
 	}
 }
 
+func TestTasksOfAHaltedTaskManagerMayDoubleUntilItIsRepaired(t *testing.T) {
+	at := func(s int) time.Time { return time.Date(2026, 1, 1, 0, 0, s, 0, time.UTC) }
+	var events []history.Event
+	add := func(s int, e history.Event) {
+		e.Time = at(s)
+		events = append(events, e)
+	}
+	// A TaskManager is halted, the job is started anew without it, and it goes on; then another damage, which ends later.
+	for s := range 60 {
+		switch s {
+		case 10:
+			add(s, history.Event{Kind: history.Damaged, Step: 1, Damage: &history.Damage{ID: 1, Kind: "stop-taskmanager"}})
+			add(s, history.Event{Kind: history.Damaged, Step: 1, Damage: &history.Damage{ID: 2, Kind: "stop-broker"}})
+		case 20:
+			add(s, history.Event{Kind: history.Restart, Job: Kafka, Restored: &history.Restored{Since: at(8), Times: 1}})
+		case 30:
+			add(s, history.Event{Kind: history.Repaired, Step: 1, Damage: &history.Damage{ID: 1, Kind: "stop-taskmanager"}})
+		case 35:
+			add(s, history.Event{Kind: history.Repaired, Step: 1, Damage: &history.Damage{ID: 2, Kind: "stop-broker"}})
+		case 36: // after it, in the same step
+			add(s, history.Event{Kind: history.Restart, Job: Kafka, Restored: &history.Restored{Since: at(34), Times: 1}})
+		case 39:
+			add(s, history.Event{Kind: history.Recovered, Step: 1})
+		case 40:
+			add(s, history.Event{Kind: history.Damaged, Step: 2, Damage: &history.Damage{ID: 3, Kind: "stop-worker"}})
+		case 45:
+			add(s, history.Event{Kind: history.Restart, Job: Kafka, Restored: &history.Restored{Since: at(44), Times: 1}})
+		case 50:
+			add(s, history.Event{Kind: history.Repaired, Step: 2, Damage: &history.Damage{ID: 3, Kind: "stop-worker"}})
+		}
+		add(s, history.Event{Kind: history.Progress, Sent: map[string]int64{Kafka: int64(10 * s)},
+			Reached: map[string]history.Reach{"kafka/kinesis": {Front: int64(max(0, 10*s-20))}}})
+	}
+	may := mayRepeat(events, Kafka)
+	for number, want := range map[int64]int{59: 0, 60: 1, 309: 1, 310: 0, 319: 0, 320: 1, 369: 1, 370: 0, 419: 0, 420: 1, 459: 1, 460: 0} {
+		if got := may(number); got != want {
+			t.Errorf("record %d may be there %d times more, want %d", number, got, want)
+		}
+	}
+}
+
 func TestPartitionsOfTheSourceAreThoseOfTheTime(t *testing.T) {
 	of := partitions([]history.Event{
 		{Kind: history.Partitions, Partitions: &history.Partition{From: 100, Partitions: 5}},
