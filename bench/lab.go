@@ -46,12 +46,12 @@ type lab struct {
 }
 
 // openLab builds the jar, unless one is given, and starts the servers.
-func openLab(ctx context.Context, o options, stderr io.Writer) (l *lab, err error) {
+func openLab(ctx context.Context, o options, stderr io.Writer) (_ *lab, err error) {
 	dir, err := os.MkdirTemp("", "bench-*")
 	if err != nil {
 		return nil, err
 	}
-	l = &lab{dir: dir, jar: o.jar, stderr: stderr}
+	l := &lab{dir: dir, jar: o.jar, stderr: stderr}
 	defer func() {
 		if err != nil {
 			l.close()

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -35,6 +37,19 @@ func TestParse(t *testing.T) {
 				t.Errorf("parts %q into %q, want %q into %q", o.only, o.out, tt.only, tt.out)
 			}
 		})
+	}
+}
+
+func TestServersThatDoNotStartAreToldAndLeaveNothing(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", dir)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := openLab(ctx, options{jar: "not.jar"}, io.Discard); err == nil {
+		t.Error("servers of a run that is over were started")
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("left %v, %v", left, err)
 	}
 }
 
