@@ -109,10 +109,13 @@ type runner struct {
 	built      map[string]string // test binaries by package
 }
 
+// shortestTurn has the corpus tried, after which Go first tells how many inputs it has tried.
+const shortestTurn = 20 * time.Second
+
 // turn returns how long a target runs that misses so much processor time: no longer than that takes when it has all the
-// processors, and a second at least.
+// processors, but shortestTurn at least, and never longer than a slice.
 func turn(missing, slice time.Duration, processors int) time.Duration {
-	return max(min(slice, missing/time.Duration(processors)), time.Second)
+	return min(slice, max(missing/time.Duration(processors), shortestTurn))
 }
 
 // run fuzzes a target for a while. The error holds what Go printed when there is a finding.

@@ -74,12 +74,13 @@ func TestTargetThatHadLeastIsNextUntilEachHadEnough(t *testing.T) {
 }
 
 func TestTurnIsNoLongerThanWhatIsMissingTakes(t *testing.T) {
-	for _, c := range []struct{ missing, want time.Duration }{
-		{24 * time.Minute, 4 * time.Minute},
-		{3 * time.Minute, 90 * time.Second},
-		{time.Millisecond, time.Second},
+	for _, c := range []struct{ missing, slice, want time.Duration }{
+		{24 * time.Minute, 4 * time.Minute, 4 * time.Minute},
+		{3 * time.Minute, 4 * time.Minute, 90 * time.Second},
+		{time.Millisecond, 4 * time.Minute, shortestTurn},
+		{time.Millisecond, time.Second, time.Second},
 	} {
-		if got := turn(c.missing, 4*time.Minute, 2); got != c.want {
+		if got := turn(c.missing, c.slice, 2); got != c.want {
 			t.Errorf("%v are missing: a turn of %v, want %v", c.missing, got, c.want)
 		}
 	}
