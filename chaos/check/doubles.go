@@ -38,54 +38,62 @@ func repeats(events []history.Event, job string) []span {
 		}
 	}
 	var spans []span
-	begun := make(map[int]time.Time)
-	again := restoredIn(events, job)
-	halts := haltsIn(events)
+	damages := damagesIn(events)
 	for i, e := range events {
-		switch {
-		case e.Kind == history.Restart && e.Job == job:
-			until := e.Time
-			if e.Restored.Submitted {
-				until = submittedAfter(events[i:], job, until)
-			}
-			for _, h := range halts {
-				if h.holds(e.Time) && h.to.After(until) {
-					until = h.to
-				}
-			}
-			spans = append(spans, span{w.frontAt(e.Restored.Since), w.sentAt(until), max(1, e.Restored.Times)})
-		case e.Kind == history.Damaged:
-			begun[e.Damage.ID] = e.Time
-		case e.Kind == history.Repaired && e.Damage.Doubles:
-			from := w.frontAt(begun[e.Damage.ID])
-			if since, restarted := again[e.Step]; restarted {
-				from = min(from, w.frontAt(since))
-			}
-			spans = append(spans, span{from, w.sentAt(e.Time), max(1, int(e.Damage.Cuts[job]))})
+		if e.Kind != history.Restart || e.Job != job {
+			continue
 		}
+		until := e.Time
+		if e.Restored.Submitted {
+			until = submittedAfter(events[i:], job, until)
+		}
+		until = continuedAfter(damages, e.Time, until)
+		spans = append(spans, span{w.frontAt(e.Restored.Since), w.sentAt(until), max(1, e.Restored.Times)})
+	}
+	again := restoredIn(events, job)
+	for _, d := range damages {
+		if !d.Doubles {
+			continue
+		}
+		from := w.frontAt(d.from)
+		if since, restarted := again[d.step]; restarted {
+			from = min(from, w.frontAt(since))
+		}
+		spans = append(spans, span{from, w.sentAt(d.to), max(1, int(d.Cuts[job]))})
 	}
 	return spans
 }
 
-// A period is a part of the run.
-type period struct{ from, to time.Time }
+// A damage is one that was repaired.
+type damage struct {
+	*history.Damage
+	step     int
+	from, to time.Time
+}
 
-func (p period) holds(t time.Time) bool { return !t.Before(p.from) && !t.After(p.to) }
-
-// haltsIn returns when TaskManagers were halted, each until it was among the cluster's again.
-func haltsIn(events []history.Event) []period {
-	var halts []period
+func damagesIn(events []history.Event) []damage {
+	var damages []damage
 	begun := make(map[int]time.Time)
 	for _, e := range events {
-		switch {
-		case e.Damage == nil || plan.Kind(e.Damage.Kind) != plan.StopTaskManager:
-		case e.Kind == history.Damaged:
+		switch e.Kind {
+		case history.Damaged:
 			begun[e.Damage.ID] = e.Time
-		case e.Kind == history.Repaired:
-			halts = append(halts, period{begun[e.Damage.ID], e.Time})
+		case history.Repaired:
+			damages = append(damages, damage{e.Damage, e.Step, begun[e.Damage.ID], e.Time})
 		}
 	}
-	return halts
+	return damages
+}
+
+// continuedAfter returns when the last TaskManager that was halted when a restart was seen was among the cluster's again,
+// if that is later than otherwise, which is not before the restart.
+func continuedAfter(damages []damage, seen, otherwise time.Time) time.Time {
+	for _, d := range damages {
+		if plan.Kind(d.Kind) == plan.StopTaskManager && !seen.Before(d.from) && d.to.After(otherwise) {
+			otherwise = d.to
+		}
+	}
+	return otherwise
 }
 
 // restoredIn tells of each step with restarts of a job when the earliest checkpoint began that they went back to. A step

@@ -376,129 +376,122 @@ func withNull(row goRow, field string) any {
 	return to.Interface()
 }
 
-func TestDoublesAreBoundedByWhatWasUnderWay(t *testing.T) {
-	at := func(s int) time.Time { return time.Date(2026, 1, 1, 0, 0, s, 0, time.UTC) }
-	var events []history.Event
-	for s := range 100 { // 10 records a second, of which the last 20 are on their way
-		events = append(events, history.Event{Time: at(s), Kind: history.Progress, Sent: map[string]int64{Kafka: int64(10 * s)},
-			Reached: map[string]history.Reach{"kafka/kinesis": {Front: int64(max(0, 10*s-20))}}})
+func at(second int) time.Time { return time.Date(2026, 1, 1, 0, 0, second, 0, time.UTC) }
+
+// A timeline is a history by seconds.
+type timeline []history.Event
+
+func (l *timeline) add(second int, e history.Event) {
+	e.Time = at(second)
+	*l = append(*l, e)
+}
+
+// progress is what is seen in a second of a run with 10 records a second, of which the last 20 are on their way.
+func progress(second int) history.Event {
+	return history.Event{Kind: history.Progress, Sent: map[string]int64{Kafka: int64(10 * second)},
+		Reached: map[string]history.Reach{"kafka/kinesis": {Front: int64(max(0, 10*second-20))}}}
+}
+
+// steady is the progress of a run of so many seconds.
+func steady(seconds int) (events timeline) {
+	for s := range seconds {
+		events.add(s, progress(s))
 	}
-	events = append(events,
+	return events
+}
+
+// expectRepeats compares how many times more than once records may be there with what is wanted, by number.
+func expectRepeats(t *testing.T, events []history.Event, want map[int64]int) {
+	t.Helper()
+	may := mayRepeat(events, Kafka)
+	for number, times := range want {
+		if got := may(number); got != times {
+			t.Errorf("record %d may be there %d times more, want %d", number, got, times)
+		}
+	}
+}
+
+func TestDoublesAreBoundedByWhatWasUnderWay(t *testing.T) {
+	events := append(steady(100),
 		history.Event{Time: at(50), Kind: history.Restart, Job: Kafka, Restored: &history.Restored{Since: at(40), Times: 1}},
 		history.Event{Time: at(50), Kind: history.Restart, Job: Kinesis, Restored: &history.Restored{Times: 9}},
 		history.Event{Time: at(70), Kind: history.Damaged, Damage: &history.Damage{ID: 3}},
 		history.Event{Time: at(75), Kind: history.Repaired, Damage: &history.Damage{ID: 3, Doubles: true, Cuts: map[string]int64{Kafka: 4, Kinesis: 9}}},
 		history.Event{Time: at(80), Kind: history.Repaired, Damage: &history.Damage{ID: 4}},
 	)
-	may := mayRepeat(events, Kafka)
-	for number, want := range map[int64]int{0: 0, 379: 0, 380: 1, 509: 1, 510: 0, 679: 0, 680: 4, 759: 4, 760: 0} {
-		if got := may(number); got != want {
-			t.Errorf("record %d may be there %d times more, want %d", number, got, want)
-		}
-	}
+	expectRepeats(t, events, map[int64]int{0: 0, 379: 0, 380: 1, 509: 1, 510: 0, 679: 0, 680: 4, 759: 4, 760: 0})
 }
 
 func TestBrokenConnectionsDoubleWhatARestartOfTheSameStepDoesAgain(t *testing.T) {
-	at := func(s int) time.Time { return time.Date(2026, 1, 1, 0, 0, s, 0, time.UTC) }
-	var events []history.Event
-	add := func(s int, e history.Event) {
-		e.Time = at(s)
-		events = append(events, e)
-	}
+	var events timeline
 	// 10 records a second, of which the last 20 are on their way. The second step breaks connections and kills a worker.
 	for s := range 60 {
-		add(s, history.Event{Kind: history.Progress, Sent: map[string]int64{Kafka: int64(10 * s)},
-			Reached: map[string]history.Reach{"kafka/kinesis": {Front: int64(max(0, 10*s-20))}}})
+		events.add(s, progress(s))
 		switch s {
 		case 10:
-			add(s, history.Event{Kind: history.Damaged, Step: 1, Damage: &history.Damage{ID: 1}})
-			add(s, history.Event{Kind: history.Restart, Job: Kafka, Restored: &history.Restored{Since: at(6), Times: 1}})
-			add(s, history.Event{Kind: history.Repaired, Step: 1, Damage: &history.Damage{ID: 1}})
+			events.add(s, history.Event{Kind: history.Damaged, Step: 1, Damage: &history.Damage{ID: 1}})
+			events.add(s, history.Event{Kind: history.Restart, Job: Kafka, Restored: &history.Restored{Since: at(6), Times: 1}})
+			events.add(s, history.Event{Kind: history.Repaired, Step: 1, Damage: &history.Damage{ID: 1}})
 		case 15:
-			add(s, history.Event{Kind: history.Recovered, Step: 1})
+			events.add(s, history.Event{Kind: history.Recovered, Step: 1})
 		case 30:
-			add(s, history.Event{Kind: history.Damaged, Step: 2, Damage: &history.Damage{ID: 2}})
-			add(s, history.Event{Kind: history.Damaged, Step: 2, Damage: &history.Damage{ID: 3}})
+			events.add(s, history.Event{Kind: history.Damaged, Step: 2, Damage: &history.Damage{ID: 2}})
+			events.add(s, history.Event{Kind: history.Damaged, Step: 2, Damage: &history.Damage{ID: 3}})
 		case 32:
-			add(s, history.Event{Kind: history.Restart, Job: Kafka, Restored: &history.Restored{Since: at(20), Times: 1}})
-			add(s, history.Event{Kind: history.Restart, Job: Kinesis, Restored: &history.Restored{Since: at(1), Times: 1}})
+			events.add(s, history.Event{Kind: history.Restart, Job: Kafka, Restored: &history.Restored{Since: at(20), Times: 1}})
+			events.add(s, history.Event{Kind: history.Restart, Job: Kinesis, Restored: &history.Restored{Since: at(1), Times: 1}})
 		case 40:
-			add(s, history.Event{Kind: history.Repaired, Step: 2, Damage: &history.Damage{ID: 2, Doubles: true, Cuts: map[string]int64{Kafka: 3, Kinesis: 9}}})
-			add(s, history.Event{Kind: history.Repaired, Step: 2, Damage: &history.Damage{ID: 3}})
+			events.add(s, history.Event{Kind: history.Repaired, Step: 2, Damage: &history.Damage{ID: 2, Doubles: true, Cuts: map[string]int64{Kafka: 3, Kinesis: 9}}})
+			events.add(s, history.Event{Kind: history.Repaired, Step: 2, Damage: &history.Damage{ID: 3}})
 		case 45:
-			add(s, history.Event{Kind: history.Recovered, Step: 2})
+			events.add(s, history.Event{Kind: history.Recovered, Step: 2})
 		case 50: // of a step that is not this one
-			add(s, history.Event{Kind: history.Restart, Job: Kafka, Restored: &history.Restored{Since: at(48), Times: 1}})
+			events.add(s, history.Event{Kind: history.Restart, Job: Kafka, Restored: &history.Restored{Since: at(48), Times: 1}})
 		}
 	}
-	may := mayRepeat(events, Kafka)
-	for number, want := range map[int64]int{39: 0, 40: 1, 109: 1, 110: 0, 179: 0, 180: 4, 279: 4, 280: 4, 329: 4, 330: 3, 409: 3, 410: 0, 460: 1} {
-		if got := may(number); got != want {
-			t.Errorf("record %d may be there %d times more, want %d", number, got, want)
-		}
-	}
+	expectRepeats(t, events, map[int64]int{39: 0, 40: 1, 109: 1, 110: 0, 179: 0, 180: 4, 279: 4, 280: 4, 329: 4, 330: 3, 409: 3, 410: 0, 460: 1})
 }
 
 func TestTasksOfALostJobManagerMayDoubleUntilTheJobIsSubmitted(t *testing.T) {
-	at := func(s int) time.Time { return time.Date(2026, 1, 1, 0, 0, s, 0, time.UTC) }
-	var events []history.Event
-	for s := range 50 {
-		events = append(events, history.Event{Time: at(s), Kind: history.Progress, Sent: map[string]int64{Kafka: int64(10 * s)},
-			Reached: map[string]history.Reach{"kafka/kinesis": {Front: int64(max(0, 10*s-20))}}})
-	}
-	events = append(events,
+	events := append(steady(50),
 		history.Event{Time: at(20), Kind: history.Restart, Job: Kafka, Restored: &history.Restored{Since: at(10), Times: 2, Submitted: true}},
 		history.Event{Time: at(22), Kind: history.Submitted, Job: Kinesis},
 		history.Event{Time: at(30), Kind: history.Submitted, Job: Kafka},
 		history.Event{Time: at(40), Kind: history.Submitted, Job: Kafka},
 	)
-	may := mayRepeat(events, Kafka)
-	for number, want := range map[int64]int{79: 0, 80: 2, 309: 2, 310: 0} {
-		if got := may(number); got != want {
-			t.Errorf("record %d may be there %d times more, want %d", number, got, want)
-		}
-	}
+	expectRepeats(t, events, map[int64]int{79: 0, 80: 2, 309: 2, 310: 0})
 }
 
 func TestTasksOfAHaltedTaskManagerMayDoubleUntilItIsRepaired(t *testing.T) {
-	at := func(s int) time.Time { return time.Date(2026, 1, 1, 0, 0, s, 0, time.UTC) }
-	var events []history.Event
-	add := func(s int, e history.Event) {
-		e.Time = at(s)
-		events = append(events, e)
-	}
+	var events timeline
 	// A TaskManager is halted, the job is started anew without it, and it goes on; then another damage, which ends later.
 	for s := range 60 {
 		switch s {
+		case 3: // before it
+			events.add(s, history.Event{Kind: history.Restart, Job: Kafka, Restored: &history.Restored{Since: at(2), Times: 1}})
 		case 10:
-			add(s, history.Event{Kind: history.Damaged, Step: 1, Damage: &history.Damage{ID: 1, Kind: "stop-taskmanager"}})
-			add(s, history.Event{Kind: history.Damaged, Step: 1, Damage: &history.Damage{ID: 2, Kind: "stop-broker"}})
+			events.add(s, history.Event{Kind: history.Damaged, Step: 1, Damage: &history.Damage{ID: 1, Kind: "stop-taskmanager"}})
+			events.add(s, history.Event{Kind: history.Damaged, Step: 1, Damage: &history.Damage{ID: 2, Kind: "stop-broker"}})
 		case 20:
-			add(s, history.Event{Kind: history.Restart, Job: Kafka, Restored: &history.Restored{Since: at(8), Times: 1}})
+			events.add(s, history.Event{Kind: history.Restart, Job: Kafka, Restored: &history.Restored{Since: at(8), Times: 1}})
 		case 30:
-			add(s, history.Event{Kind: history.Repaired, Step: 1, Damage: &history.Damage{ID: 1, Kind: "stop-taskmanager"}})
+			events.add(s, history.Event{Kind: history.Repaired, Step: 1, Damage: &history.Damage{ID: 1, Kind: "stop-taskmanager"}})
 		case 35:
-			add(s, history.Event{Kind: history.Repaired, Step: 1, Damage: &history.Damage{ID: 2, Kind: "stop-broker"}})
+			events.add(s, history.Event{Kind: history.Repaired, Step: 1, Damage: &history.Damage{ID: 2, Kind: "stop-broker"}})
 		case 36: // after it, in the same step
-			add(s, history.Event{Kind: history.Restart, Job: Kafka, Restored: &history.Restored{Since: at(34), Times: 1}})
+			events.add(s, history.Event{Kind: history.Restart, Job: Kafka, Restored: &history.Restored{Since: at(34), Times: 1}})
 		case 39:
-			add(s, history.Event{Kind: history.Recovered, Step: 1})
+			events.add(s, history.Event{Kind: history.Recovered, Step: 1})
 		case 40:
-			add(s, history.Event{Kind: history.Damaged, Step: 2, Damage: &history.Damage{ID: 3, Kind: "stop-worker"}})
+			events.add(s, history.Event{Kind: history.Damaged, Step: 2, Damage: &history.Damage{ID: 3, Kind: "stop-worker"}})
 		case 45:
-			add(s, history.Event{Kind: history.Restart, Job: Kafka, Restored: &history.Restored{Since: at(44), Times: 1}})
+			events.add(s, history.Event{Kind: history.Restart, Job: Kafka, Restored: &history.Restored{Since: at(44), Times: 1}})
 		case 50:
-			add(s, history.Event{Kind: history.Repaired, Step: 2, Damage: &history.Damage{ID: 3, Kind: "stop-worker"}})
+			events.add(s, history.Event{Kind: history.Repaired, Step: 2, Damage: &history.Damage{ID: 3, Kind: "stop-worker"}})
 		}
-		add(s, history.Event{Kind: history.Progress, Sent: map[string]int64{Kafka: int64(10 * s)},
-			Reached: map[string]history.Reach{"kafka/kinesis": {Front: int64(max(0, 10*s-20))}}})
+		events.add(s, progress(s))
 	}
-	may := mayRepeat(events, Kafka)
-	for number, want := range map[int64]int{59: 0, 60: 1, 309: 1, 310: 0, 319: 0, 320: 1, 369: 1, 370: 0, 419: 0, 420: 1, 459: 1, 460: 0} {
-		if got := may(number); got != want {
-			t.Errorf("record %d may be there %d times more, want %d", number, got, want)
-		}
-	}
+	expectRepeats(t, events, map[int64]int{39: 1, 40: 0, 59: 0, 60: 1, 309: 1, 310: 0, 319: 0, 320: 1, 369: 1, 370: 0, 419: 0, 420: 1, 459: 1, 460: 0})
 }
 
 func TestPartitionsOfTheSourceAreThoseOfTheTime(t *testing.T) {
